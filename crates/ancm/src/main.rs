@@ -1,0 +1,2 @@
+//! ancm
+fn main() {}
