@@ -1,0 +1,10 @@
+//! Prints a rendering of the contract: `c` or `csharp`.
+
+fn main() {
+    let text = match std::env::args().nth(1).as_deref() {
+        Some("c") => ancm_abi::describe::c_header(),
+        Some("csharp") => ancm_abi::describe::csharp("Ancm.Server.Native"),
+        other => panic!("which rendering? `c` or `csharp`, not {other:?}"),
+    };
+    print!("{text}");
+}
