@@ -1,1 +1,31 @@
-//! config
+//! From the text of a `web.config` to a validated description of one application.
+//!
+//! The crate reads, merges, expands and checks what IIS' configuration system does for the module on
+//! Windows, and reports everything that is wrong at once. It starts nothing and knows no handler.
+//! Everything here is a function of its arguments: the process environment comes in as an [`Env`],
+//! and only [`App::load`] and the functions in [`paths`] look at the file system.
+//!
+//! Three stages with three types: text → settings as written, with positions (`web_config`) →
+//! [`AspNetCore`], in which nothing is optional that has a default. Code after start-up sees only
+//! the last.
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod environment;
+pub mod expansion;
+pub mod paths;
+pub mod urls;
+
+mod app;
+mod env;
+mod finding;
+mod nearest;
+mod settings;
+mod web_config;
+
+pub use app::{App, Loaded, Origin, Overrides, Source};
+pub use env::Env;
+pub use finding::{Finding, Findings, Position, Severity};
+pub use settings::{AspNetCore, HandlerSettings, HostingModel, UnknownHostingModel};
+pub use urls::{Host, ListenUrl, ListenUrlError, Scheme};
+pub use web_config::read as read_web_config;

@@ -1,0 +1,216 @@
+//! The variables an application is given: `web.config`, the identity of the application, and what
+//! the module forces, merged in the module's order.
+//!
+//! Both functions return the variables to *set*, on top of the environment that the worker has
+//! already. What the out-of-process handler alone can know (port, token) is not in the list.
+//! A value of `web.config` beats the process' own unless `ANCM_PREFER_ENVIRONMENT_VARIABLES` is on.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{App, AspNetCore, Env, expansion};
+
+const HOSTING_STARTUP: &str = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
+const IIS_INTEGRATION: &str = "Microsoft.AspNetCore.Server.IISIntegration";
+
+/// Who the application is, in the words that IIS uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Name of the application's pool.
+    pub app_pool: String,
+    /// Name of the site.
+    pub site_name: String,
+    /// Number of the site.
+    pub site_id: u32,
+    /// Path under which the application is served; `/` at the root.
+    pub virtual_path: String,
+    /// The application's folder.
+    pub physical_path: PathBuf,
+    /// The one https port of the site, when there is exactly one.
+    pub https_port: Option<u16>,
+}
+
+impl Identity {
+    /// The identity of an application that has a site for itself.
+    pub fn of(app: &App) -> Self {
+        Self {
+            app_pool: app.name.clone(),
+            site_name: app.name.clone(),
+            site_id: 1,
+            virtual_path: "/".to_owned(),
+            physical_path: app.dir.clone(),
+            https_port: None,
+        }
+    }
+
+    /// The variables that make up the "IIS environment" feature of managed code.
+    fn variables(&self) -> Vec<(String, String)> {
+        let sub_path = self.virtual_path.trim_end_matches('/');
+        [
+            ("ASPNETCORE_IIS_VERSION", "10.0".to_owned()),
+            ("ASPNETCORE_IIS_APP_POOL_ID", self.app_pool.clone()),
+            ("ASPNETCORE_IIS_SITE_NAME", self.site_name.clone()),
+            ("ASPNETCORE_IIS_SITE_ID", self.site_id.to_string()),
+            (
+                "ASPNETCORE_IIS_APP_CONFIG_PATH",
+                format!("MACHINE/WEBROOT/APPHOST/{}{sub_path}", self.site_name),
+            ),
+            ("ASPNETCORE_IIS_APPLICATION_ID", format!("/LM/W3SVC/{}/ROOT{sub_path}", self.site_id)),
+            ("ASPNETCORE_IIS_APPLICATION_VIRTUAL_PATH", self.virtual_path.clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn physical_path_with_slash(&self) -> String {
+        let path = self.physical_path.to_string_lossy();
+        if path.ends_with('/') { path.into_owned() } else { format!("{path}/") }
+    }
+}
+
+/// The variables to set in a worker that hosts the application's runtime.
+pub fn for_in_process(
+    settings: &AspNetCore,
+    identity: &Identity,
+    process: &Env,
+) -> Vec<(String, String)> {
+    let mut merged = Merge::new(settings);
+    merged.force("ASPNETCORE_IIS_PHYSICAL_PATH", identity.physical_path_with_slash());
+    merged.force("ASPNETCORE_IIS_HTTPAUTH", "anonymous;");
+    let mut merged = merged.finish(identity, process);
+    add_in_process_defaults(&mut merged, settings, &identity.physical_path, process);
+    merged.override_environment(settings);
+    merged.into_list(process)
+}
+
+/// The variables to set for a backend process, without its port and token.
+pub fn for_out_of_process(
+    settings: &AspNetCore,
+    identity: &Identity,
+    process: &Env,
+) -> Vec<(String, String)> {
+    let mut merged = Merge::new(settings);
+    merged.force("ASPNETCORE_IIS_PHYSICAL_PATH", identity.physical_path_with_slash());
+    if let Some(port) = identity.https_port {
+        merged.add_unless_defined("ASPNETCORE_ANCM_HTTPS_PORT", port.to_string());
+    }
+    merged.force("ASPNETCORE_IIS_HTTPAUTH", "anonymous;");
+    // A value in web.config stands alone. Ours is appended to the process' value with a semicolon
+    // even when there is none, as the module does.
+    let startup = process.get(HOSTING_STARTUP).unwrap_or_default();
+    merged.add_unless_defined(HOSTING_STARTUP, format!("{startup};{IIS_INTEGRATION}"));
+    let mut merged = merged.finish(identity, process);
+    merged.force("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED", "true");
+    merged.force("ASPNETCORE_APPL_PATH", identity.virtual_path.clone());
+    merged.override_environment(settings);
+    merged.into_list(process)
+}
+
+/// Whether pages may show details: `ASPNETCORE_DETAILEDERRORS` is on, or the environment is
+/// `Development`. The process' own value comes first, else `web.config` decides.
+pub fn detailed_errors(settings: &AspNetCore, process: &Env) -> bool {
+    let value = |name| process.non_empty(name).or_else(|| settings.environment_variable(name));
+    let is_on = |text: &str| text == "1" || text.eq_ignore_ascii_case("true");
+    if value("ASPNETCORE_DETAILEDERRORS").is_some_and(is_on) {
+        return true;
+    }
+    let is_development = |name: &str| name.eq_ignore_ascii_case("Development");
+    match &settings.environment_override {
+        Some(name) => is_development(name),
+        None => ["ASPNETCORE_ENVIRONMENT", "DOTNET_ENVIRONMENT"]
+            .into_iter()
+            .any(|name| value(name).is_some_and(is_development)),
+    }
+}
+
+/// What the in-process server of Windows tells the application by other means.
+fn add_in_process_defaults(merged: &mut Merge, settings: &AspNetCore, dir: &Path, process: &Env) {
+    let mut add = |name: &str, also: &str, value: String| {
+        let is_set = process.non_empty(name).is_some() || process.non_empty(also).is_some();
+        if !is_set && !merged.defines(also) {
+            merged.add_unless_defined(name, value);
+        }
+    };
+    // The content root would otherwise be the current directory, which `setCurrentDirectory` may
+    // have left elsewhere.
+    let content_root = dir.to_string_lossy().into_owned();
+    add("ASPNETCORE_CONTENTROOT", "ASPNETCORE_CONTENTROOT", content_root);
+    // The host inside must give up before we do, or its own 30 s outlast our limit and the stop
+    // ends in a kill.
+    let limit = settings.shutdown_time_limit.as_secs();
+    let inner = limit.saturating_sub(if limit > 5 { 2 } else { 1 }).max(1);
+    add("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "DOTNET_SHUTDOWNTIMEOUTSECONDS", inner.to_string());
+}
+
+/// An ordered map whose names Windows would call equal.
+struct Merge {
+    variables: Vec<(String, String)>,
+}
+
+impl Merge {
+    fn new(settings: &AspNetCore) -> Self {
+        Self { variables: settings.environment_variables.clone() }
+    }
+
+    fn force(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        match self.variables.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            Some(entry) => *entry = (name.to_owned(), value),
+            None => self.variables.push((name.to_owned(), value)),
+        }
+    }
+
+    fn add_unless_defined(&mut self, name: &str, value: impl Into<String>) {
+        if !self.defines(name) {
+            self.variables.push((name.to_owned(), value.into()));
+        }
+    }
+
+    fn defines(&self, name: &str) -> bool {
+        self.variables.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+    }
+
+    /// Decides between process and configuration, expands, and puts the identity in front, which
+    /// the values may refer to.
+    fn finish(mut self, identity: &Identity, process: &Env) -> Self {
+        let prefer_process = process.is_on("ANCM_PREFER_ENVIRONMENT_VARIABLES");
+        let identity = identity.variables();
+        let lookup = |name: &str| {
+            let own = identity.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+            own.map(|(_, value)| value.clone()).or_else(|| process.get(name).map(str::to_owned))
+        };
+        for (name, value) in &mut self.variables {
+            *value = match process.non_empty(name).filter(|_| prefer_process) {
+                Some(own) => own.to_owned(),
+                None => expansion::expand_with(value, lookup),
+            };
+        }
+        let mut finished = Self { variables: Vec::new() };
+        for (name, value) in identity.into_iter().chain(self.variables) {
+            finished.force(&name, value);
+        }
+        finished
+    }
+
+    fn override_environment(&mut self, settings: &AspNetCore) {
+        if let Some(environment) = &settings.environment_override {
+            self.force("ASPNETCORE_ENVIRONMENT", environment.as_str());
+            self.force("DOTNET_ENVIRONMENT", environment.as_str());
+        }
+    }
+
+    /// The list to set. A variable that the process has in another casing is set under that
+    /// spelling, as Windows would: `Path` in a web.config means `PATH`.
+    fn into_list(self, process: &Env) -> Vec<(String, String)> {
+        let spelled = |name: String| match process.spelling_of(&name) {
+            Some(spelling) => spelling.to_owned(),
+            None => name,
+        };
+        self.variables.into_iter().map(|(name, value)| (spelled(name), value)).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

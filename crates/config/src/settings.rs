@@ -1,0 +1,198 @@
+//! The validated `<aspNetCore>` section, plain data that crosses from supervisor to worker.
+//!
+//! Defaults are those of the module's schema and live here, beside the type. Strings are expanded;
+//! paths have their Linux form. A `processPath` stays a string because a bare name is looked up
+//! along `PATH` when the program is started, not when the file is read.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the application runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostingModel {
+    /// The runtime is hosted inside the worker.
+    InProcess,
+    /// The worker starts a backend process and forwards requests to it. What the module does when
+    /// nothing is written, whatever its documentation says.
+    #[default]
+    OutOfProcess,
+}
+
+impl fmt::Display for HostingModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InProcess => "inprocess",
+            Self::OutOfProcess => "outofprocess",
+        })
+    }
+}
+
+/// The text is neither hosting model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{written}` is not a hosting model (inprocess, outofprocess)")]
+pub struct UnknownHostingModel {
+    /// The text.
+    pub written: String,
+}
+
+impl FromStr for HostingModel {
+    type Err = UnknownHostingModel;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("inprocess") {
+            Ok(Self::InProcess)
+        } else if text.eq_ignore_ascii_case("outofprocess") {
+            Ok(Self::OutOfProcess)
+        } else {
+            Err(UnknownHostingModel { written: text.to_owned() })
+        }
+    }
+}
+
+/// One `<aspNetCore>` section, merged, expanded, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AspNetCore {
+    /// The program: a bare name (`dotnet`), a path relative to the application's folder (`./MyApp`)
+    /// or an absolute path. Never empty.
+    pub process_path: String,
+    /// Its arguments, split as Windows splits a command line, in their Linux form.
+    pub arguments: Vec<String>,
+    /// The hosting model in force.
+    pub hosting_model: HostingModel,
+    /// Whether `web.config` says so; when not, the model is the default or an override.
+    pub hosting_model_written: bool,
+    /// How long a start may take. Default 120 s, at most an hour; zero is not infinite.
+    pub startup_time_limit: Duration,
+    /// Grace between the request to stop and the kill. Default 10 s, at most ten minutes.
+    pub shutdown_time_limit: Duration,
+    /// Limit of each single network operation with a backend. Default two minutes, at most 15 days.
+    pub request_timeout: Duration,
+    /// Crashes of a backend tolerated within a minute. Default 10, at most 100.
+    pub rapid_fails_per_minute: u32,
+    /// Backend processes, 1 to 100. Ignored in-process.
+    pub processes_per_application: u32,
+    /// Whether standard output goes to a file.
+    pub stdout_log_enabled: bool,
+    /// First part of that file's path; absolute or relative to the application's folder.
+    pub stdout_log_file: PathBuf,
+    /// Read and ignored: Windows tokens do not exist here.
+    pub forward_windows_auth_token: bool,
+    /// Whether a failed start is answered without our page.
+    pub disable_start_up_error_page: bool,
+    /// Variables for the application in the order written, names unique in the eyes of Windows.
+    /// Values are as written: `environment` expands them when it merges.
+    pub environment_variables: Vec<(String, String)>,
+    /// From `--environment`: what `ASPNETCORE_ENVIRONMENT` and `DOTNET_ENVIRONMENT` are set to,
+    /// whatever else says otherwise.
+    pub environment_override: Option<String>,
+    /// The module's switches.
+    pub handler_settings: HandlerSettings,
+    /// `security/requestFiltering/requestLimits@maxAllowedContentLength`. `None` when there is no
+    /// such section: the module then sets no limit in-process.
+    pub max_allowed_content_length: Option<u64>,
+}
+
+impl AspNetCore {
+    /// The schema's default of `maxAllowedContentLength` when the section exists without a value.
+    pub const DEFAULT_MAX_ALLOWED_CONTENT_LENGTH: u64 = 30_000_000;
+
+    /// The defaults of the schema around one program.
+    pub fn of(process_path: impl Into<String>, arguments: Vec<String>) -> Self {
+        Self {
+            process_path: process_path.into(),
+            arguments,
+            hosting_model: HostingModel::default(),
+            hosting_model_written: false,
+            startup_time_limit: Duration::from_secs(120),
+            shutdown_time_limit: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(120),
+            rapid_fails_per_minute: 10,
+            processes_per_application: 1,
+            stdout_log_enabled: false,
+            stdout_log_file: PathBuf::from("aspnetcore-stdout"),
+            forward_windows_auth_token: true,
+            disable_start_up_error_page: false,
+            environment_variables: Vec::new(),
+            environment_override: None,
+            handler_settings: HandlerSettings::default(),
+            max_allowed_content_length: None,
+        }
+    }
+
+    /// The value `web.config` gives a variable; names are compared as Windows does.
+    pub fn environment_variable(&self, name: &str) -> Option<&str> {
+        let found =
+            self.environment_variables.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The known `<handlerSetting>` names with their defaults, and the list as written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerSettings {
+    /// `callStartupHook`: let the managed page explain a failed start.
+    pub call_startup_hook: bool,
+    /// `cleanShadowCopyDirectory`: empty the target before copying.
+    pub clean_shadow_copy_directory: bool,
+    /// `debugFile`: where the debug log goes.
+    pub debug_file: Option<PathBuf>,
+    /// `debugLevel`: levels and sinks of the debug log, comma separated.
+    pub debug_level: Option<String>,
+    /// `disallowRotationOnConfigChange`: keep running when `web.config` changes.
+    pub disallow_rotation_on_config_change: bool,
+    /// `enableOutOfProcessConsoleRedirection`: capture a backend's output.
+    pub enable_out_of_process_console_redirection: bool,
+    /// `enableShadowCopy`: run from a copy of the application's files.
+    pub enable_shadow_copy: bool,
+    /// `forwardResponseConnectionHeader`: pass a backend's `Connection` header on.
+    pub forward_response_connection_header: bool,
+    /// `handlerVersion`: version folder of the out-of-process handler.
+    pub handler_version: Option<String>,
+    /// `setCurrentDirectory`: whether the worker's current directory becomes the application's folder.
+    pub set_current_directory: bool,
+    /// `shadowCopyDirectory`: base folder of shadow copies.
+    pub shadow_copy_directory: PathBuf,
+    /// `shutdownDelay` or `ANCM_shutdownDelay`: pause between "stop accepting" and "stop".
+    pub shutdown_delay: Duration,
+    /// `stackSize`, unchanged: the runtime reads this text as hexadecimal without prefix.
+    pub stack_size: String,
+    /// `suppressRecycleOnStartupTimeout`: keep worker and page after a start that took too long.
+    pub suppress_recycle_on_startup_timeout: bool,
+    /// Every setting as written, in order; of equal names the first counts.
+    pub written: Vec<(String, String)>,
+}
+
+impl Default for HandlerSettings {
+    fn default() -> Self {
+        Self {
+            call_startup_hook: true,
+            clean_shadow_copy_directory: false,
+            debug_file: None,
+            debug_level: None,
+            disallow_rotation_on_config_change: false,
+            enable_out_of_process_console_redirection: true,
+            enable_shadow_copy: false,
+            forward_response_connection_header: false,
+            handler_version: None,
+            set_current_directory: true,
+            shadow_copy_directory: PathBuf::from("ShadowCopyDirectory"),
+            shutdown_delay: Duration::from_secs(1),
+            stack_size: "1048576".to_owned(),
+            suppress_recycle_on_startup_timeout: false,
+            written: Vec::new(),
+        }
+    }
+}
+
+impl HandlerSettings {
+    /// The value written for `name`: the first one, whatever its casing.
+    pub fn written(&self, name: &str) -> Option<&str> {
+        let found = self.written.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}

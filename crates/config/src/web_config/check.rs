@@ -1,0 +1,393 @@
+//! The second stage: [`Written`] to [`AspNetCore`], every attribute typed, expanded and in range.
+
+use std::time::Duration;
+
+use crate::nearest::nearest;
+use crate::{AspNetCore, Env, HandlerSettings, HostingModel, Position, expansion, paths};
+
+use super::read::excerpt;
+use super::schema::{self, Kind};
+use super::written::{At, Pair, Section, Written};
+use super::{Report, WebConfig, handlers, number};
+
+/// Checks everything; `None` when there is no section to check.
+pub(super) fn validated(
+    written: &Written,
+    env: &Env,
+    report: &mut Report<'_>,
+) -> Option<WebConfig> {
+    let Some(section) = &written.asp_net_core else {
+        report_no_section(written, report);
+        return None;
+    };
+    if let Some(http_platform) = &written.http_platform {
+        let message = "<httpPlatform> is ignored, because there is <aspNetCore>";
+        report.push(report.warning("http-platform-ignored", http_platform.at, message));
+    }
+    let mut values = Values { section, env, report };
+    let process_path = values.process_path();
+    let arguments = values.text("arguments").unwrap_or_default();
+    let mut settings = AspNetCore::of(process_path, Vec::new());
+    values.attributes(&mut settings);
+    settings.environment_variables = environment_variables(&section.environment_variables, report);
+    settings.handler_settings = handler_settings(section, &settings, env, report);
+    settings.max_allowed_content_length = max_allowed_content_length(written, report);
+    handlers::check(written, settings.hosting_model, report);
+    let place = |name| position_of(section, name, report);
+    Some(WebConfig {
+        arguments,
+        process_path_at: place("processPath").or(Some(report.lines.position(section.at))),
+        arguments_at: place("arguments").or(place("processPath")),
+        settings,
+    })
+}
+
+fn position_of(section: &Section, name: &str, report: &Report<'_>) -> Option<Position> {
+    section.attributes.get(name).map(|written| report.lines.position(written.at))
+}
+
+fn report_no_section(written: &Written, report: &mut Report<'_>) {
+    let finding = match &written.http_platform {
+        Some(http_platform) => report
+            .error("http-platform", http_platform.at, "<httpPlatform> is not supported yet")
+            .suggest("use <aspNetCore hostingModel=\"outofprocess\"> with AspNetCoreModuleV2"),
+        None => report
+            .error("no-section", written.root_at, "there is no <aspNetCore> section")
+            .expected("<system.webServer><aspNetCore processPath=… /></system.webServer>")
+            .suggest("run `dotnet publish` again, which writes it"),
+    };
+    report.push(finding);
+}
+
+/// Reads typed attributes of one section.
+struct Values<'a, 'r, 't> {
+    section: &'a Section,
+    env: &'a Env,
+    report: &'r mut Report<'t>,
+}
+
+impl Values<'_, '_, '_> {
+    fn process_path(&mut self) -> String {
+        let Some(path) = self.text("processPath") else {
+            let message = "<aspNetCore> has no processPath";
+            let finding = self.report.error("process-path", self.section.at, message);
+            self.report.push(finding.expected("processPath=\"dotnet\" arguments=\".\\MyApp.dll\""));
+            return String::new();
+        };
+        if path.trim().is_empty() {
+            let at = self.section.attributes.get("processPath").map_or(0, |written| written.at);
+            let finding = self.report.error("process-path", at, "processPath is empty");
+            self.report.push(finding.expected("processPath=\"dotnet\" arguments=\".\\MyApp.dll\""));
+        }
+        path.trim().to_owned()
+    }
+
+    fn attributes(&mut self, settings: &mut AspNetCore) {
+        let seconds = |count| Duration::from_secs(u64::from(count));
+        if let Some(model) = self.hosting_model() {
+            settings.hosting_model = model;
+            settings.hosting_model_written = true;
+        }
+        if let Some(limit) = self.uint("startupTimeLimit") {
+            settings.startup_time_limit = seconds(limit);
+        }
+        if let Some(limit) = self.uint("shutdownTimeLimit") {
+            settings.shutdown_time_limit = seconds(limit);
+        }
+        if let Some(timeout) = self.time_span("requestTimeout") {
+            settings.request_timeout = timeout;
+        }
+        if let Some(count) = self.uint("rapidFailsPerMinute") {
+            settings.rapid_fails_per_minute = count;
+        }
+        if let Some(count) = self.uint("processesPerApplication") {
+            settings.processes_per_application = count;
+        }
+        if let Some(enabled) = self.bool("stdoutLogEnabled") {
+            settings.stdout_log_enabled = enabled;
+        }
+        if let Some(file) = self.log_file() {
+            settings.stdout_log_file = file.into();
+        }
+        if let Some(forward) = self.bool("forwardWindowsAuthToken") {
+            settings.forward_windows_auth_token = forward;
+            if forward {
+                self.warn_about_tokens();
+            }
+        }
+        if let Some(disabled) = self.bool("disableStartUpErrorPage") {
+            settings.disable_start_up_error_page = disabled;
+        }
+    }
+
+    /// The expanded text of an attribute. What looks like a variable and is none is worth a word,
+    /// since it stays literally and breaks the start much later.
+    fn text(&mut self, name: &str) -> Option<String> {
+        let written = self.section.attributes.get(name)?;
+        if let Some(unknown) = expansion::first_unknown(&written.value, self.env) {
+            let message = format!("%{unknown}% in {name} is not set and stays literally");
+            let finding = self.report.warning("unknown-variable", written.at, message);
+            self.report.push(finding.suggest(format!("set {unknown} in the environment of ancm")));
+        }
+        Some(expansion::expand(&written.value, self.env))
+    }
+
+    fn hosting_model(&mut self) -> Option<HostingModel> {
+        let written = self.section.attributes.get("hostingModel")?;
+        // Empty is what a file without the attribute has.
+        if written.value.is_empty() {
+            return None;
+        }
+        let model = written.value.parse().ok();
+        if model.is_none() {
+            let near = nearest(&written.value, ["inprocess", "outofprocess"]);
+            self.refuse("hostingModel", near);
+        }
+        model
+    }
+
+    fn log_file(&mut self) -> Option<String> {
+        let text = self.text("stdoutLogFile")?;
+        let at = self.section.attributes.get("stdoutLogFile").map_or(0, |written| written.at);
+        if text.trim().is_empty() {
+            self.refuse("stdoutLogFile", Some(".\\logs\\stdout"));
+            return None;
+        }
+        if paths::is_windows_only(&text) {
+            let message = format!("`{}` is a path on Windows", excerpt(&text));
+            let finding = self.report.warning("windows-path", at, message);
+            self.report.push(finding.suggest("stdoutLogFile=\".\\logs\\stdout\""));
+            return None;
+        }
+        Some(paths::to_linux(text.trim()))
+    }
+
+    fn bool(&mut self, name: &str) -> Option<bool> {
+        let written = self.section.attributes.get(name)?;
+        let value = number::bool(&written.value);
+        if value.is_none() {
+            let meant = match written.value.trim().to_ascii_lowercase().as_str() {
+                "1" | "yes" | "on" | "true" => Some("true"),
+                "0" | "no" | "off" | "false" => Some("false"),
+                _ => None,
+            };
+            self.refuse(name, meant);
+        }
+        value
+    }
+
+    fn uint(&mut self, name: &str) -> Option<u32> {
+        let written = self.section.attributes.get(name)?;
+        let (least, most) = match kind_of(name) {
+            Kind::Seconds { most } => (0, most),
+            Kind::Uint { least, most } => (least, most),
+            _ => (0, u32::MAX),
+        };
+        let value = number::uint(&written.value, u64::from(least), u64::from(most));
+        if value.is_none() {
+            // A number out of range has a nearest number in it.
+            let clamped = written.value.parse::<i128>().ok();
+            let clamped = clamped.map(|n| n.clamp(i128::from(least), i128::from(most)).to_string());
+            self.refuse(name, clamped.as_deref());
+        }
+        value.and_then(|value| u32::try_from(value).ok())
+    }
+
+    fn time_span(&mut self, name: &str) -> Option<Duration> {
+        let written = self.section.attributes.get(name)?;
+        let Kind::TimeSpan { most_seconds } = kind_of(name) else { return None };
+        let value = number::time_span(&written.value, most_seconds);
+        if value.is_none() {
+            // The commonest mistake: a number of seconds.
+            let seconds = number::uint(&written.value, 0, most_seconds);
+            let meant =
+                seconds.map(|s| format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60));
+            self.refuse(name, meant.as_deref());
+        }
+        value
+    }
+
+    fn refuse(&mut self, name: &str, meant: Option<&str>) {
+        let Some(written) = self.section.attributes.get(name) else { return };
+        let message = format!("{name}=\"{}\" is not accepted", excerpt(&written.value));
+        let code = if name == "hostingModel" { "hosting-model" } else { "attribute-value" };
+        let finding = self.report.error(code, written.at, message);
+        let finding = finding.expected(kind_of(name).expected());
+        self.report.push(match meant {
+            Some(meant) => finding.suggest(format!("{name}=\"{meant}\"")),
+            None => finding,
+        });
+    }
+
+    fn warn_about_tokens(&mut self) {
+        let at = self.section.attributes.get("forwardWindowsAuthToken").map_or(0, |w| w.at);
+        let message = "forwardWindowsAuthToken has no effect: there are no Windows tokens here";
+        let finding = self.report.warning("windows-only", at, message);
+        self.report.push(finding.suggest("forwardWindowsAuthToken=\"false\""));
+    }
+}
+
+fn kind_of(name: &str) -> Kind {
+    let known = schema::ATTRIBUTES.iter().find(|(known, _)| *known == name);
+    known.map_or(Kind::Text, |(_, kind)| *kind)
+}
+
+fn environment_variables(pairs: &[Pair], report: &mut Report<'_>) -> Vec<(String, String)> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for At { value: (name, value), at } in pairs {
+        if name.contains('=') || name.trim().is_empty() {
+            let message = format!("`{}` cannot be the name of a variable", excerpt(name));
+            let finding = report.error("environment-variable", *at, message);
+            report.push(finding.expected("a name without `=`"));
+            continue;
+        }
+        match places.insert(name.to_ascii_lowercase(), variables.len()) {
+            None => variables.push((name.clone(), value.clone())),
+            Some(place) => {
+                places.insert(name.to_ascii_lowercase(), place);
+                let message = format!("{} is set again; this value counts", excerpt(name));
+                report.push(report.note("environment-variable-again", *at, message));
+                if let Some(variable) = variables.get_mut(place) {
+                    *variable = (name.clone(), value.clone());
+                }
+            }
+        }
+    }
+    variables
+}
+
+fn handler_settings(
+    section: &Section,
+    settings: &AspNetCore,
+    env: &Env,
+    report: &mut Report<'_>,
+) -> HandlerSettings {
+    for At { value: (name, _), at } in &section.handler_settings {
+        let names = schema::HANDLER_SETTING_NAMES.iter().copied();
+        if names.clone().any(|known| known.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let message = format!("handlerSetting `{}` is unknown and has no effect", excerpt(name));
+        let finding = report.warning("unknown-handler-setting", *at, message);
+        let near = match name.as_str() {
+            "experimentalEnableShadowCopy" => Some("enableShadowCopy"),
+            name => nearest(name, names),
+        };
+        report.push(match near {
+            Some(near) => finding.suggest(near),
+            None => finding,
+        });
+    }
+
+    let mut read = Switches { pairs: &section.handler_settings, report };
+    let mut typed = HandlerSettings {
+        call_startup_hook: read.switch("callStartupHook", true),
+        clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
+        debug_file: read.path("debugFile", env),
+        debug_level: read.find("debugLevel").map(|(value, _)| value.to_owned()),
+        disallow_rotation_on_config_change: read.switch("disallowRotationOnConfigChange", false),
+        enable_out_of_process_console_redirection: read
+            .find("enableOutOfProcessConsoleRedirection")
+            .is_none_or(|(value, _)| !value.eq_ignore_ascii_case("false")),
+        enable_shadow_copy: read.switch("enableShadowCopy", false),
+        forward_response_connection_header: read.switch("forwardResponseConnectionHeader", false),
+        handler_version: read.find("handlerVersion").map(|(value, _)| value.to_owned()),
+        set_current_directory: read.switch("setCurrentDirectory", true),
+        suppress_recycle_on_startup_timeout: read.switch("suppressRecycleOnStartupTimeout", false),
+        written: section.handler_settings.iter().map(|pair| pair.value.clone()).collect(),
+        ..HandlerSettings::default()
+    };
+    if let Some(directory) = read.path("shadowCopyDirectory", env) {
+        typed.shadow_copy_directory = directory;
+    }
+    if let Some(size) = read.stack_size() {
+        typed.stack_size = size;
+    }
+    if let Some(delay) = read.shutdown_delay(settings, env, section.at) {
+        typed.shutdown_delay = delay;
+    }
+    typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
+    typed.debug_level = typed.debug_level.filter(|level| !level.is_empty());
+    typed
+}
+
+/// Reads single handler settings; of equal names the first counts.
+struct Switches<'a, 'r, 't> {
+    pairs: &'a [Pair],
+    report: &'r mut Report<'t>,
+}
+
+impl Switches<'_, '_, '_> {
+    fn find(&self, name: &str) -> Option<(&str, usize)> {
+        let found = self.pairs.iter().find(|pair| pair.value.0.eq_ignore_ascii_case(name));
+        found.map(|pair| (pair.value.1.as_str(), pair.at))
+    }
+
+    /// `true` is on and anything else off, as in the module; what is neither word is reported.
+    fn switch(&mut self, name: &str, default: bool) -> bool {
+        let Some((value, at)) = self.find(name) else { return default };
+        let is_on = value.eq_ignore_ascii_case("true");
+        if !is_on && !value.eq_ignore_ascii_case("false") {
+            let message = format!("handlerSetting {name}=\"{}\" means false", excerpt(value));
+            let finding = self.report.warning("handler-setting-value", at, message);
+            self.report.push(finding.expected("true or false"));
+        }
+        is_on
+    }
+
+    fn path(&self, name: &str, env: &Env) -> Option<std::path::PathBuf> {
+        let (value, _) = self.find(name)?;
+        let path = paths::to_linux(expansion::expand(value, env).trim());
+        (!path.is_empty()).then(|| path.into())
+    }
+
+    fn stack_size(&mut self) -> Option<String> {
+        let (value, at) = self.find("stackSize")?;
+        let is_hex = !value.is_empty()
+            && value.len() <= 16
+            && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = value.to_owned();
+        if !is_hex {
+            let message = format!("handlerSetting stackSize=\"{}\" is not read", excerpt(&value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            let expected = "hexadecimal bytes without a prefix, such as 100000 for one MiB";
+            self.report.push(finding.expected(expected));
+        }
+        Some(value)
+    }
+
+    /// From the setting, else the process' variable, else the variable in `web.config`. Garbage
+    /// after digits is ignored, as in the module.
+    fn shutdown_delay(&mut self, settings: &AspNetCore, env: &Env, at: usize) -> Option<Duration> {
+        const VARIABLE: &str = "ANCM_shutdownDelay";
+        let written = self.find("shutdownDelay").filter(|(value, _)| !value.is_empty());
+        let (value, at) = written
+            .or_else(|| Some((env.non_empty(VARIABLE)?, at)))
+            .or_else(|| Some((settings.environment_variable(VARIABLE)?, at)))?;
+        let trimmed = value.trim_start();
+        let trimmed = trimmed.strip_prefix('+').unwrap_or(trimmed);
+        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let milliseconds = trimmed.get(..digits).and_then(|text| text.parse::<u32>().ok());
+        if milliseconds.is_none() {
+            let message = format!("shutdownDelay \"{}\" is not accepted", excerpt(value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            self.report.push(finding.expected("milliseconds, zero or more"));
+        }
+        milliseconds.map(|milliseconds| Duration::from_millis(u64::from(milliseconds)))
+    }
+}
+
+fn max_allowed_content_length(written: &Written, report: &mut Report<'_>) -> Option<u64> {
+    let default = AspNetCore::DEFAULT_MAX_ALLOWED_CONTENT_LENGTH;
+    let Some(At { value: Some(text), at }) = &written.request_limits else {
+        return written.has_request_filtering.then_some(default);
+    };
+    let value = number::uint(text, 0, u64::from(u32::MAX));
+    if value.is_none() {
+        let message = format!("maxAllowedContentLength=\"{}\" is not accepted", excerpt(text));
+        let finding = report.error("attribute-value", *at, message);
+        report.push(finding.expected(format!("bytes, at most {}", u32::MAX)));
+    }
+    value
+}

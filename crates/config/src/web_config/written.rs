@@ -1,0 +1,49 @@
+//! The first stage: what the file says, with offsets, merged over its `<location>`s, unchecked.
+
+use std::collections::BTreeMap;
+
+/// A value and the offset of the place where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) at: usize,
+}
+
+/// One name and value of a collection.
+pub(super) type Pair = At<(String, String)>;
+
+/// Everything that we read in one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// The merged section; `None` when the file has none.
+    pub(super) asp_net_core: Option<Section>,
+    /// The handlers that remain after `<clear>` and `<remove>`.
+    pub(super) handlers: Vec<At<Mapping>>,
+    /// The first `<httpPlatform>`.
+    pub(super) http_platform: Option<At<()>>,
+    /// The first `<requestLimits>`, with `maxAllowedContentLength` if it is written.
+    pub(super) request_limits: Option<At<Option<String>>>,
+    /// Whether there is a `<requestFiltering>` section at all.
+    pub(super) has_request_filtering: bool,
+    /// The offset of the root element.
+    pub(super) root_at: usize,
+}
+
+/// A merged `<aspNetCore>` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) at: usize,
+    /// Known attributes by name; the offset is that of the value.
+    pub(super) attributes: BTreeMap<&'static str, At<String>>,
+    pub(super) environment_variables: Vec<Pair>,
+    pub(super) handler_settings: Vec<Pair>,
+}
+
+/// One `<add>` of `<handlers>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub(super) name: String,
+    pub(super) path: String,
+    pub(super) verb: String,
+    pub(super) modules: String,
+}
