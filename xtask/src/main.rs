@@ -1,2 +1,87 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: everything that people who work on ancm run.
+//!
+//! * `workspace`, `step`: where things are; how a step is shown.
+//! * `dotnet`: an installed SDK or a private toolchain, and building C# with it.
+//! * `build`: the programs, the managed assemblies, the samples and the test applications.
+//! * `demo`: build and serve a sample.
+//! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
+
+mod build;
+mod check;
+mod demo;
+mod dotnet;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    build::Build,
+    dotnet::Toolchain,
+    workspace::{Profile, Workspace},
+};
+
+/// Build, check, test and try ancm.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything and serve the hello sample; says what to try
+    Demo(demo::Arguments),
+    /// Check everything and run all tests; words select tests by name
+    Test {
+        /// Passed on to the test runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        filter: Vec<String>,
+    },
+    /// Format, lints, import direction, file lengths, links, unit tests, documentation
+    Check,
+    /// Build the programs, the managed assemblies, the samples and the test applications
+    Build {
+        /// Optimised, as a release is
+        #[arg(long)]
+        release: bool,
+    },
+    /// Find a .NET SDK or assemble a private toolchain; prints where it is
+    Dotnet,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the backtrace that `Debug` would add: the chain says what was being done.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Demo(arguments) => demo::run(&workspace, &arguments),
+        Command::Test { filter } => test::run(&workspace, &filter),
+        Command::Check => check::run(&workspace),
+        Command::Build { release } => {
+            let profile = if release { Profile::Release } else { Profile::Debug };
+            Build::run(&workspace, profile).map(|_| ())
+        }
+        Command::Dotnet => {
+            let toolchain = Toolchain::ensure(&workspace)?;
+            println!("{}\n{}", toolchain.describe(), toolchain.root.display());
+            Ok(())
+        }
+    }
+}

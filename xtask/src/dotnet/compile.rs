@@ -1,0 +1,169 @@
+//! From a project to the command line of its compilation.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+use super::{
+    compiler::dlls_in,
+    csproj::{Project, SdkKind},
+    layout::reference_dirs,
+};
+
+/// What the SDK makes global with `ImplicitUsings`, in every project.
+const USINGS: &[&str] = &[
+    "System",
+    "System.Collections.Generic",
+    "System.IO",
+    "System.Linq",
+    "System.Net.Http",
+    "System.Threading",
+    "System.Threading.Tasks",
+];
+/// What it adds in web projects.
+const WEB_USINGS: &[&str] = &[
+    "Microsoft.AspNetCore.Builder",
+    "Microsoft.AspNetCore.Hosting",
+    "Microsoft.AspNetCore.Http",
+    "Microsoft.AspNetCore.Routing",
+    "Microsoft.Extensions.Configuration",
+    "Microsoft.Extensions.DependencyInjection",
+    "Microsoft.Extensions.Hosting",
+    "Microsoft.Extensions.Logging",
+    "System.Net.Http.Json",
+];
+/// The language of every project that does not choose another: the compiler knows no later one.
+const LANGUAGE: &str = "12";
+
+/// The frameworks that projects are compiled against.
+pub(super) struct Frameworks<'a> {
+    pub(super) root: &'a Path,
+    pub(super) version: &'a str,
+    pub(super) tfm: &'a str,
+}
+
+/// Writes the generated source and the response file for a project; returns the latter.
+pub(super) fn write_response_file(
+    project: &Project,
+    frameworks: &Frameworks,
+    references: &[PathBuf],
+    obj: &Path,
+) -> Result<PathBuf> {
+    fs::create_dir_all(obj)?;
+    let generated = obj.join("Generated.cs");
+    fs::write(&generated, generated_source(project, frameworks.tfm))?;
+
+    let mut lines = options(project, frameworks.tfm);
+    lines.push(option("out", &output(project, obj)));
+    if project.flag("GenerateDocumentationFile") == Some(true) {
+        lines.push(option("doc", &obj.join(format!("{}.xml", project.name()))));
+    }
+    for dir in reference_dirs(frameworks.root, frameworks.version, project.aspnet) {
+        lines.extend(dlls_in(&dir)?.iter().map(|path| option("r", path)));
+    }
+    lines.extend(references.iter().map(|path| option("r", path)));
+    for (path, name) in &project.resources {
+        lines.push(format!("-resource:\"{}\",{name}", path.display()));
+    }
+    let sources = project.sources.iter().chain([&generated]);
+    lines.extend(sources.map(|path| format!("\"{}\"", path.display())));
+
+    let response_file = obj.join("compile.rsp");
+    fs::write(&response_file, lines.join("\n") + "\n")?;
+    Ok(response_file)
+}
+
+/// Where a project's assembly is written.
+pub(super) fn output(project: &Project, obj: &Path) -> PathBuf {
+    obj.join(format!("{}.dll", project.name()))
+}
+
+fn option(name: &str, path: &Path) -> String {
+    format!("-{name}:\"{}\"", path.display())
+}
+
+fn options(project: &Project, tfm: &str) -> Vec<String> {
+    let on = |name: &str| project.flag(name) == Some(true);
+    let sign = |value: bool| if value { '+' } else { '-' };
+    let mut lines = vec![
+        "-nologo".to_owned(),
+        "-nostdlib".to_owned(),
+        format!("-target:{}", if project.is_program() { "exe" } else { "library" }),
+        "-optimize+".to_owned(),
+        "-deterministic".to_owned(),
+        "-debug:portable".to_owned(),
+        format!("-langversion:{}", project.property("LangVersion").unwrap_or(LANGUAGE)),
+        format!("-nullable:{}", project.property("Nullable").unwrap_or("disable")),
+        format!("-unsafe{}", sign(on("AllowUnsafeBlocks"))),
+        format!("-checked{}", sign(on("CheckForOverflowUnderflow"))),
+        format!("-warnaserror{}", sign(on("TreatWarningsAsErrors"))),
+        format!("-nowarn:1701,1702,{}", list(project.property("NoWarn"))),
+        format!("-define:{};{}", constants(tfm), project.property("DefineConstants").unwrap_or("")),
+    ];
+    if let Some(warnings) = project.property("WarningsNotAsErrors") {
+        lines.push(format!("-warnaserror-:{}", list(Some(warnings))));
+    }
+    if let Some(map) = project.property("PathMap") {
+        lines.push(format!("-pathmap:\"{map}\""));
+    }
+    lines
+}
+
+/// MSBuild's lists have semicolons and may have empty places.
+fn list(value: Option<&str>) -> String {
+    let parts = value.unwrap_or_default().split([';', ',']).map(str::trim);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(",")
+}
+
+/// The constants that the SDK defines for a target framework.
+fn constants(tfm: &str) -> String {
+    let version = tfm.trim_start_matches("net").replace('.', "_");
+    let major = version.split('_').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    let mut names = vec!["TRACE".into(), "RELEASE".into(), "NET".into(), "NETCOREAPP".into()];
+    names.push(format!("NET{version}"));
+    names.extend((5..=major).map(|major: u32| format!("NET{major}_0_OR_GREATER")));
+    names.join(";")
+}
+
+/// The attributes and global usings that the SDK generates.
+fn generated_source(project: &Project, tfm: &str) -> String {
+    let mut lines = vec!["// <auto-generated/>".to_owned()];
+    if project.flag("ImplicitUsings") == Some(true) {
+        let web = if project.sdk == SdkKind::Web { WEB_USINGS } else { &[] };
+        let names = USINGS.iter().chain(web);
+        lines.extend(names.map(|name| format!("global using global::{name};")));
+    }
+    let framework = tfm.trim_start_matches("net");
+    let version = project.property("Version").unwrap_or("1.0.0");
+    lines.push(format!(
+        "[assembly: global::System.Runtime.Versioning.TargetFramework(\
+         \".NETCoreApp,Version=v{framework}\", FrameworkDisplayName = \".NET {framework}\")]"
+    ));
+    lines.push(format!(
+        "[assembly: global::System.Reflection.AssemblyVersion(\"{version}.0\")]\n\
+         [assembly: global::System.Reflection.AssemblyInformationalVersion(\"{version}\")]\n"
+    ));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_name_every_version_up_to_the_target() {
+        let constants = constants("net9.0");
+        let names: Vec<&str> = constants.split(';').collect();
+        assert!(names.contains(&"NET9_0") && names.contains(&"NET8_0_OR_GREATER"));
+        assert!(names.contains(&"NET9_0_OR_GREATER") && !names.contains(&"NET10_0_OR_GREATER"));
+    }
+
+    #[test]
+    fn lists_lose_their_empty_places() {
+        assert_eq!(list(Some(";CS1701; CS1702,;")), "CS1701,CS1702");
+        assert_eq!(list(None), "");
+    }
+}

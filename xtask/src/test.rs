@@ -1,0 +1,167 @@
+//! `cargo xtask test`: every check, then every test.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    build::{Build, colored, samples_dir, test_apps_dir},
+    check,
+    step::{run as run_command, step},
+    workspace::{Profile, Workspace},
+};
+
+/// Runs the checks and the tests of the whole workspace. With words that select tests only those
+/// run, and the checks are left to a full run.
+pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
+    // The unit tests are among the tests below, so of the checks they alone are left out.
+    let checks = match filter {
+        [] => check::report(check::without_tests(workspace)),
+        _ => Ok(()),
+    };
+    let build = Build::run(workspace, Profile::Debug)?;
+    let runner = Runner::find();
+    step("test programs", || {
+        let mut command = workspace.cargo(runner.build);
+        run_command(colored(&mut command)).map(|_| ())
+    })?;
+
+    let mut tests = workspace.cargo(runner.run);
+    tests
+        .args(filter)
+        .env("DOTNET_ROOT", &build.toolchain.root)
+        .env("ANCM_TEST_BIN", &build.bin)
+        .env("ANCM_TEST_APPS", test_apps_dir(workspace))
+        .env("ANCM_TEST_SAMPLES", samples_dir(workspace))
+        .env("ANCM_TEST_TFM", &build.toolchain.tfm)
+        .env("ANCM_TEST_FX", &build.toolchain.framework_version);
+    let totals = runner.watch(&mut tests)?;
+    if let Err(error) = &checks {
+        println!("{error}");
+    }
+    println!("{} passed, {} failed", totals.passed, totals.failed);
+    if !totals.succeeded {
+        bail!("the tests failed");
+    }
+    checks
+}
+
+/// What runs the tests: nextest if it is installed, else cargo's own.
+struct Runner {
+    build: &'static [&'static str],
+    run: &'static [&'static str],
+    /// Adds what a line of the output says to the totals.
+    count: fn(&str, &mut Totals),
+}
+
+/// What became of the tests.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Totals {
+    passed: usize,
+    failed: usize,
+    succeeded: bool,
+}
+
+const NEXTEST: Runner = Runner {
+    build: &["nextest", "run", "--workspace", "--no-run", "--cargo-quiet"],
+    run: &[
+        "nextest",
+        "run",
+        "--workspace",
+        "--cargo-quiet",
+        "--no-fail-fast",
+        "--no-tests=pass",
+        "--show-progress=none",
+        "--status-level=fail",
+        "--final-status-level=fail",
+    ],
+    count: count_nextest,
+};
+
+const CARGO_TEST: Runner = Runner {
+    build: &["test", "--workspace", "--no-run", "--quiet"],
+    run: &["test", "--workspace", "--no-fail-fast", "--quiet"],
+    count: count_cargo_test,
+};
+
+impl Runner {
+    fn find() -> Self {
+        let nextest = Command::new("cargo-nextest").arg("--version").output();
+        if nextest.is_ok_and(|output| output.status.success()) {
+            return NEXTEST;
+        }
+        println!("  cargo-nextest is not installed: cargo test does, with less readable output");
+        CARGO_TEST
+    }
+
+    /// Runs the tests, shows what the runner says as it says it, and counts.
+    fn watch(&self, tests: &mut Command) -> Result<Totals> {
+        // Both streams into one pipe, so that their lines keep their order.
+        let (reader, writer) = std::io::pipe()?;
+        let mut child = tests
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .spawn()
+            .context("cannot start the tests")?;
+        // The command holds the writing end as well; the pipe ends when the last one is closed.
+        tests.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut totals = Totals::default();
+        for line in BufReader::new(reader).lines() {
+            let line = line?;
+            (self.count)(&line, &mut totals);
+            println!("{line}");
+        }
+        totals.succeeded = child.wait()?.success();
+        Ok(totals)
+    }
+}
+
+/// `Summary [   1.234s] 12 tests run: 11 passed (1 slow), 1 failed, 2 skipped`
+fn count_nextest(line: &str, totals: &mut Totals) {
+    let Some(rest) = line.trim_start().strip_prefix("Summary [") else { return };
+    let (_, counts) = rest.split_once("run:").unwrap_or_default();
+    totals.passed += number_before(counts, " passed");
+    // A test that runs out of time or breaks off has failed too.
+    for word in [" failed", " timed out", " exec failed"] {
+        totals.failed += number_before(counts, word);
+    }
+}
+
+/// `test result: FAILED. 11 passed; 1 failed; 0 ignored; 0 measured; ...`
+fn count_cargo_test(line: &str, totals: &mut Totals) {
+    if line.starts_with("test result:") {
+        totals.passed += number_before(line, " passed");
+        totals.failed += number_before(line, " failed");
+    }
+}
+
+fn number_before(text: &str, word: &str) -> usize {
+    let before = text.find(word).map_or("", |at| &text[..at]);
+    let digits = before.rsplit(|last: char| !last.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_runners_summaries_are_counted() {
+        let mut nextest = Totals::default();
+        count_nextest(
+            "     Summary [   1.234s] 13 tests run: 11 passed (1 slow), 1 failed, 1 timed out, 2 skipped",
+            &mut nextest,
+        );
+        count_nextest("        PASS [   0.010s] crate a::test_run: 7 passed", &mut nextest);
+        assert_eq!((nextest.passed, nextest.failed), (11, 2));
+
+        let mut cargo = Totals::default();
+        count_cargo_test("test result: ok. 4 passed; 0 failed; 1 ignored;", &mut cargo);
+        count_cargo_test("test result: FAILED. 3 passed; 2 failed; 0 ignored;", &mut cargo);
+        assert_eq!((cargo.passed, cargo.failed), (7, 2));
+    }
+}
