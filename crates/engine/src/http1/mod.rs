@@ -22,7 +22,7 @@ pub mod upstream;
 
 mod fields;
 mod scan;
-mod status;
+pub mod status;
 
 #[cfg(test)]
 mod tests;

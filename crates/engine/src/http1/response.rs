@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+use super::fields::{Connection, content_length, is_text, is_token, transfer_coding, trim};
+use super::status;
+
 /// How the body of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
@@ -70,6 +73,9 @@ pub enum BadHead {
     /// Not a number, repeated, or different from the declared one.
     #[error("invalid Content-Length in the response")]
     ContentLength,
+    /// Repeated.
+    #[error("more than one Transfer-Encoding in the response")]
+    TransferEncoding,
     /// A body is declared for a status that has none.
     #[error("Content-Length with a status that has no body")]
     BodyForbidden,
@@ -82,12 +88,269 @@ pub fn write_head(
     context: &HeadContext,
     out: &mut Vec<u8>,
 ) -> Result<Written, BadHead> {
-    let _ = (encoded, context, out);
-    Err(BadHead::Encoding)
+    let before = out.len();
+    let written = render(encoded, context, out);
+    if written.is_err() {
+        out.truncate(before);
+    }
+    written
+}
+
+fn render(encoded: &[u8], context: &HeadContext, out: &mut Vec<u8>) -> Result<Written, BadHead> {
+    let mut input = Input(encoded);
+    let status = input.u16()?;
+    let count = input.u16()?;
+    let reason = input.u16()?;
+    let _flags = input.u16()?;
+    let declared = input.i64()?;
+    let reason = input.bytes(usize::from(reason))?;
+    // `: ` and CR LF instead of two lengths make no field longer; the rest is ours.
+    out.reserve(encoded.len() + context.date.len() + context.server.len() + 192);
+    status_line(status, reason, out)?;
+
+    let is_interim = status < 200 && status != 101;
+    let mut seen = Seen::default();
+    for _ in 0..count {
+        let name_len = usize::from(input.u16()?);
+        let value_len = usize::try_from(input.u32()?).map_err(|_| BadHead::Encoding)?;
+        let name = input.bytes(name_len)?;
+        let value = input.bytes(value_len)?;
+        if !is_token(name) {
+            return Err(BadHead::Name);
+        }
+        if !is_text(value) {
+            return Err(BadHead::Value);
+        }
+        if seen.note(name, value)? {
+            field(name, value, out);
+        }
+    }
+    if !input.0.is_empty() {
+        return Err(BadHead::Encoding);
+    }
+
+    let declared = match (u64::try_from(declared).ok(), seen.content_length) {
+        (Some(declared), Some(set)) if declared != set => return Err(BadHead::ContentLength),
+        (Some(declared), _) => Some(declared),
+        (None, set) => set,
+    };
+    let plan = plan(status, declared, &seen, context)?;
+    if let Some(length) = plan.length {
+        out.extend_from_slice(b"Content-Length: ");
+        decimal(length, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if plan.framing == BodyFraming::Chunked {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    } else if let Some(codings) = seen.transfer_encoding
+        && plan.allows_codings
+    {
+        field(b"Transfer-Encoding", codings, out);
+    }
+    if !is_interim {
+        // RFC 9110 6.6.1; not for interim responses, which are only about what follows.
+        if !seen.date && !context.date.is_empty() {
+            field(b"Date", context.date, out);
+        }
+        if !seen.server && !context.server.is_empty() {
+            field(b"Server", context.server, out);
+        }
+        let is_current = context.version >= 0x0101;
+        // RFC 9110 7.8: who sends Upgrade names it in Connection. 426 does as well as 101.
+        match (plan.framing == BodyFraming::Upgrade, plan.keep_alive) {
+            (true, _) if status == 101 => field(b"Connection", b"Upgrade", out),
+            (true, _) => {}
+            (_, true) if seen.upgrade => field(b"Connection", b"Upgrade", out),
+            (_, false) if seen.upgrade => field(b"Connection", b"close, Upgrade", out),
+            (_, true) if is_current => {}
+            (_, true) => field(b"Connection", b"keep-alive", out),
+            (_, false) => field(b"Connection", b"close", out),
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(Written { framing: plan.framing, keep_alive: plan.keep_alive, status })
+}
+
+fn status_line(status: u16, reason: &[u8], out: &mut Vec<u8>) -> Result<(), BadHead> {
+    if !(100..=999).contains(&status) {
+        return Err(BadHead::Status);
+    }
+    if let ([], Some(line)) = (reason, status::line(status)) {
+        out.extend_from_slice(line);
+        return Ok(());
+    }
+    if !is_text(reason) {
+        return Err(BadHead::Reason);
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(u64::from(status), out);
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// What the application said about what is ours to write.
+#[derive(Default)]
+struct Seen<'e> {
+    content_length: Option<u64>,
+    transfer_encoding: Option<&'e [u8]>,
+    close: bool,
+    date: bool,
+    server: bool,
+    upgrade: bool,
+}
+
+impl<'e> Seen<'e> {
+    /// Takes note of a field; whether it is written as it is.
+    fn note(&mut self, name: &[u8], value: &'e [u8]) -> Result<bool, BadHead> {
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"date") => self.date = true,
+            6 if name.eq_ignore_ascii_case(b"server") => {
+                self.server = true;
+                // Set to nothing: the application wants none.
+                return Ok(!value.is_empty());
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                let mut connection = Connection::default();
+                connection.note(value);
+                self.close |= connection.close;
+                return Ok(false);
+            }
+            10 if name.eq_ignore_ascii_case(b"keep-alive") => return Ok(false),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = content_length(trim(value)).ok_or(BadHead::ContentLength)?;
+                if self.content_length.replace(length).is_some() {
+                    return Err(BadHead::ContentLength);
+                }
+                return Ok(false);
+            }
+            16 if name.eq_ignore_ascii_case(b"proxy-connection") => return Ok(false),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.transfer_encoding.replace(trim(value)).is_some() {
+                    return Err(BadHead::TransferEncoding);
+                }
+                return Ok(false);
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+}
+
+/// How a response is framed.
+struct Plan {
+    framing: BodyFraming,
+    length: Option<u64>,
+    allows_codings: bool,
+    keep_alive: bool,
+}
+
+/// Framing by status, method and version (RFC 9112 6.3, RFC 9110 15).
+fn plan(
+    status: u16,
+    declared: Option<u64>,
+    seen: &Seen<'_>,
+    context: &HeadContext,
+) -> Result<Plan, BadHead> {
+    let is_current = context.version >= 0x0101;
+    let keep_alive = context.keep_alive && !seen.close;
+    let plan = |framing, length| Plan { framing, length, allows_codings: false, keep_alive };
+    let is_tunnel = status == 101 || (context.is_connect && (200..300).contains(&status));
+    if is_tunnel || status < 200 || matches!(status, 204 | 205) {
+        if declared.is_some_and(|length| length > 0) {
+            return Err(BadHead::BodyForbidden);
+        }
+        return Ok(match status {
+            _ if is_tunnel => Plan { keep_alive: false, ..plan(BodyFraming::Upgrade, None) },
+            // Unlike 204 it has no framing of its own (RFC 9110 15.3.6).
+            205 => plan(BodyFraming::None, Some(0)),
+            _ => plan(BodyFraming::None, None),
+        });
+    }
+    if status == 304 {
+        return Ok(plan(BodyFraming::None, declared));
+    }
+    if let Some(codings) = seen.transfer_encoding {
+        // A length next to it would be a second opinion (RFC 9112 6.2).
+        let framing = if context.is_head { BodyFraming::None } else { BodyFraming::AppFramed };
+        let is_chunked = is_current && transfer_coding(codings).is_ok();
+        return Ok(Plan {
+            framing,
+            length: None,
+            allows_codings: true,
+            keep_alive: keep_alive && (is_chunked || context.is_head),
+        });
+    }
+    if context.is_head {
+        return Ok(plan(BodyFraming::None, declared));
+    }
+    Ok(match declared.or(context.total) {
+        Some(length) => plan(BodyFraming::Length(length), Some(length)),
+        None if is_current => plan(BodyFraming::Chunked, None),
+        None => Plan { keep_alive: false, ..plan(BodyFraming::UntilClose, None) },
+    })
+}
+
+#[inline]
+fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `number` in decimal.
+pub(super) fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Cursor over an encoded head.
+struct Input<'e>(&'e [u8]);
+
+impl<'e> Input<'e> {
+    #[inline]
+    fn bytes(&mut self, len: usize) -> Result<&'e [u8], BadHead> {
+        let (bytes, rest) = self.0.split_at_checked(len).ok_or(BadHead::Encoding)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadHead> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(BadHead::Encoding)?;
+        self.0 = rest;
+        Ok(*bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16, BadHead> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, BadHead> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64, BadHead> {
+        self.array().map(i64::from_le_bytes)
+    }
 }
 
 /// Encodes a head as a handler would, replacing what `out` holds: for the host's own pages and for
-/// answers of a backend. An empty `reason` takes the standard one.
+/// answers of a backend. An empty `reason` takes the standard one. What the layout's lengths cannot
+/// carry (a name or reason of 64 KiB) is cut or left out; [`Limits`](super::request::Limits) keep
+/// it from happening.
 pub fn encode_head<'f>(
     status: u16,
     reason: &str,
@@ -95,6 +358,33 @@ pub fn encode_head<'f>(
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
     out: &mut Vec<u8>,
 ) {
-    let _ = (status, reason, content_length, fields);
     out.clear();
+    let reason = if u16::try_from(reason.len()).is_ok() { reason } else { "" };
+    let length = content_length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1);
+    out.extend_from_slice(&status.to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&(reason.len() as u16).to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(reason.as_bytes());
+    let mut count = 0u16;
+    for (name, value) in fields.take(usize::from(u16::MAX)) {
+        let (Ok(name_len), Ok(value_len)) = (u16::try_from(name.len()), u32::try_from(value.len()))
+        else {
+            continue;
+        };
+        out.extend_from_slice(&name_len.to_le_bytes());
+        out.extend_from_slice(&value_len.to_le_bytes());
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
+        count += 1;
+    }
+    out[abi::head::COUNT..abi::head::COUNT + 2].copy_from_slice(&count.to_le_bytes());
 }
+
+// The cursor above reads the fixed part in order.
+const _: () = {
+    use abi::head::{CONTENT_LENGTH, COUNT, FIELD_SIZE, FLAGS, REASON, SIZE, STATUS};
+    assert!(STATUS == 0 && COUNT == 2 && REASON == 4 && FLAGS == 6);
+    assert!(CONTENT_LENGTH == 8 && SIZE == 16 && FIELD_SIZE == 6);
+};

@@ -1,8 +1,10 @@
 //! Head of a backend's response.
 
+use super::fields::{Steering, collect, transfer_coding};
 use super::reject::{Cause, Reject};
-use super::request::Limits;
+use super::request::{Limits, undecided, with_slots};
 use super::response::BodyFraming;
+use super::scan::Kind;
 
 /// A complete, valid head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +35,92 @@ pub fn parse_response<'b>(
     headers: &mut Vec<abi::Header>,
     limits: &Limits,
 ) -> Result<Option<ResponseHead<'b>>, Reject> {
-    let _ = (request_is_head, request_is_connect);
     headers.clear();
-    if buf.len() >= limits.head {
-        return Err(Cause::HeadTooLarge.into());
+    // `httparse` would skip empty lines here; in an answer they are the rest of another one.
+    if matches!(buf, [] | [b'\r' | b'\n', ..]) {
+        return undecided(Kind::Response, buf, headers, limits);
     }
-    Ok(None)
+    let asked = Asked { head: request_is_head, connect: request_is_connect };
+    let parsed = with_slots(limits.fields, |slots| {
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut response, buf, slots) {
+            Ok(httparse::Status::Complete(len)) => {
+                read(&buf[..len], asked, &response, headers, limits)
+            }
+            Ok(httparse::Status::Partial) | Err(_) => None,
+        }
+    });
+    match parsed {
+        Some(head) => head.map(Some).map_err(Reject::from),
+        None => undecided(Kind::Response, buf, headers, limits),
+    }
+}
+
+/// What the answer is to.
+#[derive(Clone, Copy)]
+struct Asked {
+    head: bool,
+    connect: bool,
+}
+
+/// `None` if the head breaks a rule that [`super::scan`] names.
+fn read<'b>(
+    head: &'b [u8],
+    asked: Asked,
+    response: &httparse::Response<'_, 'b>,
+    headers: &mut Vec<abi::Header>,
+    limits: &Limits,
+) -> Option<Result<ResponseHead<'b>, Cause>> {
+    let line = head.iter().position(|byte| *byte == b'\n')? + 1;
+    let status = response.code?;
+    if line > limits.request_line || head.len() > limits.head || status < 100 {
+        return None;
+    }
+    // Not what `httparse` says, which drops a phrase with bytes outside ASCII.
+    let reason = head[..line].strip_suffix(b"\r\n")?.get("HTTP/1.1 200 ".len()..);
+    let version = if response.version? == 1 { 0x0101 } else { 0x0100 };
+    Some(collect(head, response.headers, headers)?.and_then(|steering| {
+        let framing = framing(status, version, asked, &steering)?;
+        let connection = steering.connection;
+        let is_open = !matches!(framing, BodyFraming::UntilClose | BodyFraming::Upgrade);
+        Ok(ResponseHead {
+            status,
+            reason: reason.unwrap_or_default(),
+            version,
+            len: head.len(),
+            keep_alive: is_open
+                && !connection.close
+                && (version == 0x0101 || connection.keep_alive),
+            framing,
+            content_length: steering.content_length,
+        })
+    }))
+}
+
+/// RFC 9112 6.3, in its order.
+fn framing(
+    status: u16,
+    version: u16,
+    asked: Asked,
+    steering: &Steering<'_>,
+) -> Result<BodyFraming, Cause> {
+    // Also where they do not count: a backend that sends these is not understood.
+    match steering.transfer_encoding {
+        Some(_) if version != 0x0101 => return Err(Cause::TransferEncodingOld),
+        Some(_) if steering.content_length.is_some() => return Err(Cause::FramedTwice),
+        // We take chunks off and put them on again; other codings would be lost on the way.
+        Some(codings) if !codings.eq_ignore_ascii_case(b"chunked") => {
+            return Err(transfer_coding(codings).err().unwrap_or(Cause::TransferCodingUnknown));
+        }
+        _ => {}
+    }
+    Ok(match status {
+        101 => BodyFraming::Upgrade,
+        200..=299 if asked.connect => BodyFraming::Upgrade,
+        100..=199 | 204 | 304 => BodyFraming::None,
+        _ if asked.head => BodyFraming::None,
+        _ if steering.transfer_encoding.is_some() => BodyFraming::Chunked,
+        _ => steering.content_length.map_or(BodyFraming::UntilClose, BodyFraming::Length),
+    })
 }
