@@ -218,7 +218,11 @@ namespace Ancm.Toolchain
 
         private void Report(IEnumerable<Diagnostic> diagnostics)
         {
-            foreach (var diagnostic in diagnostics)
+            // In the order of the text; the compiler works on several files at once.
+            var inOrder = diagnostics
+                .OrderBy(diagnostic => diagnostic.Location.GetLineSpan().Path)
+                .ThenBy(diagnostic => diagnostic.Location.SourceSpan.Start);
+            foreach (var diagnostic in inOrder)
             {
                 if (diagnostic.IsSuppressed || diagnostic.Severity < DiagnosticSeverity.Warning)
                 {

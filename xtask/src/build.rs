@@ -32,11 +32,8 @@ pub(crate) struct Build {
 impl Build {
     /// Brings everything up to date.
     pub(crate) fn run(workspace: &Workspace, profile: Profile) -> Result<Self> {
-        let toolchain = step_with(".NET", || {
-            let toolchain = Toolchain::ensure(workspace)?;
-            let note = toolchain.describe();
-            Ok((toolchain, note))
-        })?;
+        let toolchain = Toolchain::ensure(workspace)?;
+        println!("  {:<42} {}", ".NET", toolchain.describe());
         build_programs(workspace, profile)?;
         let bin = workspace.bin(profile);
         // The handler's two halves, native and managed, are found in the highest version folder

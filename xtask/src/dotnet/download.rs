@@ -66,7 +66,7 @@ fn download(package: &Package, folder: &Path) -> Result<()> {
     let partial = folder.join(format!(".{file_name}.{}", std::process::id()));
     fs::create_dir_all(&partial)?;
     let result = run(Command::new("npm")
-        .args(["pack", "--silent", &format!("{}@{}", package.name, package.version)])
+        .args(["pack", "--loglevel=error", &format!("{}@{}", package.name, package.version)])
         .current_dir(&partial))
     .and_then(|_| Ok(fs::rename(partial.join(&file_name), folder.join(&file_name))?));
     fs::remove_dir_all(&partial).ok();

@@ -30,7 +30,7 @@ use std::{
 use anyhow::{Context, Result};
 
 pub(crate) use self::{private::Private, publish::Publish, sdk::Sdk};
-use crate::workspace::Workspace;
+use crate::{step::step, workspace::Workspace};
 
 /// Something that builds and runs .NET applications.
 #[derive(Clone, Debug)]
@@ -66,7 +66,10 @@ impl Toolchain {
             });
         }
         let folder = folder(workspace);
-        let _lock = lock(&folder)?;
+        let lock = lock_file(&folder)?;
+        if lock.try_lock().is_err() {
+            step("waiting for another xtask", || Ok(lock.lock()?))?;
+        }
         let private = Private::ensure(workspace, &folder)?;
         let framework_version = private.framework_version().to_owned();
         Ok(Toolchain {
@@ -91,16 +94,12 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("dotnet")
 }
 
-/// Waits until no other xtask works in `folder`; the lock goes with the file, so with the process.
-fn lock(folder: &Path) -> Result<File> {
+/// The file that is locked while one works in `folder`; the lock goes with the file, and so with
+/// the process, however that ends.
+fn lock_file(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder)?;
     let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    if file.try_lock().is_err() {
-        println!("  waiting for another xtask that works in {}", folder.display());
-        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    }
-    Ok(file)
+    File::create(&path).with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// A path in the same folder whose name has `suffix` added.

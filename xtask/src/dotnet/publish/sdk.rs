@@ -1,0 +1,91 @@
+//! Publishing with an installed SDK: `dotnet publish`, unless nothing has changed.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use super::{PUBLISH_VERSION, PUBLISHED, Publish, Summary, is_current, obj_dir, place};
+use crate::{
+    dotnet::{Sdk, Toolchain, glob, integrity::Stamp, replace_dir},
+    step::run,
+    workspace::Workspace,
+};
+
+pub(super) fn publish(
+    toolchain: &Toolchain,
+    sdk: &Sdk,
+    workspace: &Workspace,
+    jobs: &[Publish],
+) -> Result<Summary> {
+    let mut summary = Summary::default();
+    for job in jobs {
+        let obj = obj_dir(workspace, &job.project);
+        fs::create_dir_all(&obj)?;
+        let published = obj.join(PUBLISHED);
+        let stamp = sdk_stamp(sdk, workspace, job)?;
+        if is_current(&published, &stamp) && job.out.is_dir() {
+            summary.unchanged += 1;
+            continue;
+        }
+        let new = obj.join("publish");
+        if new.exists() {
+            fs::remove_dir_all(&new)?;
+        }
+        // No build server stays behind, and nothing is fetched that is not needed.
+        run(Command::new(sdk.root.join("dotnet"))
+            .args([
+                "publish",
+                "--nologo",
+                "--configuration",
+                "Release",
+                "--self-contained",
+                "false",
+            ])
+            .args(["-verbosity:quiet", "-nodeReuse:false", "-p:UseSharedCompilation=false"])
+            .args(["-p:NuGetAudit=false", &format!("-p:TargetFramework={}", toolchain.tfm)])
+            .args(["--output".as_ref(), new.as_os_str()])
+            .arg(&job.project)
+            .env("DOTNET_CLI_TELEMETRY_OPTOUT", "1")
+            .env("DOTNET_NOLOGO", "1")
+            .env("DOTNET_ROOT", &sdk.root))
+        .with_context(|| format!("cannot build {}", workspace.display(&job.project)))?;
+        if fs::read_dir(&new)?.flatten().any(|entry| is_named(&entry.path(), ".runtimeconfig.json"))
+        {
+            fs::create_dir_all(job.out.parent().unwrap_or(&job.out))?;
+            replace_dir(&new, &job.out)?;
+        } else {
+            for entry in fs::read_dir(&new)? {
+                let path = entry?.path();
+                if is_named(&path, ".dll") || is_named(&path, ".pdb") {
+                    place(&path, &job.out)?;
+                }
+            }
+        }
+        fs::write(published, stamp)?;
+        summary.built += 1;
+    }
+    Ok(summary)
+}
+
+/// Coarser than need be: every project is taken to depend on all product assemblies.
+fn sdk_stamp(sdk: &Sdk, workspace: &Workspace, job: &Publish) -> Result<String> {
+    let mut stamp = Stamp::new();
+    for part in [PUBLISH_VERSION, &sdk.version, &job.out.to_string_lossy()] {
+        stamp.add(part);
+    }
+    let dir = job.project.parent().unwrap_or(&job.project);
+    for dir in [dir, &workspace.root.join("dotnet/src")] {
+        for file in if dir.is_dir() { glob::files_below(dir)? } else { Vec::new() } {
+            stamp.add(&file);
+            stamp.add(fs::read(dir.join(&file))?);
+        }
+    }
+    for dir in dir.ancestors() {
+        stamp.add(fs::read(dir.join("Directory.Build.props")).unwrap_or_default());
+    }
+    Ok(stamp.finish())
+}
+
+fn is_named(path: &Path, ending: &str) -> bool {
+    path.to_string_lossy().ends_with(ending)
+}
