@@ -59,7 +59,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Without the backtrace that `Debug` would add: the chain says what was being done.
             eprintln!("error: {error:#}");
@@ -68,20 +68,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     let workspace = Workspace::load()?;
     match command {
-        Command::Demo(arguments) => demo::run(&workspace, &arguments),
-        Command::Test { filter } => test::run(&workspace, &filter),
-        Command::Check => check::run(&workspace),
+        Command::Demo(arguments) => demo::run(&workspace, &arguments)?,
+        Command::Test { filter } => return test::run(&workspace, &filter),
+        Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };
-            Build::run(&workspace, profile).map(|_| ())
+            Build::run(&workspace, profile)?;
         }
         Command::Dotnet => {
             let toolchain = Toolchain::ensure(&workspace)?;
             println!("{}\n{}", toolchain.describe(), toolchain.root.display());
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@
 
 use std::{
     io::Write,
+    path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -41,7 +42,8 @@ pub(crate) fn seconds(elapsed: Duration) -> String {
 
 /// Runs a command with its output captured; a failure carries all that the command said.
 pub(crate) fn run(command: &mut Command) -> Result<Output> {
-    let name = command.get_program().to_string_lossy().into_owned();
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("cannot start {name}"))?;
     if output.status.success() {
         return Ok(output);

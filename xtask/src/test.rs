@@ -2,10 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
     build::{Build, colored, samples_dir, test_apps_dir},
@@ -14,9 +14,9 @@ use crate::{
     workspace::{Profile, Workspace},
 };
 
-/// Runs the checks and the tests of the whole workspace. With words that select tests only those
-/// run, and the checks are left to a full run.
-pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
+/// Runs the checks and the tests of the whole workspace; the totals are the last line. With words
+/// that select tests only those run, and the checks are left to a full run.
+pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<ExitCode> {
     // The unit tests are among the tests below, so of the checks they alone are left out.
     let checks = match filter {
         [] => check::report(check::without_tests(workspace)),
@@ -40,13 +40,11 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<()> {
         .env("ANCM_TEST_FX", &build.toolchain.framework_version);
     let totals = runner.watch(&mut tests)?;
     if let Err(error) = &checks {
-        println!("{error}");
+        eprintln!("error: {error}");
     }
     println!("{} passed, {} failed", totals.passed, totals.failed);
-    if !totals.succeeded {
-        bail!("the tests failed");
-    }
-    checks
+    let good = checks.is_ok() && totals.succeeded;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What runs the tests: nextest if it is installed, else cargo's own.
