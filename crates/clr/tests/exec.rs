@@ -1,0 +1,31 @@
+//! `dotnet exec` with options in front of the assembly, as some `web.config` files have it. A
+//! process of its own, because a process has one runtime.
+
+use std::path::Path;
+
+use ancm_clr::locate::Request;
+use ancm_clr::{Runtime, locate};
+
+#[test]
+fn options_of_exec_reach_hostfxr() {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    let sample = target.join("samples/hello");
+    let root = target.join("dotnet/private/root");
+    if !sample.join("Hello.dll").is_file() || !root.is_dir() {
+        println!("skipped: no sample application; run `cargo xtask dotnet`");
+        return;
+    }
+    let root = root.display().to_string();
+    let arguments =
+        ["exec", "--roll-forward", "LatestMajor", "Hello.dll", "a b", "--urls"].map(str::to_owned);
+    let host = locate(&Request {
+        process_path: "dotnet",
+        arguments: &arguments,
+        dir: &sample,
+        variable: &|name| (name == "DOTNET_ROOT").then(|| root.clone()),
+    })
+    .unwrap();
+    let runtime = Runtime::initialize(&host).unwrap();
+    let base = runtime.property("APP_CONTEXT_BASE_DIRECTORY").unwrap();
+    assert_eq!(Path::new(&base), sample.canonicalize().unwrap());
+}

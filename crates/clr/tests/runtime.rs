@@ -1,0 +1,69 @@
+//! One process, one runtime: everything that needs a real .NET, in one test.
+//!
+//! Runs with the private toolchain (`cargo xtask dotnet`) and its sample; without them it says so
+//! and passes.
+
+use std::path::{Path, PathBuf};
+
+use ancm_clr::locate::{Request, installed};
+use ancm_clr::{HostFxrLibrary, InitError, LocateError, Runtime, Substatus, locate};
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
+}
+
+fn request_and_locate(dir: &Path, dll: &str) -> Result<ancm_clr::HostFxr, LocateError> {
+    let root = target().join("dotnet/private/root").display().to_string();
+    locate(&Request {
+        process_path: "dotnet",
+        arguments: &[dll.to_owned(), "--from-test".to_owned()],
+        dir,
+        variable: &|name| (name == "DOTNET_ROOT").then(|| root.clone()),
+    })
+}
+
+#[test]
+fn a_runtime_is_initialised_once_and_explains_failures() {
+    let sample = target().join("samples/hello");
+    if !sample.join("Hello.dll").is_file() || !target().join("dotnet/private/root").is_dir() {
+        println!("skipped: no sample application; run `cargo xtask dotnet`");
+        return;
+    }
+    let sample = sample.canonicalize().unwrap();
+    let host = request_and_locate(&sample, "Hello.dll").unwrap();
+    let root = host.dotnet_root.clone().unwrap();
+    assert!(installed(&root).iter().any(|framework| framework.name == "Microsoft.AspNetCore.App"));
+
+    let library = HostFxrLibrary::load(&host.library).unwrap();
+    let folders = library.native_search_directories(&host).unwrap();
+    assert!(folders.iter().any(|folder| folder.starts_with(&sample)), "{folders:?}");
+    assert!(folders.iter().any(|folder| folder.starts_with(root.join("shared"))), "{folders:?}");
+
+    // A framework that nobody has: named in the text of the error, and the next start still works.
+    let broken = tempfile::tempdir().unwrap();
+    std::fs::copy(sample.join("Hello.dll"), broken.path().join("Hello.dll")).unwrap();
+    let config = r#"{"runtimeOptions":{"framework":
+        {"name":"Microsoft.AspNetCore.App","version":"77.0.0"}}}"#;
+    std::fs::write(broken.path().join("Hello.runtimeconfig.json"), config).unwrap();
+    let wanting = request_and_locate(broken.path(), "Hello.dll").unwrap();
+    let error = Runtime::initialize(&wanting).unwrap_err();
+    assert_eq!(error.substatus(), Substatus::DEPENDENCIES, "{error}");
+    let output = error.output().unwrap();
+    assert!(output.contains("Microsoft.AspNetCore.App") && output.contains("77.0.0"), "{output}");
+    let error = library.native_search_directories(&wanting).unwrap_err();
+    assert_eq!(error.substatus(), Substatus::DEPENDENCIES);
+
+    let mut runtime = Runtime::initialize(&host).unwrap();
+    assert!(matches!(Runtime::initialize(&host), Err(InitError::AlreadyInitialized)));
+    runtime.set_property("ANCM_TEST", "välue").unwrap();
+    assert_eq!(runtime.property("ANCM_TEST").as_deref(), Some("välue"));
+    assert_eq!(runtime.property("ANCM_UNSET"), None);
+    assert!(runtime.set_property("a\0b", "").is_err());
+    let base = runtime.property("APP_CONTEXT_BASE_DIRECTORY").unwrap();
+    assert_eq!(Path::new(&base), sample);
+
+    // Starts the CLR; the method does not exist, which is an error and not the end of the process.
+    let error = runtime.load_function(&host.app_dll, "No.Such, Hello", "Method").unwrap_err();
+    assert!(error.to_string().contains("No.Such, Hello.Method"), "{error}");
+    assert!(runtime.set_property("TOO_LATE", "x").is_err());
+}
