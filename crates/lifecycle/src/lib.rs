@@ -1,1 +1,20 @@
-//! lifecycle
+//! What may happen to a site, its generations and their starts. Pure: no clock, no file, no process.
+//!
+//! Decisions are taken here and carried out elsewhere: events and the time go in, actions come out.
+//! Read `site` first; `report` is what a failed start leaves behind.
+#![forbid(unsafe_code)]
+
+pub mod code;
+pub mod event;
+pub mod exit;
+pub mod generation;
+pub mod ids;
+pub mod journey;
+pub mod report;
+pub mod restart;
+pub mod site;
+
+pub use code::Code;
+pub use ids::GenerationId;
+pub use journey::{Journey, Route, Step};
+pub use report::StartReport;

@@ -1,0 +1,156 @@
+//! What an operator is told: one variant per event, with a number that does not change.
+//!
+//! Numbers below 1100 are those of the Windows module's event log, where it has the event; ours
+//! begin at 1100. A quiet hour has no events.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::GenerationId;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// A change in the life of a site.
+    Information,
+    /// We coped; look soon.
+    Warning,
+    /// An operator must act.
+    Error,
+}
+
+/// Something an operator is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The configuration was read again and cannot be used.
+    ConfigurationRefused {
+        /// How many findings prevent a start.
+        errors: usize,
+    },
+    /// The supervisor and a worker do not understand each other.
+    ControlLost {
+        /// The worker's generation.
+        generation: GenerationId,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A generation did not end within its limit.
+    DrainIncomplete {
+        /// The generation.
+        generation: GenerationId,
+    },
+    /// A generation ended with requests unfinished.
+    ExchangesLeft {
+        /// The generation.
+        generation: GenerationId,
+        /// How many.
+        left: usize,
+    },
+    /// A serving generation ended unasked.
+    GenerationDied {
+        /// The generation.
+        generation: GenerationId,
+        /// Its process.
+        pid: i32,
+        /// How it ended.
+        ending: String,
+        /// What follows.
+        follows: String,
+    },
+    /// A generation was asked for by a signal.
+    Recycling,
+    /// A generation serves, after a failure or in place of another.
+    Started {
+        /// The generation.
+        generation: GenerationId,
+    },
+    /// A start failed again; the report says more.
+    StartFailed {
+        /// The generation.
+        generation: GenerationId,
+        /// Number and cause.
+        cause: String,
+        /// What the page calls it.
+        reference: String,
+        /// Seconds until the next attempt.
+        retry_in: u64,
+    },
+    /// The application stops by itself.
+    Stopping {
+        /// The generation.
+        generation: GenerationId,
+        /// What is known of the reason.
+        reason: String,
+    },
+    /// A second signal ends everything at once.
+    StoppedAtOnce,
+}
+
+impl Event {
+    /// Its number.
+    pub const fn id(&self) -> u16 {
+        match self {
+            Self::DrainIncomplete { .. } => 1005,
+            Self::StartFailed { .. } => 1010,
+            Self::Recycling => 1012,
+            Self::Started { .. } => 1032,
+            Self::Stopping { .. } => 1033,
+            Self::ConfigurationRefused { .. } => 1034,
+            Self::GenerationDied { .. } => 1100,
+            Self::ControlLost { .. } => 1101,
+            Self::ExchangesLeft { .. } => 1102,
+            Self::StoppedAtOnce => 1103,
+        }
+    }
+
+    /// How much it matters.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Recycling | Self::Started { .. } | Self::Stopping { .. } => Level::Information,
+            Self::DrainIncomplete { .. } | Self::ExchangesLeft { .. } | Self::StoppedAtOnce => {
+                Level::Warning
+            }
+            Self::ConfigurationRefused { .. }
+            | Self::ControlLost { .. }
+            | Self::GenerationDied { .. }
+            | Self::StartFailed { .. } => Level::Error,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConfigurationRefused { errors } => {
+                write!(f, "the configuration has {errors} error(s); going on with the one before")
+            }
+            Self::ControlLost { generation, reason } => {
+                write!(f, "lost control of generation {generation}: {reason}; it is killed")
+            }
+            Self::DrainIncomplete { generation } => {
+                write!(f, "generation {generation} did not end within its limit and is killed")
+            }
+            Self::ExchangesLeft { generation, left } => {
+                write!(f, "generation {generation} ended with {left} request(s) unfinished")
+            }
+            Self::GenerationDied { generation, pid, ending, follows } => {
+                write!(f, "generation {generation} (pid {pid}) {ending}; {follows}")
+            }
+            Self::Recycling => f.write_str("recycling: a new generation is started"),
+            Self::Started { generation } => write!(f, "generation {generation} serves now"),
+            Self::StartFailed { generation, cause, reference, retry_in } => write!(
+                f,
+                "generation {generation} did not start: {cause} (reference {reference}); \
+                 next attempt in {retry_in} s"
+            ),
+            Self::Stopping { generation, reason } => write!(
+                f,
+                "the application stops by itself (generation {generation}: {reason}); \
+                 a new generation follows"
+            ),
+            Self::StoppedAtOnce => f.write_str("second signal: stopped at once"),
+        }
+    }
+}

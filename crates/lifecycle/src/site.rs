@@ -1,0 +1,431 @@
+//! One site: which generations there are, and what to do next. Events in, actions out.
+//!
+//! The promises, held by the tests for random orders of events:
+//!
+//! 1. Unless it is being stopped, a site serves its application, or is starting it, or knows when
+//!    it will.
+//! 2. At most one generation of the application is starting; when one becomes ready, every other
+//!    generation is drained.
+//! 3. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
+
+use std::time::Duration;
+
+use crate::generation::{Generation, Payload, StartFailure, State};
+use crate::ids::GenerationId;
+use crate::restart::Restart;
+
+/// Between the deadline that a worker was given and its kill.
+const KILL_GRACE: Duration = Duration::from_secs(2);
+/// For a worker that has reported a failure, to flush and end.
+const FAILING_LIMIT: Duration = Duration::from_secs(2);
+/// For the start of a page, which needs no application.
+const PAGE_START_LIMIT: Duration = Duration::from_secs(20);
+/// Between two attempts to start a page.
+const PAGE_PAUSE: Duration = Duration::from_secs(1);
+/// How long clients may wait in the queue before they are better served by a page.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The limits of one site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// For a start of the application.
+    pub start_limit: Duration,
+    /// For requests in flight and the application's own stop.
+    pub drain_limit: Duration,
+    /// Makes the pauses of this site its own.
+    pub seed: u64,
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The process has ended and was waited for.
+    Exited(GenerationId),
+    /// The worker reported that the start failed.
+    Failed(GenerationId),
+    /// There is no process: it could not be started.
+    NotSpawned(GenerationId),
+    /// The worker serves.
+    Ready(GenerationId),
+    /// A person, or a change of files, asks for a new generation.
+    Recycle,
+    /// Stop, letting requests finish.
+    Stop,
+    /// Stop without waiting for anything.
+    StopAtOnce,
+    /// The application stops by itself.
+    Stopping(GenerationId),
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tell that the addresses are served; once in the life of a site.
+    Announce,
+    /// Ask a worker to finish what it has and end.
+    Drain {
+        /// The worker.
+        id: GenerationId,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// Compose the report of a failed start; pages that start later show it.
+    Explain {
+        /// The generation that failed.
+        id: GenerationId,
+        /// Why.
+        why: StartFailure,
+        /// When the application is started again.
+        retry_in: Duration,
+    },
+    /// Everything has ended; the site is stopped.
+    Finish,
+    /// End a process now.
+    Kill(GenerationId),
+    /// Start a worker.
+    Start {
+        /// Its name.
+        id: GenerationId,
+        /// What it serves.
+        payload: Payload,
+    },
+    /// Tell a person.
+    Tell(Notice),
+}
+
+/// What a person may want to know about the life of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A serving generation ended unasked.
+    Died {
+        /// The generation.
+        id: GenerationId,
+        /// When the application is started again.
+        restart_in: Duration,
+    },
+    /// A generation did not end within its limit and is killed.
+    DrainIncomplete(GenerationId),
+    /// A generation serves again, after a failure or in place of another.
+    Replaced(GenerationId),
+    /// The application stops by itself; a new generation follows.
+    Stopping(GenerationId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Stopped,
+    Stopping,
+}
+
+/// The state machine of one site.
+#[derive(Clone, Debug)]
+pub struct Site {
+    policy: Policy,
+    phase: Phase,
+    restart: Restart,
+    generations: Vec<Generation>,
+    next_id: GenerationId,
+    /// When the application is started again.
+    retry_at: Option<Duration>,
+    /// When the page is started again.
+    page_at: Option<Duration>,
+    /// A generation was asked for while one was starting with what was known before.
+    is_outdated: bool,
+    is_announced: bool,
+    actions: Vec<Action>,
+}
+
+impl Site {
+    /// A site whose first generation is to be started now.
+    pub fn start(policy: Policy, now: Duration) -> (Self, Vec<Action>) {
+        let mut site = Self {
+            policy,
+            phase: Phase::Running,
+            restart: Restart::new(policy.seed),
+            generations: Vec::new(),
+            next_id: GenerationId::FIRST,
+            retry_at: None,
+            page_at: None,
+            is_outdated: false,
+            is_announced: false,
+            actions: Vec::new(),
+        };
+        site.start_app(now);
+        let actions = std::mem::take(&mut site.actions);
+        (site, actions)
+    }
+
+    /// What `event`, happening `now`, leads to.
+    pub fn on_event(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        match event {
+            Event::Exited(id) => self.on_exited(id, now),
+            Event::Failed(id) => self.on_failed(id, StartFailure::Reported, now),
+            Event::NotSpawned(id) => self.on_not_spawned(id, now),
+            Event::Ready(id) => self.on_ready(id, now),
+            Event::Recycle => self.on_recycle(now),
+            Event::Stop => self.on_stop(now),
+            Event::StopAtOnce => self.on_stop_at_once(),
+            Event::Stopping(id) => self.on_stopping(id, now),
+            Event::Tick => self.on_tick(now),
+        }
+        if self.phase == Phase::Stopping && self.generations.is_empty() {
+            self.phase = Phase::Stopped;
+            self.actions.push(Action::Finish);
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When the next [`Event::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let deadlines = self.generations.iter().filter_map(Generation::deadline);
+        deadlines.chain(self.retry_at).chain(self.page_at).min()
+    }
+
+    /// The generations that have a process.
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.phase != Phase::Running
+    }
+
+    fn on_ready(&mut self, id: GenerationId, now: Duration) {
+        let Some(index) = self.index(id) else { return };
+        let State::Starting { .. } = self.generations[index].state else { return };
+        if self.generations[index].is_killed {
+            return; // Its limit was reached a moment before.
+        }
+        self.generations[index].state = State::Serving { since: now };
+        let payload = self.generations[index].payload;
+        if !self.is_announced {
+            self.is_announced = true;
+            self.actions.push(Action::Announce);
+        } else if payload == Payload::App {
+            self.actions.push(Action::Tell(Notice::Replaced(id)));
+        }
+        match payload {
+            Payload::App => {
+                (self.retry_at, self.page_at) = (None, None);
+                self.drain_where(now, |other| other.id != id);
+                if std::mem::take(&mut self.is_outdated) {
+                    self.start_app(now);
+                }
+            }
+            // The application was faster.
+            Payload::Page if self.is_app_served() => self.drain_where(now, |other| other.id == id),
+            Payload::Page => {
+                self.drain_where(now, |other| other.id != id && other.payload == Payload::Page);
+            }
+        }
+    }
+
+    fn on_failed(&mut self, id: GenerationId, why: StartFailure, now: Duration) {
+        let Some(generation) = self.generations.iter_mut().find(|other| other.id == id) else {
+            return;
+        };
+        if generation.is_starting_app() {
+            generation.state = State::Failing { why, until: now + FAILING_LIMIT };
+        }
+    }
+
+    fn on_not_spawned(&mut self, id: GenerationId, now: Duration) {
+        let Some(index) = self.index(id) else { return };
+        let generation = self.generations.remove(index);
+        if self.phase != Phase::Running {
+            return;
+        }
+        match generation.payload {
+            Payload::App => self.on_dead_start(id, StartFailure::NotSpawned, now),
+            Payload::Page => self.page_at = Some(now + PAGE_PAUSE),
+        }
+    }
+
+    fn on_stopping(&mut self, id: GenerationId, now: Duration) {
+        let Some(index) = self.index(id) else { return };
+        let until = now + self.policy.drain_limit + KILL_GRACE;
+        match self.generations[index].state {
+            State::Serving { since } => {
+                self.generations[index].state = State::Leaving { until };
+                self.actions.push(Action::Tell(Notice::Stopping(id)));
+                self.replace(id, now.saturating_sub(since), now);
+            }
+            State::Starting { .. } => {
+                let why = StartFailure::ExitedBeforeReady;
+                self.generations[index].state = State::Failing { why, until };
+            }
+            State::Draining { .. } | State::Failing { .. } | State::Leaving { .. } => {}
+        }
+    }
+
+    fn on_exited(&mut self, id: GenerationId, now: Duration) {
+        let Some(index) = self.index(id) else { return };
+        let generation = self.generations.remove(index);
+        if self.phase != Phase::Running {
+            return;
+        }
+        match (generation.state, generation.payload) {
+            (State::Draining { .. } | State::Leaving { .. }, _) => {}
+            (State::Failing { why, .. }, _) => self.on_dead_start(id, why, now),
+            (State::Starting { .. }, Payload::App) => {
+                self.on_dead_start(id, StartFailure::ExitedBeforeReady, now);
+            }
+            (State::Starting { .. }, Payload::Page) => self.page_at = Some(now + PAGE_PAUSE),
+            (State::Serving { .. }, Payload::Page) => self.start_page(now),
+            (State::Serving { since }, Payload::App) => {
+                self.replace(id, now.saturating_sub(since), now);
+                let restart_in = self.retry_at.map_or(Duration::ZERO, |at| at - now);
+                // Before the start that it announces.
+                self.actions.insert(0, Action::Tell(Notice::Died { id, restart_in }));
+            }
+        }
+    }
+
+    fn on_recycle(&mut self, now: Duration) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        if self.generations.iter().any(Generation::is_starting_app) {
+            self.is_outdated = true;
+        } else {
+            self.start_app(now);
+        }
+    }
+
+    fn on_stop(&mut self, now: Duration) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::Stopping;
+        (self.retry_at, self.page_at) = (None, None);
+        self.drain_where(now, |_| true);
+    }
+
+    fn on_stop_at_once(&mut self) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping;
+        }
+        (self.retry_at, self.page_at) = (None, None);
+        for generation in &mut self.generations {
+            generation.is_killed = true;
+            self.actions.push(Action::Kill(generation.id));
+        }
+    }
+
+    fn on_tick(&mut self, now: Duration) {
+        for generation in &mut self.generations {
+            if generation.deadline().is_none_or(|deadline| deadline > now) {
+                continue;
+            }
+            generation.is_killed = true;
+            match generation.state {
+                State::Starting { .. } if generation.payload == Payload::App => {
+                    let why = StartFailure::TimeLimit;
+                    generation.state = State::Failing { why, until: now };
+                }
+                State::Draining { .. } | State::Leaving { .. } => {
+                    self.actions.push(Action::Tell(Notice::DrainIncomplete(generation.id)));
+                }
+                State::Failing { .. } | State::Serving { .. } | State::Starting { .. } => {}
+            }
+            self.actions.push(Action::Kill(generation.id));
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.start_app(now);
+        }
+        if self.page_at.is_some_and(|at| at <= now) {
+            self.start_page(now);
+        }
+    }
+
+    /// A start has ended in failure and its process is gone. Who serves goes on serving; if nobody
+    /// does, a page explains.
+    fn on_dead_start(&mut self, id: GenerationId, why: StartFailure, now: Duration) {
+        let retry_in = match std::mem::take(&mut self.is_outdated) {
+            // What failed was not what is wanted now.
+            true => Duration::ZERO,
+            false => self.restart.after_failed_start(),
+        };
+        self.retry_at = Some(now + retry_in);
+        self.actions.push(Action::Explain { id, why, retry_in });
+        if !self.is_app_served() {
+            self.start_page(now);
+        }
+        if retry_in == Duration::ZERO {
+            self.start_app(now);
+        }
+    }
+
+    /// A generation that `served` for some time will serve no more, unasked.
+    fn replace(&mut self, id: GenerationId, served: Duration, now: Duration) {
+        let pause = self.restart.after_end(served);
+        let is_followed = self
+            .generations
+            .iter()
+            .any(|other| other.is_starting_app() || other.is_serving(Payload::App));
+        if is_followed {
+            return;
+        }
+        if pause == Duration::ZERO {
+            return self.start_app(now);
+        }
+        self.retry_at = Some(now + pause);
+        if pause > PATIENCE {
+            let why = StartFailure::KeepsEnding;
+            self.actions.push(Action::Explain { id, why, retry_in: pause });
+            self.start_page(now);
+        }
+    }
+
+    fn start_app(&mut self, now: Duration) {
+        self.retry_at = None;
+        if !self.generations.iter().any(Generation::is_starting_app) {
+            self.spawn(Payload::App, now + self.policy.start_limit);
+        }
+    }
+
+    /// Starts a page; one that is still starting shows something older and is not waited for.
+    fn start_page(&mut self, now: Duration) {
+        self.page_at = None;
+        if self.is_app_served() {
+            return;
+        }
+        self.drain_where(now, |other| {
+            other.payload == Payload::Page && matches!(other.state, State::Starting { .. })
+        });
+        self.spawn(Payload::Page, now + PAGE_START_LIMIT);
+    }
+
+    fn spawn(&mut self, payload: Payload, until: Duration) {
+        let id = self.next_id;
+        self.next_id = id.next();
+        self.generations.push(Generation::starting(id, payload, until));
+        self.actions.push(Action::Start { id, payload });
+    }
+
+    fn drain_where(&mut self, now: Duration, which: impl Fn(&Generation) -> bool) {
+        let limit = self.policy.drain_limit;
+        for generation in self.generations.iter_mut().filter(|generation| which(generation)) {
+            if !matches!(generation.state, State::Draining { .. }) {
+                generation.state = State::Draining { until: now + limit + KILL_GRACE };
+                self.actions.push(Action::Drain { id: generation.id, limit });
+            }
+        }
+    }
+
+    fn is_app_served(&self) -> bool {
+        self.generations.iter().any(|generation| generation.is_serving(Payload::App))
+    }
+
+    fn index(&self, id: GenerationId) -> Option<usize> {
+        self.generations.iter().position(|generation| generation.id == id)
+    }
+}
+
+#[cfg(test)]
+#[path = "site_tests.rs"]
+mod tests;

@@ -1,0 +1,275 @@
+use super::*;
+use crate::restart::Random;
+
+const POLICY: Policy =
+    Policy { start_limit: Duration::from_secs(120), drain_limit: Duration::from_secs(10), seed: 1 };
+
+fn id(number: u64) -> GenerationId {
+    (1..number).fold(GenerationId::FIRST, |id, _| id.next())
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn start(number: u64, payload: Payload) -> Action {
+    Action::Start { id: id(number), payload }
+}
+
+fn drain(number: u64) -> Action {
+    Action::Drain { id: id(number), limit: POLICY.drain_limit }
+}
+
+fn serving() -> Site {
+    let (mut site, actions) = Site::start(POLICY, at(0));
+    assert_eq!(actions, [start(1, Payload::App)]);
+    assert_eq!(site.on_event(Event::Ready(id(1)), at(1)), [Action::Announce]);
+    site
+}
+
+#[test]
+fn a_recycle_drains_the_old_only_when_the_new_is_ready() {
+    let mut site = serving();
+    assert_eq!(site.on_event(Event::Recycle, at(50)), [start(2, Payload::App)]);
+    assert_eq!(site.on_event(Event::Recycle, at(50)), []);
+    let actions = site.on_event(Event::Ready(id(2)), at(52));
+    let replaced = Action::Tell(Notice::Replaced(id(2)));
+    // The second recycle came after generation 2 had read its configuration.
+    assert_eq!(actions, [replaced, drain(1), start(3, Payload::App)]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(53)), []);
+    assert_eq!(site.next_deadline(), Some(at(52) + POLICY.start_limit));
+}
+
+#[test]
+fn a_failed_recycle_leaves_the_old_in_service() {
+    let mut site = serving();
+    site.on_event(Event::Recycle, at(50));
+    let actions = site.on_event(Event::Exited(id(2)), at(51));
+    assert!(matches!(actions[..], [Action::Explain { why: StartFailure::ExitedBeforeReady, .. }]));
+    assert!(site.next_deadline().unwrap() > at(51));
+}
+
+#[test]
+fn a_failed_start_is_served_as_a_page_until_a_retry_is_ready() {
+    let (mut site, _) = Site::start(POLICY, at(0));
+    assert_eq!(site.on_event(Event::Failed(id(1)), at(1)), []);
+    let actions = site.on_event(Event::Exited(id(1)), at(1));
+    assert!(matches!(actions[0], Action::Explain { why: StartFailure::Reported, .. }));
+    assert_eq!(actions[1..], [start(2, Payload::Page)]);
+    assert_eq!(site.on_event(Event::Ready(id(2)), at(1)), [Action::Announce]);
+
+    let retry = site.next_deadline().unwrap();
+    assert_eq!(site.on_event(Event::Tick, retry), [start(3, Payload::App)]);
+    let actions = site.on_event(Event::Ready(id(3)), at(4));
+    assert_eq!(actions, [Action::Tell(Notice::Replaced(id(3))), drain(2)]);
+}
+
+#[test]
+fn a_second_failure_replaces_the_page() {
+    let (mut site, _) = Site::start(POLICY, at(0));
+    site.on_event(Event::Exited(id(1)), at(1));
+    site.on_event(Event::Ready(id(2)), at(1));
+    site.on_event(Event::Tick, at(2));
+    let actions = site.on_event(Event::Exited(id(3)), at(3));
+    assert_eq!(actions[1..], [start(4, Payload::Page)]);
+    assert_eq!(site.on_event(Event::Ready(id(4)), at(3)), [drain(2)]);
+}
+
+#[test]
+fn a_start_that_takes_too_long_is_killed_and_explained() {
+    let (mut site, _) = Site::start(POLICY, at(0));
+    assert_eq!(site.on_event(Event::Tick, at(119)), []);
+    assert_eq!(site.on_event(Event::Tick, at(120)), [Action::Kill(id(1))]);
+    assert_eq!(site.on_event(Event::Ready(id(1)), at(120)), []);
+    let actions = site.on_event(Event::Exited(id(1)), at(120));
+    assert!(matches!(actions[0], Action::Explain { why: StartFailure::TimeLimit, .. }));
+}
+
+#[test]
+fn a_serving_worker_that_dies_is_replaced_at_once_then_with_pauses() {
+    let mut site = serving();
+    let actions = site.on_event(Event::Exited(id(1)), at(100));
+    let died = Notice::Died { id: id(1), restart_in: Duration::ZERO };
+    assert_eq!(actions, [Action::Tell(died), start(2, Payload::App)]);
+
+    site.on_event(Event::Ready(id(2)), at(101));
+    let actions = site.on_event(Event::Exited(id(2)), at(102));
+    assert!(matches!(actions[..], [Action::Tell(Notice::Died { .. })]), "{actions:?}");
+    site.on_event(Event::Tick, at(103));
+    site.on_event(Event::Ready(id(3)), at(104));
+    site.on_event(Event::Exited(id(3)), at(105));
+    site.on_event(Event::Tick, at(107));
+    site.on_event(Event::Ready(id(4)), at(108));
+    // The third accident in a row: clients would wait too long.
+    let actions = site.on_event(Event::Exited(id(4)), at(109));
+    assert!(matches!(actions[1], Action::Explain { why: StartFailure::KeepsEnding, .. }));
+    assert_eq!(actions[2..], [start(5, Payload::Page)]);
+}
+
+#[test]
+fn an_application_that_stops_by_itself_is_followed_by_a_new_generation() {
+    let mut site = serving();
+    let actions = site.on_event(Event::Stopping(id(1)), at(60));
+    assert_eq!(actions, [Action::Tell(Notice::Stopping(id(1))), start(2, Payload::App)]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(61)), []);
+    let actions = site.on_event(Event::Ready(id(2)), at(62));
+    assert_eq!(actions, [Action::Tell(Notice::Replaced(id(2)))]);
+}
+
+#[test]
+fn a_stop_drains_kills_what_lingers_and_finishes() {
+    let mut site = serving();
+    assert_eq!(site.on_event(Event::Stop, at(60)), [drain(1)]);
+    assert_eq!(site.on_event(Event::Stop, at(60)), []);
+    assert_eq!(site.next_deadline(), Some(at(72)));
+    let incomplete = Action::Tell(Notice::DrainIncomplete(id(1)));
+    assert_eq!(site.on_event(Event::Tick, at(72)), [incomplete, Action::Kill(id(1))]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(72)), [Action::Finish]);
+    assert_eq!(site.on_event(Event::Tick, at(99)), []);
+}
+
+#[test]
+fn a_second_signal_kills_at_once() {
+    let mut site = serving();
+    site.on_event(Event::Stop, at(60));
+    assert_eq!(site.on_event(Event::StopAtOnce, at(60)), [Action::Kill(id(1))]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(60)), [Action::Finish]);
+}
+
+/// Processes that do anything at any time, as long as it is possible.
+struct World {
+    random: Random,
+    site: Site,
+    now: Duration,
+    alive: Vec<(GenerationId, Payload)>,
+    killed: Vec<GenerationId>,
+    announced: usize,
+    is_finished: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (site, actions) = Site::start(Policy { seed, ..POLICY }, Duration::ZERO);
+        let random = Random::new(seed);
+        let mut world = Self {
+            random,
+            site,
+            now: Duration::ZERO,
+            alive: Vec::new(),
+            killed: Vec::new(),
+            announced: 0,
+            is_finished: false,
+        };
+        world.perform(actions);
+        world
+    }
+
+    fn chance(&mut self, of: u64) -> u64 {
+        self.random.next() % of
+    }
+
+    fn event(&mut self, event: Event) {
+        let actions = self.site.on_event(event, self.now);
+        self.perform(actions);
+        self.check();
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        let mut unspawned = Vec::new();
+        for action in actions {
+            assert!(!self.is_finished, "{action:?} after the end");
+            match action {
+                Action::Announce => self.announced += 1,
+                Action::Finish => self.is_finished = true,
+                Action::Kill(id) => {
+                    assert!(self.alive.iter().any(|(other, _)| *other == id));
+                    self.killed.push(id);
+                }
+                Action::Start { id, payload } => match self.chance(20) {
+                    0 => unspawned.push(id),
+                    _ => self.alive.push((id, payload)),
+                },
+                Action::Drain { .. } | Action::Explain { .. } | Action::Tell(_) => {}
+            }
+        }
+        for id in unspawned {
+            self.event(Event::NotSpawned(id));
+        }
+    }
+
+    fn exit(&mut self, id: GenerationId) {
+        self.alive.retain(|(other, _)| *other != id);
+        self.killed.retain(|other| *other != id);
+        self.event(Event::Exited(id));
+    }
+
+    fn step(&mut self) {
+        let passed = self.chance(3000);
+        self.now += Duration::from_millis(passed);
+        if let Some(id) = self.killed.first().copied()
+            && self.chance(2) == 0
+        {
+            return self.exit(id);
+        }
+        let index = self.chance(self.alive.len().max(1) as u64) as usize;
+        let subject = self.alive.get(index).map(|(id, _)| *id);
+        match (self.chance(12), subject) {
+            (0, Some(id)) => self.exit(id),
+            (1, Some(id)) => self.event(Event::Failed(id)),
+            (2, Some(id)) => self.event(Event::Stopping(id)),
+            (3..6, Some(id)) => self.event(Event::Ready(id)),
+            (6, _) if self.chance(5) == 0 => self.event(Event::Recycle),
+            _ => self.event(Event::Tick),
+        }
+    }
+
+    fn check(&self) {
+        let generations = self.site.generations();
+        assert!(self.announced <= 1);
+        let starting = generations.iter().filter(|other| other.is_starting_app()).count();
+        assert!(starting <= 1, "{generations:?}");
+        let serving = generations.iter().filter(|other| other.is_serving(Payload::App)).count();
+        assert!(serving <= 1, "{generations:?}");
+        let is_failing = |other: &Generation| matches!(other.state, State::Failing { .. });
+        if !self.site.is_stopping() {
+            let is_pending = starting + serving > 0
+                || self.site.retry_at.is_some()
+                || generations.iter().any(is_failing);
+            assert!(is_pending, "{:?}", self.site);
+        }
+        for generation in generations {
+            let is_quiet = matches!(generation.state, State::Serving { .. });
+            assert!(is_quiet || generation.is_killed || generation.deadline().is_some());
+        }
+    }
+}
+
+#[test]
+fn promises_hold_for_random_orders_of_events() {
+    for seed in 0..2000 {
+        let mut world = World::new(seed);
+        for _ in 0..world.chance(150) {
+            world.step();
+        }
+        world.event(Event::Stop);
+        for _ in 0..200 {
+            if world.is_finished {
+                break;
+            }
+            if world.chance(40) == 0 {
+                world.event(Event::StopAtOnce);
+            }
+            world.step();
+        }
+        // Those that ignore everything are killed at their deadline.
+        world.now += POLICY.drain_limit * 2;
+        if !world.is_finished {
+            world.event(Event::Tick);
+            assert_eq!(world.killed.len(), world.alive.len());
+            for (id, _) in world.alive.clone() {
+                world.exit(id);
+            }
+        }
+        assert!(world.is_finished, "seed {seed}: {:?}", world.site);
+    }
+}
