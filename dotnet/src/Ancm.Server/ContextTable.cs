@@ -1,0 +1,64 @@
+using System;
+using System.Threading;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// One context per exchange slot, created at its first request and kept for the life of the
+/// process. A slot serves one request at a time, so only growth needs the lock.
+/// </summary>
+internal sealed class ContextTable
+{
+    private readonly object _growing = new();
+    private HostContext?[] _contexts = new HostContext?[256];
+
+    /// <summary>The context of a slot, or null before its first request.</summary>
+    internal HostContext? Find(int slot)
+    {
+        var contexts = Volatile.Read(ref _contexts);
+        return (uint)slot < (uint)contexts.Length ? contexts[slot] : null;
+    }
+
+    internal void Add(int slot, HostContext context)
+    {
+        lock (_growing)
+        {
+            if (slot >= _contexts.Length)
+            {
+                var larger = new HostContext?[Math.Max(slot + 1, _contexts.Length * 2)];
+                Array.Copy(_contexts, larger, _contexts.Length);
+                Volatile.Write(ref _contexts, larger);
+            }
+
+            _contexts[slot] = context;
+        }
+    }
+
+    /// <summary>Whether any request is being processed.</summary>
+    internal bool AnyActive()
+    {
+        lock (_growing)
+        {
+            foreach (var context in _contexts)
+            {
+                if (context is { IsActive: true })
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
+    internal void AbortAll()
+    {
+        lock (_growing)
+        {
+            foreach (var context in _contexts)
+            {
+                context?.AbortByServer();
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The server that the app runs on: it has no socket. Lanes of the worker call
+/// <see cref="Dispatch"/> with requests that they have parsed and take the answer from the
+/// exchange's memory.
+/// </summary>
+internal sealed class HostServer : IServer
+{
+    private readonly ContextTable _contexts = new();
+    private readonly IHostApplicationLifetime _lifetime;
+    private readonly ILogger _logger;
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Func<HostContext> _createContext = null!;
+    private volatile bool _draining;
+    private volatile bool _closed;
+    private volatile bool _stopAsked;
+
+    public HostServer(
+        IOptions<IISServerOptions> options,
+        IHostApplicationLifetime lifetime,
+        ILoggerFactory loggers)
+    {
+        _lifetime = lifetime;
+        _logger = loggers.CreateLogger("Ancm.Server");
+        Settings = new ServerSettings(options.Value, _logger);
+        Features.Set<IServerAddressesFeature>(new ServerAddressesFeature());
+    }
+
+    public IFeatureCollection Features { get; } = new FeatureCollection();
+
+    internal ServerSettings Settings { get; }
+
+    public Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
+        where TContext : notnull
+    {
+        _createContext = () => new HostContext<TContext>(this, application);
+        PublishAddresses();
+        _lifetime.ApplicationStopping.UnsafeRegister(static server => ((HostServer)server!).OnStopping(), this);
+        NativeApi.Attach(this);
+        NativeApi.Life(LifeEvent.Ready);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>
+    /// Returns when every request is over, or when the token says that time is up; then what is
+    /// left is aborted. The worker stops submitting before it asks for the stop.
+    /// </summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        _draining = true;
+        // A request that ends now either sees the flag or is seen by the count below.
+        Interlocked.MemoryBarrierProcessWide();
+        CheckDrained();
+        try
+        {
+            await _drained.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            _contexts.AbortAll();
+        }
+
+        _closed = true;
+    }
+
+    public void Dispose() => _closed = true;
+
+    /// <summary>Runs one request on the calling lane as far as it goes without waiting.</summary>
+    internal unsafe uint Dispatch(NativeExchange* exchange)
+    {
+        if (_closed)
+        {
+            return Refuse(exchange);
+        }
+
+        var slot = NativeExtensions.SlotOf(exchange->Id);
+        return (_contexts.Find(slot) ?? CreateContext(slot)).Run(exchange);
+    }
+
+    internal void Signal(ulong id, uint events) => _contexts.Find(NativeExtensions.SlotOf(id))?.Signal(id, events);
+
+    /// <summary>Asks the app to stop. Its callbacks are user code, so they run on the pool.</summary>
+    internal void RequestStop()
+    {
+        _stopAsked = true;
+        ThreadPool.UnsafeQueueUserWorkItem(static server => server._lifetime.StopApplication(), this, preferLocal: false);
+    }
+
+    /// <summary>Called by every context at its end; costs one read while the server runs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void RequestEnded()
+    {
+        if (_draining)
+        {
+            CheckDrained();
+        }
+    }
+
+    internal void ReportBug(string where, Exception error)
+    {
+        try
+        {
+            NativeApi.Life(LifeEvent.Log, 0, $"{where}: {error}");
+            Log.ServerError(_logger, where, error);
+        }
+        catch (Exception)
+        {
+            // A logging provider that throws must not take the process with it.
+        }
+    }
+
+    private static unsafe uint Refuse(NativeExchange* exchange)
+    {
+        HeadWriter.WriteEmpty(exchange, 503);
+        exchange->Publish(ProgressFlags.Head | ProgressFlags.Ended | ProgressFlags.Released | ProgressFlags.Close);
+        return DispatchOutcome.Done;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private HostContext CreateContext(int slot)
+    {
+        var context = _createContext();
+        _contexts.Add(slot, context);
+        return context;
+    }
+
+    /// <summary>What the app configured is not what the worker listens on.</summary>
+    private void PublishAddresses()
+    {
+        if (Features.Get<IServerAddressesFeature>() is { } feature && NativeApi.Property("addresses") is { } addresses)
+        {
+            feature.Addresses.Clear();
+            foreach (var address in addresses.Split(';', StringSplitOptions.RemoveEmptyEntries))
+            {
+                feature.Addresses.Add(address);
+            }
+        }
+    }
+
+    private void OnStopping()
+    {
+        if (!_stopAsked)
+        {
+            NativeApi.Life(LifeEvent.Stopping);
+        }
+    }
+
+    private void CheckDrained()
+    {
+        if (!_contexts.AnyActive())
+        {
+            _drained.TrySetResult();
+        }
+    }
+}

@@ -1,0 +1,127 @@
+using System;
+using System.Collections.Generic;
+using System.Net;
+using System.Threading;
+
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The connection of the request. Slots tend to stay with a connection, so what was made of its
+/// descriptor is kept until another connection shows up.
+/// </summary>
+internal abstract unsafe partial class HostContext :
+    IHttpConnectionFeature,
+    IPersistentStateFeature,
+    IConnectionLifetimeNotificationFeature
+{
+    private const string Base32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+
+    private ulong _connection;
+    private bool _connectionChanged;
+    private string? _connectionId;
+    private IPAddress? _remoteAddress;
+    private IPAddress? _localAddress;
+    private int _remotePort;
+    private int _localPort;
+    private bool _addressesKnown;
+    private Dictionary<object, object?>? _persistent;
+
+    public string ConnectionId
+    {
+        get => _connectionId ??= string.Create(13, _connection, static (text, id) =>
+        {
+            for (var index = text.Length - 1; index >= 0; index--)
+            {
+                text[index] = Base32[(int)(id & 31)];
+                id >>= 5;
+            }
+        });
+        set => SetConnection(ref _connectionId, value);
+    }
+
+    IPAddress? IHttpConnectionFeature.RemoteIpAddress
+    {
+        get => Addresses()._remoteAddress;
+        set => SetConnection(ref Addresses()._remoteAddress, value);
+    }
+
+    IPAddress? IHttpConnectionFeature.LocalIpAddress
+    {
+        get => Addresses()._localAddress;
+        set => SetConnection(ref Addresses()._localAddress, value);
+    }
+
+    int IHttpConnectionFeature.RemotePort
+    {
+        get => Addresses()._remotePort;
+        set => SetConnection(ref Addresses()._remotePort, value);
+    }
+
+    int IHttpConnectionFeature.LocalPort
+    {
+        get => Addresses()._localPort;
+        set => SetConnection(ref Addresses()._localPort, value);
+    }
+
+    IDictionary<object, object?> IPersistentStateFeature.State => _persistent ??= [];
+
+    CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
+
+    void IConnectionLifetimeNotificationFeature.RequestClose()
+    {
+        if (_exchange is not null)
+        {
+            Interlocked.Or(ref _exchange->Progress, ProgressFlags.Close);
+        }
+    }
+
+    private void BeginConnection(NativeConnection* connection)
+    {
+        var id = connection is null ? 0 : connection->Id;
+        if (id == _connection && !_connectionChanged)
+        {
+            return;
+        }
+
+        _persistent = id == _connection ? _persistent : null;
+        _connection = id;
+        _connectionChanged = false;
+        _connectionId = null;
+        _addressesKnown = false;
+    }
+
+    /// <summary>What the app sets counts for this request only.</summary>
+    private void SetConnection<T>(ref T place, T value)
+    {
+        place = value;
+        _connectionChanged = true;
+    }
+
+    private HostContext Addresses()
+    {
+        if (!_addressesKnown && _exchange is not null && _exchange->Connection is not null)
+        {
+            var connection = _exchange->Connection;
+            _remoteAddress = ToAddress(&connection->Remote);
+            _remotePort = connection->Remote.Port;
+            _localAddress = ToAddress(&connection->Local);
+            _localPort = connection->Local.Port;
+            _addressesKnown = true;
+        }
+
+        return this;
+    }
+
+    private static IPAddress? ToAddress(NativeAddress* address)
+        => address->Family switch
+        {
+            4 => new IPAddress(new ReadOnlySpan<byte>(address->Ip, 4)),
+            6 => new IPAddress(new ReadOnlySpan<byte>(address->Ip, 16), address->Scope),
+            _ => null,
+        };
+}

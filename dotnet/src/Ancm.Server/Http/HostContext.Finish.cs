@@ -1,0 +1,89 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Threading.Tasks;
+
+namespace Ancm.Server;
+
+/// <summary>What may have to wait for the app: its task and its callbacks.</summary>
+internal abstract partial class HostContext
+{
+    public async Task CompleteAsync()
+    {
+        if (IsEnded)
+        {
+            return;
+        }
+
+        await StartAsync().ConfigureAwait(false);
+        EndResponse(_error);
+    }
+
+    /// <summary>The numbered steps are those of the specification of a request's end.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private protected async ValueTask FinishAsync(Task task)
+    {
+        // 1. The app ends or throws.
+        try
+        {
+            await task.ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            Report(error);
+        }
+
+        // 2. Callbacks that wait for the start of the response.
+        if (_phase == Phase.Open && HasOnStarting && _error is null)
+        {
+            try
+            {
+                await FireOnStarting().ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                Report(error);
+            }
+        }
+
+        // 3–6. The client sees the end before callbacks that may take their time.
+        if (_phase != Phase.Ended)
+        {
+            EndResponse(_error);
+        }
+
+        // 7. Callbacks that wait for the end.
+        if (HasOnCompleted)
+        {
+            await FireOnCompleted().ConfigureAwait(false);
+        }
+    }
+
+    private async Task StartAfterCallbacks()
+    {
+        await FireOnStarting().ConfigureAwait(false);
+        TryStart();
+    }
+
+    private async Task FireOnStarting()
+    {
+        while (_onStarting.TryPop(out var callback))
+        {
+            await callback.Function(callback.State).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask FireOnCompleted()
+    {
+        while (_onCompleted.TryPop(out var callback))
+        {
+            try
+            {
+                await callback.Function(callback.State).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
+            }
+        }
+    }
+}

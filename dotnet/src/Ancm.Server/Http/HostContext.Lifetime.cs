@@ -1,0 +1,116 @@
+using System.Threading;
+
+using Microsoft.AspNetCore.Http.Features;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The end before the end: the client left, or the app gave up. The token's callbacks are user
+/// code, so a lane never cancels it itself.
+/// </summary>
+internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
+{
+    private readonly object _abortGate = new();
+    private CancellationTokenSource? _abortSource;
+    private CancellationToken? _setAborted;
+    private volatile Abortion _abortion;
+
+    private enum Abortion
+    {
+        None,
+        Client,
+        App,
+    }
+
+    /// <summary>Nothing that is written will arrive.</summary>
+    internal bool IsAborted => _abortion != Abortion.None;
+
+    internal bool IsAbortedByApp => _abortion == Abortion.App;
+
+    public CancellationToken RequestAborted
+    {
+        get
+        {
+            if (_setAborted is { } own)
+            {
+                return own;
+            }
+
+            lock (_abortGate)
+            {
+                return IsAborted ? new CancellationToken(canceled: true) : (_abortSource ??= new()).Token;
+            }
+        }
+
+        set => _setAborted = value;
+    }
+
+    public void Abort() => AbortWith(Abortion.App);
+
+    internal void AbortByServer()
+    {
+        if (IsActive)
+        {
+            AbortWith(Abortion.App);
+        }
+    }
+
+    private void AbortWith(Abortion cause)
+    {
+        if (_phase == Phase.Idle || !Mark(cause))
+        {
+            return;
+        }
+
+        _exchange->Publish(ProgressFlags.Abort);
+        _body.OnReadable();
+        _writer.OnWritable();
+    }
+
+    private void OnDisconnected()
+    {
+        // The client closing after the last byte of its response is not an abort.
+        if (_phase != Phase.Ended)
+        {
+            Mark(Abortion.Client);
+        }
+    }
+
+    private bool Mark(Abortion cause)
+    {
+        CancellationTokenSource? source;
+        lock (_abortGate)
+        {
+            if (IsAborted)
+            {
+                return false;
+            }
+
+            _abortion = cause;
+            source = _abortSource;
+            _abortSource = null;
+        }
+
+        if (source is not null)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static source => source.Cancel(), source, preferLocal: false);
+        }
+
+        return true;
+    }
+
+    private void EndLifetime()
+    {
+        _setAborted = null;
+        lock (_abortGate)
+        {
+            _abortion = Abortion.None;
+            if (_abortSource?.TryReset() == false)
+            {
+                _abortSource = null;
+            }
+        }
+    }
+}

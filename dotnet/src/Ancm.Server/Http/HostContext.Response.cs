@@ -1,0 +1,299 @@
+using System;
+using System.Collections.Generic;
+using System.Globalization;
+using System.IO;
+using System.IO.Pipelines;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The response: status and headers until it starts, then the head in native memory, then the end.
+/// </summary>
+internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttpResponseBodyFeature
+{
+    private readonly ResponseHeaders _responseHeaders = new();
+    private readonly ResponseWriter _writer;
+    private readonly ResponseStream _responseStream;
+    private readonly Stack<Callback> _onStarting = new(0);
+    private readonly Stack<Callback> _onCompleted = new(0);
+    private IHeaderDictionary? _setResponseHeaders;
+    private Exception? _error;
+    private string? _reason;
+    private int _status;
+    private uint _unpublished;
+
+    /// <summary>What the app ended with, for the log of the request.</summary>
+    private protected Exception? Error => _error;
+
+    private bool HasOnStarting => _onStarting.Count > 0;
+
+    private bool HasOnCompleted => _onCompleted.Count > 0;
+
+    public bool HasStarted => _phase != Phase.Open;
+
+    /// <summary>The app is done, so nobody reads. An early end of the response does not matter.</summary>
+    internal bool IsEndedForReading => _phase == Phase.Idle;
+
+    internal bool IsEnded => _phase is Phase.Ended or Phase.Idle;
+
+    int IHttpResponseFeature.StatusCode
+    {
+        get => _status;
+        set
+        {
+            ThrowIfStarted("StatusCode");
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 100);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, 999);
+            _status = value;
+        }
+    }
+
+    string? IHttpResponseFeature.ReasonPhrase
+    {
+        get => _reason;
+        set
+        {
+            ThrowIfStarted("ReasonPhrase");
+            HeaderRules.CheckReason(value);
+            _reason = value;
+        }
+    }
+
+    IHeaderDictionary IHttpResponseFeature.Headers
+    {
+        get => _setResponseHeaders ?? _responseHeaders;
+        set => _setResponseHeaders = value;
+    }
+
+    Stream IHttpResponseFeature.Body
+    {
+        get => _responseStream;
+        set => Set<IHttpResponseBodyFeature>(new StreamResponseBodyFeature(value, this));
+    }
+
+    Stream IHttpResponseBodyFeature.Stream => _responseStream;
+
+    PipeWriter IHttpResponseBodyFeature.Writer => _writer;
+
+    public void OnStarting(Func<object, Task> callback, object state)
+    {
+        ThrowIfStarted("OnStarting");
+        _onStarting.Push(new Callback(callback, state));
+    }
+
+    public void OnCompleted(Func<object, Task> callback, object state)
+        => _onCompleted.Push(new Callback(callback, state));
+
+    /// <summary>The engine sends what is flushed at once; there is no buffering to disable.</summary>
+    public void DisableBuffering()
+    {
+    }
+
+    public Task StartAsync(CancellationToken cancellationToken = default)
+    {
+        if (HasStarted)
+        {
+            return Task.CompletedTask;
+        }
+
+        if (HasOnStarting)
+        {
+            return StartAfterCallbacks();
+        }
+
+        Start();
+        return Task.CompletedTask;
+    }
+
+    public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default)
+        => FileSender.SendAsync(_writer, path, offset, count, cancellationToken);
+
+    /// <summary>Largest number of body bytes that the app has announced, if it has.</summary>
+    internal long? DeclaredLength => _responseHeaders.ContentLength;
+
+    /// <summary>Throws when this response has no body by definition.</summary>
+    internal void CheckBodyAllowed()
+    {
+        if (!StatusHasBody)
+        {
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Writing to the response body is invalid for responses with status code {_status}."));
+        }
+    }
+
+    /// <summary>Whether a flush can start the response by itself, without callbacks to await.</summary>
+    internal bool TryStart()
+    {
+        if (_phase == Phase.Open)
+        {
+            if (HasOnStarting)
+            {
+                return false;
+            }
+
+            Start();
+        }
+
+        return true;
+    }
+
+    /// <summary>Tells the lane that committed bytes and the head may go.</summary>
+    internal void Flushed() => _exchange->Publish(ProgressFlags.Head);
+
+    private bool StatusHasBody
+        => _body.IsUpgraded || _status is >= 200 and not (204 or 205 or 304);
+
+    private void BeginResponse(NativeExchange* exchange)
+    {
+        _status = StatusCodes.Status200OK;
+        _reason = null;
+        _error = null;
+        _unpublished = 0;
+        _responseHeaders.Begin();
+        _writer.Begin(exchange, discard: IsHead);
+    }
+
+    private void EndResponse()
+    {
+        _writer.End();
+        _responseHeaders.End();
+        _setResponseHeaders = null;
+        _onStarting.Clear();
+        _onCompleted.Clear();
+    }
+
+    /// <summary>Encodes the head; from now on it cannot change. The client sees it at the next flush.</summary>
+    private void Start()
+    {
+        var length = _responseHeaders.ContentLength;
+        if (length < _writer.Length && StatusHasBody && !IsHead)
+        {
+            throw TooManyBytes(length.Value);
+        }
+
+        if (_setResponseHeaders is { } own)
+        {
+            TakeOver(own);
+        }
+
+        _phase = Phase.Started;
+        _responseHeaders.Freeze();
+        var head = new HeadWriter(_exchange, _status, _reason, _responseHeaders.ContentLength);
+        _responseHeaders.WriteTo(ref head);
+        head.Finish();
+        _writer.CommitHeld();
+    }
+
+    /// <summary>
+    /// Steps 3 to 6 of the end. An error before the start becomes an empty answer with its status;
+    /// afterwards only a connection that breaks can tell the client.
+    /// </summary>
+    private void EndResponse(Exception? error, bool publish = true)
+    {
+        error ??= CheckLength();
+        var progress = ProgressFlags.Head | ProgressFlags.Ended;
+        if (_phase == Phase.Open)
+        {
+            StartAtEnd(error);
+        }
+        else if (error is not null)
+        {
+            progress |= ProgressFlags.Abort;
+        }
+
+        _writer.Commit();
+        _phase = Phase.Ended;
+        if (publish)
+        {
+            _exchange->Publish(progress);
+        }
+        else
+        {
+            _unpublished = progress;
+        }
+    }
+
+    private void StartAtEnd(Exception? error)
+    {
+        if (error is null)
+        {
+            try
+            {
+                Start();
+                return;
+            }
+            catch (Exception invalid)
+            {
+                Report(invalid);
+                error = invalid;
+            }
+        }
+
+        ReplaceByError(error);
+        Start();
+    }
+
+    /// <summary>Fewer bytes than announced leave the client waiting, so that is an error.</summary>
+    private Exception? CheckLength()
+    {
+        if (IsHead || IsAborted || !StatusHasBody || _writer.Length >= _responseHeaders.ContentLength.GetValueOrDefault())
+        {
+            return null;
+        }
+
+        var error = new InvalidOperationException(string.Create(
+            CultureInfo.InvariantCulture,
+            $"Response Content-Length mismatch: too few bytes written ({_writer.Length} of {_responseHeaders.ContentLength})."));
+        Report(error);
+        return error;
+    }
+
+    private void ReplaceByError(Exception error)
+    {
+        _writer.DropUncommitted();
+        _setResponseHeaders = null;
+        _responseHeaders.Reset();
+        _responseHeaders.ContentLength = 0;
+        _reason = null;
+        _status = error switch
+        {
+            BadHttpRequestException bad => bad.StatusCode,
+            // The client is gone: nobody sees this but the log.
+            _ when IsAborted => StatusCodes.Status499ClientClosedRequest,
+            _ => StatusCodes.Status500InternalServerError,
+        };
+    }
+
+    /// <summary>The app replaced the whole collection; what it holds is what we send.</summary>
+    private void TakeOver(IHeaderDictionary own)
+    {
+        _responseHeaders.Reset();
+        foreach (var (name, value) in own)
+        {
+            _responseHeaders[name] = value;
+        }
+    }
+
+    internal static InvalidOperationException TooManyBytes(long declared)
+        => new(string.Create(
+            CultureInfo.InvariantCulture,
+            $"Response Content-Length mismatch: too many bytes written (more than {declared})."));
+
+    private void ThrowIfStarted(string what)
+    {
+        if (HasStarted)
+        {
+            throw new InvalidOperationException($"{what} cannot be set because the response has already started.");
+        }
+    }
+
+    private readonly record struct Callback(Func<object, Task> Function, object State);
+}

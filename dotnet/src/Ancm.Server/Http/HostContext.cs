@@ -1,0 +1,252 @@
+using System;
+using System.IO;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Abstractions;
+using Microsoft.AspNetCore.Http;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// One request at a time on one exchange slot: feature collection, features and response state in
+/// one object that is reused for ever.
+///
+/// <code>
+/// Idle ── Run ──► Open ── first flush, StartAsync, end ──► Started ── end, CompleteAsync ──► Ended ──► Idle
+/// </code>
+///
+/// The exchange may be touched from Run until Released is published, and by nobody afterwards:
+/// late user code meets <see cref="Phase.Idle"/>. A later request on the slot begins only after
+/// that publication.
+/// </summary>
+internal abstract unsafe partial class HostContext
+{
+    // Captured on a lane before any user code has run there, hence clean.
+    private static ExecutionContext? s_cleanContext;
+
+    private readonly HostServer _server;
+    private readonly ServerSettings _settings;
+    private NativeExchange* _exchange;
+    private ulong _id;
+    private volatile Phase _phase;
+
+    private protected HostContext(HostServer server)
+    {
+        _server = server;
+        _settings = server.Settings;
+        _requestHeaders = new RequestHeaders(_settings.Latin1Headers);
+        _body = new RequestBody(this);
+        _writer = new ResponseWriter(this);
+        _requestStream = new RequestStream(this, _body);
+        _responseStream = new ResponseStream(this, _writer);
+    }
+
+    private enum Phase
+    {
+        Idle,
+        Open,
+        Started,
+        Ended,
+    }
+
+    /// <summary>Whether a request is between its dispatch and its release.</summary>
+    internal bool IsActive { get; private set; }
+
+    internal ServerSettings Settings => _settings;
+
+    internal NativeExchange* Exchange => _exchange;
+
+    internal ulong Id => _id;
+
+    /// <summary>Runs a request as far as it goes without waiting; one of <see cref="DispatchOutcome"/>.</summary>
+    internal abstract uint Run(NativeExchange* exchange);
+
+    /// <summary>Delivers <see cref="EventFlags"/>. Runs on a lane: completes waits, runs nothing.</summary>
+    internal void Signal(ulong id, uint events)
+    {
+        if (id != _id || !IsActive)
+        {
+            return;
+        }
+
+        if ((events & EventFlags.Aborted) != 0)
+        {
+            OnDisconnected();
+        }
+
+        if ((events & (EventFlags.Readable | EventFlags.Aborted)) != 0)
+        {
+            _body.OnReadable();
+        }
+
+        if ((events & (EventFlags.Writable | EventFlags.Aborted)) != 0)
+        {
+            _writer.OnWritable();
+        }
+    }
+
+    private protected void Begin(NativeExchange* exchange)
+    {
+        // One lane runs strangers' requests one after the other on the same thread.
+        ExecutionContext.Restore(s_cleanContext ??= CaptureClean());
+        if (SynchronizationContext.Current is not null)
+        {
+            SynchronizationContext.SetSynchronizationContext(null);
+        }
+
+        _exchange = exchange;
+        _id = exchange->Id;
+        IsActive = true;
+        BeginFeatures();
+        BeginRequest(exchange);
+        BeginResponse(exchange);
+        _phase = Phase.Open;
+    }
+
+    /// <summary>Lets go of everything and gives the exchange back. Nothing may follow.</summary>
+    private protected void Release()
+    {
+        var exchange = _exchange;
+        var progress = _unpublished | ProgressFlags.Released;
+        _phase = Phase.Idle;
+        EndResponse();
+        EndRequest();
+        EndFeatures();
+        _exchange = null;
+        IsActive = false;
+        exchange->Publish(progress);
+        _server.RequestEnded();
+    }
+
+    /// <summary>
+    /// Whether the rest of the request needs no waiting: the app is done and no callback is left.
+    /// </summary>
+    private protected bool IsSimpleEnd(Task task)
+        => task.IsCompletedSuccessfully && !HasOnCompleted && (!HasOnStarting || _phase != Phase.Open);
+
+    /// <summary>Ends a response with nothing left to await; published together with the release.</summary>
+    private protected void EndResponseNow(Exception? error = null)
+    {
+        if (_phase != Phase.Ended)
+        {
+            EndResponse(error, publish: false);
+        }
+    }
+
+    private protected void Report(Exception error)
+    {
+        if (IsAborted && error is OperationCanceledException or IOException)
+        {
+            Log.RequestAborted(_settings.Logger, TraceIdentifier, error);
+        }
+        else if (error is BadHttpRequestException)
+        {
+            Log.BadRequest(_settings.Logger, TraceIdentifier, error);
+        }
+        else
+        {
+            Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
+        }
+
+        _error ??= error;
+    }
+
+    private static ExecutionContext CaptureClean()
+        => ExecutionContext.Capture()
+            ?? throw new InvalidOperationException("The flow of execution contexts is suppressed on a lane.");
+}
+
+/// <summary>The part that knows the app's context type. Native code cannot enter generic types.</summary>
+internal sealed class HostContext<TContext> : HostContext, IHostContextContainer<TContext>
+    where TContext : notnull
+{
+    private readonly IHttpApplication<TContext> _application;
+
+    internal HostContext(HostServer server, IHttpApplication<TContext> application)
+        : base(server)
+        => _application = application;
+
+    /// <summary>Hosting keeps its own objects here from one request to the next.</summary>
+    TContext? IHostContextContainer<TContext>.HostContext { get; set; }
+
+    internal override unsafe uint Run(NativeExchange* exchange)
+    {
+        Begin(exchange);
+        TContext context;
+        Task task;
+        try
+        {
+            context = _application.CreateContext(this);
+        }
+        catch (Exception error)
+        {
+            // Nothing to dispose, no callback registered: the answer is 500 and that is all.
+            Report(error);
+            EndResponseNow(error);
+            Release();
+            return DispatchOutcome.Done;
+        }
+
+        try
+        {
+            task = _application.ProcessRequestAsync(context);
+        }
+        catch (Exception error)
+        {
+            task = Task.FromException(error);
+        }
+
+        if (IsSimpleEnd(task))
+        {
+            EndResponseNow();
+            DisposeContext(context);
+            return DispatchOutcome.Done;
+        }
+
+        var finish = FinishAsync(task);
+        if (finish.IsCompleted)
+        {
+            finish.GetAwaiter().GetResult();
+            DisposeContext(context);
+            return DispatchOutcome.Done;
+        }
+
+        _ = DisposeLater(finish, context);
+        return DispatchOutcome.Pending;
+    }
+
+    private async Task DisposeLater(ValueTask finish, TContext context)
+    {
+        try
+        {
+            await finish.ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            Report(error);
+        }
+
+        DisposeContext(context);
+    }
+
+    private void DisposeContext(TContext context)
+    {
+        try
+        {
+            // 8. Writes the request-finished log and metrics.
+            _application.DisposeContext(context, Error);
+        }
+        catch (Exception error)
+        {
+            Report(error);
+        }
+
+        // 9–10. The slot may serve the next request.
+        Release();
+    }
+}

@@ -1,0 +1,203 @@
+using System;
+using System.Globalization;
+using System.IO;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The source of request body bytes under stream and pipe: first what arrived with the head, then
+/// what the engine hands over. Knows the size limit. One reader at a time.
+/// </summary>
+internal sealed class RequestBody
+{
+    private readonly HostContext _context;
+    private readonly Waiter _readable = new();
+    private unsafe byte* _inline;
+    private int _inlineLeft;
+    private bool _more;
+    private bool _started;
+    private long _consumed;
+    private Exception? _failure;
+
+    internal RequestBody(HostContext context) => _context = context;
+
+    /// <summary>Largest body that will be handed out; null for no limit.</summary>
+    internal long? Limit { get; set; }
+
+    /// <summary>The limit cannot change any more.</summary>
+    internal bool IsLimitFixed => _started || IsUpgraded;
+
+    internal bool IsUpgraded { get; private set; }
+
+    /// <summary>The bytes at hand are all that will come.</summary>
+    internal bool IsWhole => !_more;
+
+    internal unsafe void Begin(NativeExchange* exchange)
+    {
+        _inline = exchange->Body.Ptr;
+        _inlineLeft = (int)exchange->Body.Len;
+        _more = (exchange->Flags & (RequestFlags.HasBody | RequestFlags.BodyComplete)) == RequestFlags.HasBody;
+        _started = false;
+        _consumed = 0;
+        _failure = null;
+        IsUpgraded = false;
+        Limit = _context.Settings.MaxRequestBodySize;
+    }
+
+    /// <summary>The request is over; somebody who still waits finds that out.</summary>
+    internal void End()
+    {
+        _more = false;
+        _inlineLeft = 0;
+        _readable.Set();
+    }
+
+    /// <summary>After 101 the connection's own bytes are the body, without framing or limit.</summary>
+    internal void Upgrade()
+    {
+        IsUpgraded = true;
+        Limit = null;
+        _more = true;
+    }
+
+    internal void OnReadable() => _readable.Set();
+
+    /// <summary>Lets a reader go that waits without a token of its own.</summary>
+    internal void CancelWait() => _readable.Set(canceled: true);
+
+    /// <summary>Bytes that arrived with the head, in place; they count as read.</summary>
+    internal unsafe ReadOnlySpan<byte> TakeInline(int max)
+    {
+        var taken = new ReadOnlySpan<byte>(_inline, Math.Min(_inlineLeft, max));
+        _inline += taken.Length;
+        _inlineLeft -= taken.Length;
+        return taken;
+    }
+
+    /// <summary>
+    /// Reads what is there: a count, 0 at the end, or -1 when <see cref="Wait"/> must come first.
+    /// </summary>
+    internal int TryRead(Span<byte> into)
+    {
+        Start();
+        if (_inlineLeft > 0)
+        {
+            var inline = TakeInline(into.Length);
+            inline.CopyTo(into);
+            Count(inline.Length);
+            return inline.Length;
+        }
+
+        return _more ? ReadNative(into) : 0;
+    }
+
+    /// <summary>Completes when reading makes sense again, successfully or not.</summary>
+    internal ValueTask Wait(CancellationToken cancellationToken) => _readable.Wait(cancellationToken);
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    internal async ValueTask<int> ReadAfterWait(Memory<byte> into, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await Wait(cancellationToken).ConfigureAwait(false);
+            var read = TryRead(into.Span);
+            if (read >= 0)
+            {
+                return read;
+            }
+        }
+    }
+
+    private unsafe void Start()
+    {
+        if (_failure is not null)
+        {
+            throw _failure;
+        }
+
+        if (_context.IsEndedForReading)
+        {
+            throw new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
+        }
+
+        if (_context.IsAbortedByApp)
+        {
+            throw new ConnectionAbortedException("The connection was aborted by the application.");
+        }
+
+        if (!_started)
+        {
+            _started = true;
+            if (_context.Exchange->ContentLength > Limit)
+            {
+                throw TooLarge();
+            }
+
+            if (_more)
+            {
+                Interlocked.Or(ref _context.Exchange->Progress, ProgressFlags.Reading);
+            }
+        }
+    }
+
+    private unsafe int ReadNative(Span<byte> into)
+    {
+        if (into.IsEmpty)
+        {
+            return 0;
+        }
+
+        // Armed before the call: the event may come before the call has returned.
+        _readable.Arm();
+        var read = NativeApi.Read(_context.Exchange, _context.Id, into);
+        if (read == ReadResult.WouldBlock)
+        {
+            return -1;
+        }
+
+        _readable.Disarm();
+        switch (read)
+        {
+            case > 0:
+                Count((int)read);
+                return (int)read;
+            case ReadResult.End:
+                _more = false;
+                return 0;
+            case ReadResult.Malformed:
+                throw _failure = new BadHttpRequestException("Bad chunk in the request body.", StatusCodes.Status400BadRequest);
+            case ReadResult.Stale:
+                throw _failure = new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
+            default:
+                throw _failure = new ConnectionResetException("The client has disconnected");
+        }
+    }
+
+    private void Count(int bytes)
+    {
+        _consumed += bytes;
+        if (_consumed > Limit)
+        {
+            throw TooLarge();
+        }
+    }
+
+    private BadHttpRequestException TooLarge()
+    {
+        var error = new BadHttpRequestException(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"Request body too large. The max request body size is {Limit} bytes."),
+            StatusCodes.Status413PayloadTooLarge);
+        _failure = error;
+        return error;
+    }
+}

@@ -1,0 +1,222 @@
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Text;
+
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// Request header fields, left in native memory until somebody asks. A look-up compares bytes and
+/// makes a string of the value that was asked for; enumeration and changes copy everything into a
+/// dictionary, which then is the truth for the rest of the request.
+/// </summary>
+internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
+{
+    private readonly Dictionary<string, StringValues> _copy = new(StringComparer.OrdinalIgnoreCase);
+    private readonly bool _latin1;
+    private NativeExchange* _exchange;
+    private NativeHeader* _fields;
+    private int _count;
+    private bool _copied;
+    // By position: the string last made there, and the request it was made for. A kept connection
+    // sends the same fields in the same places, so the string of the request before often fits.
+    private Entry[] _entries = new Entry[16];
+    private uint _request;
+
+    internal RequestHeaders(bool latin1) => _latin1 = latin1;
+
+    public int Count => Copy().Count;
+
+    public bool IsReadOnly => false;
+
+    public ICollection<string> Keys => Copy().Keys;
+
+    public ICollection<StringValues> Values => Copy().Values;
+
+    public long? ContentLength
+    {
+        get
+        {
+            if (!_copied)
+            {
+                return _exchange is not null && _exchange->ContentLength >= 0 ? _exchange->ContentLength : null;
+            }
+
+            return _copy.TryGetValue(HeaderNames.ContentLength, out var text)
+                && long.TryParse(text.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
+                    ? length
+                    : null;
+        }
+
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value.GetValueOrDefault(), nameof(value));
+            this[HeaderNames.ContentLength] = value?.ToString(CultureInfo.InvariantCulture);
+        }
+    }
+
+    public StringValues this[string key]
+    {
+        get => TryGetValue(key, out var value) ? value : default;
+        set
+        {
+            if (value.Count == 0)
+            {
+                Copy().Remove(key);
+            }
+            else
+            {
+                Copy()[key] = value;
+            }
+        }
+    }
+
+    internal void Begin(NativeExchange* exchange)
+    {
+        _exchange = exchange;
+        _fields = exchange->Headers;
+        _count = (int)exchange->HeaderCount;
+        _request++;
+        if (_count > _entries.Length)
+        {
+            Array.Resize(ref _entries, _count * 2);
+        }
+    }
+
+    /// <summary>Forgets the native memory. Late readers find no headers.</summary>
+    internal void End()
+    {
+        _exchange = null;
+        _fields = null;
+        _count = 0;
+        if (_copied)
+        {
+            _copied = false;
+            _copy.Clear();
+        }
+    }
+
+    public bool TryGetValue(string key, [MaybeNullWhen(false)] out StringValues value)
+    {
+        if (_copied)
+        {
+            return _copy.TryGetValue(key, out value);
+        }
+
+        value = default;
+        var found = false;
+        for (var index = 0; index < _count; index++)
+        {
+            if (!IsNamed(index, key))
+            {
+                continue;
+            }
+
+            value = found ? StringValues.Concat(value, ValueAt(index)) : new StringValues(ValueAt(index));
+            found = true;
+        }
+
+        return found;
+    }
+
+    public bool ContainsKey(string key)
+    {
+        if (_copied)
+        {
+            return _copy.ContainsKey(key);
+        }
+
+        for (var index = 0; index < _count; index++)
+        {
+            if (IsNamed(index, key))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool IsNamed(int index, string key)
+    {
+        var name = _fields[index].Name.AsSpan();
+        return name.Length == key.Length && Ascii.EqualsIgnoreCase(name, key);
+    }
+
+    private string ValueAt(int index)
+    {
+        ref var entry = ref _entries[index];
+        if (entry.Request != _request || entry.Value is null)
+        {
+            entry.Value = CachedText.Decode(_fields[index].Value.AsSpan(), entry.Value, _latin1);
+            entry.Request = _request;
+        }
+
+        return entry.Value;
+    }
+
+    private string NameAt(int index)
+    {
+        ref var entry = ref _entries[index];
+        return entry.Name = CachedText.Decode(_fields[index].Name.AsSpan(), entry.Name, latin1: true);
+    }
+
+    private Dictionary<string, StringValues> Copy()
+    {
+        if (_copied)
+        {
+            return _copy;
+        }
+
+        for (var index = 0; index < _count; index++)
+        {
+            var name = NameAt(index);
+            _copy[name] = _copy.TryGetValue(name, out var earlier)
+                ? StringValues.Concat(earlier, ValueAt(index))
+                : new StringValues(ValueAt(index));
+        }
+
+        _copied = true;
+        return _copy;
+    }
+
+    private struct Entry
+    {
+        internal string? Name;
+        internal string? Value;
+        internal uint Request;
+    }
+}
+
+/// <summary>The rest of the dictionary interface; all of it works on the copy.</summary>
+internal sealed partial class RequestHeaders
+{
+    public void Add(string key, StringValues value) => Copy().Add(key, value);
+
+    public void Add(KeyValuePair<string, StringValues> item) => Copy().Add(item.Key, item.Value);
+
+    public bool Remove(string key) => Copy().Remove(key);
+
+    public bool Remove(KeyValuePair<string, StringValues> item)
+        => ((ICollection<KeyValuePair<string, StringValues>>)Copy()).Remove(item);
+
+    public void Clear() => Copy().Clear();
+
+    public bool Contains(KeyValuePair<string, StringValues> item)
+        => TryGetValue(item.Key, out var value) && value.Equals(item.Value);
+
+    public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex)
+        => ((ICollection<KeyValuePair<string, StringValues>>)Copy()).CopyTo(array, arrayIndex);
+
+    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() => Copy().GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+}

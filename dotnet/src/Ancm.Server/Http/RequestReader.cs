@@ -1,0 +1,176 @@
+using System;
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The request body as a pipe over one contiguous buffer from the shared pool. Most readers consume
+/// as they go, so it rarely grows; those that want everything at once get it in one piece.
+/// </summary>
+internal sealed class RequestReader : PipeReader
+{
+    private const int FirstSize = 4096;
+
+    private readonly RequestBody _body;
+    private byte[] _buffer = [];
+    private int _start;
+    private int _end;
+    private int _examined;
+    private bool _ended;
+    private bool _completed;
+    private bool _cancelNext;
+    private ReadOnlySequence<byte> _handedOut;
+
+    internal RequestReader(RequestBody body) => _body = body;
+
+    private int Unread => _end - _start;
+
+    /// <summary>Ready for the next request.</summary>
+    internal void End()
+    {
+        if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = [];
+        }
+
+        _start = _end = _examined = 0;
+        _ended = _completed = _cancelNext = false;
+        _handedOut = default;
+    }
+
+    public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<ReadResult>(cancellationToken);
+        }
+
+        try
+        {
+            return TryRead(out var result) ? new(result) : Fill() ? new(HandOut()) : ReadAfterWait(cancellationToken);
+        }
+        catch (Exception error)
+        {
+            return ValueTask.FromException<ReadResult>(error);
+        }
+    }
+
+    public override bool TryRead(out ReadResult result)
+    {
+        ThrowIfCompleted();
+        if (_cancelNext || _ended || _end > _examined)
+        {
+            result = HandOut();
+            return true;
+        }
+
+        result = default;
+        return false;
+    }
+
+    public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        ThrowIfCompleted();
+        var size = (int)_handedOut.Length;
+        var offset = size - (int)_handedOut.Slice(consumed).Length;
+        var seen = size - (int)_handedOut.Slice(examined).Length;
+        if (seen < offset)
+        {
+            throw new InvalidOperationException("The examined position must be greater than or equal to the consumed position.");
+        }
+
+        _examined = Math.Max(_start + seen, _start + offset);
+        _start += offset;
+        _handedOut = default;
+        if (_start == _end)
+        {
+            _start = _end = _examined = 0;
+        }
+    }
+
+    public override void CancelPendingRead()
+    {
+        _cancelNext = true;
+        _body.CancelWait();
+    }
+
+    public override void Complete(Exception? exception = null) => _completed = true;
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<ReadResult> ReadAfterWait(CancellationToken cancellationToken)
+    {
+        do
+        {
+            await _body.Wait(cancellationToken).ConfigureAwait(false);
+        }
+        while (!_cancelNext && !Fill());
+
+        return HandOut();
+    }
+
+    /// <summary>Adds what is there; false when nothing is, yet.</summary>
+    private bool Fill()
+    {
+        MakeRoom();
+        var read = _body.TryRead(_buffer.AsSpan(_end));
+        if (read < 0)
+        {
+            return false;
+        }
+
+        _end += read;
+        _ended = read == 0;
+        return true;
+    }
+
+    private ReadResult HandOut()
+    {
+        var canceled = _cancelNext;
+        _cancelNext = false;
+        _handedOut = new ReadOnlySequence<byte>(_buffer, _start, Unread);
+        return new ReadResult(_handedOut, canceled, _ended);
+    }
+
+    private void MakeRoom()
+    {
+        if (_end < _buffer.Length)
+        {
+            return;
+        }
+
+        if (_start > _buffer.Length / 2)
+        {
+            Buffer.BlockCopy(_buffer, _start, _buffer, 0, Unread);
+        }
+        else
+        {
+            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstSize, _buffer.Length * 2));
+            Buffer.BlockCopy(_buffer, _start, larger, 0, Unread);
+            if (_buffer.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+            }
+
+            _buffer = larger;
+        }
+
+        _end -= _start;
+        _examined -= _start;
+        _start = 0;
+    }
+
+    private void ThrowIfCompleted()
+    {
+        if (_completed)
+        {
+            throw new InvalidOperationException("Reading is not allowed after reader was completed.");
+        }
+    }
+}

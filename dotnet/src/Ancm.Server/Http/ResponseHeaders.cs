@@ -1,0 +1,278 @@
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// Response header fields in the order in which they were set. A response has few, so two arrays
+/// searched in order beat a hash table. The declared length is kept as a number beside them.
+/// </summary>
+internal sealed partial class ResponseHeaders : IHeaderDictionary
+{
+    private string[] _names = new string[8];
+    private StringValues[] _values = new StringValues[8];
+    private int _count;
+    private long? _contentLength;
+
+    /// <summary>True once the head is encoded, and between requests.</summary>
+    public bool IsReadOnly { get; private set; } = true;
+
+    public int Count => _count + (_contentLength.HasValue ? 1 : 0);
+
+    public long? ContentLength
+    {
+        get => _contentLength;
+        set
+        {
+            ThrowIfReadOnly();
+            ArgumentOutOfRangeException.ThrowIfNegative(value.GetValueOrDefault(), nameof(value));
+            _contentLength = value;
+        }
+    }
+
+    public StringValues this[string key]
+    {
+        get => TryGetValue(key, out var value) ? value : default;
+        set
+        {
+            ThrowIfReadOnly();
+            ArgumentException.ThrowIfNullOrEmpty(key);
+            if (value.Count == 0)
+            {
+                Remove(key);
+            }
+            else if (IsContentLength(key))
+            {
+                _contentLength = ParseLength(value);
+            }
+            else
+            {
+                HeaderRules.CheckValue(value);
+                var index = IndexOf(key);
+                if (index < 0)
+                {
+                    Append(key, value);
+                }
+                else
+                {
+                    _values[index] = value;
+                }
+            }
+        }
+    }
+
+    internal void Begin()
+    {
+        _count = 0;
+        _contentLength = null;
+        IsReadOnly = false;
+    }
+
+    internal void Freeze() => IsReadOnly = true;
+
+    /// <summary>Drops what the app set, for an error response that replaces its own.</summary>
+    internal void Reset()
+    {
+        Array.Clear(_values, 0, _count);
+        Begin();
+    }
+
+    /// <summary>Lets go of the app's strings.</summary>
+    internal void End()
+    {
+        Array.Clear(_values, 0, _count);
+        _count = 0;
+        _contentLength = null;
+        IsReadOnly = true;
+    }
+
+    /// <summary>Appends every field but the length. Null and empty values are left out.</summary>
+    internal void WriteTo(ref HeadWriter head)
+    {
+        for (var index = 0; index < _count; index++)
+        {
+            var values = _values[index];
+            for (var part = 0; part < values.Count; part++)
+            {
+                if (!string.IsNullOrEmpty(values[part]))
+                {
+                    head.Add(_names[index], values[part]!);
+                }
+            }
+        }
+    }
+
+    public bool TryGetValue(string key, [MaybeNullWhen(false)] out StringValues value)
+    {
+        if (IsContentLength(key))
+        {
+            value = _contentLength?.ToString(CultureInfo.InvariantCulture);
+            return _contentLength.HasValue;
+        }
+
+        var index = IndexOf(key);
+        value = index < 0 ? default : _values[index];
+        return index >= 0;
+    }
+
+    public bool Remove(string key)
+    {
+        ThrowIfReadOnly();
+        if (IsContentLength(key))
+        {
+            var had = _contentLength.HasValue;
+            _contentLength = null;
+            return had;
+        }
+
+        var index = IndexOf(key);
+        if (index < 0)
+        {
+            return false;
+        }
+
+        _count--;
+        Array.Copy(_names, index + 1, _names, index, _count - index);
+        Array.Copy(_values, index + 1, _values, index, _count - index);
+        _values[_count] = default;
+        return true;
+    }
+
+    private static bool IsContentLength(string key)
+        => key.Length == HeaderNames.ContentLength.Length
+            && key.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase);
+
+    private static long ParseLength(StringValues value)
+        => long.TryParse(value.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
+            ? length
+            : throw new InvalidOperationException($"Invalid Content-Length: \"{value}\". Value must be a positive integral number.");
+
+    private int IndexOf(string key)
+    {
+        for (var index = 0; index < _count; index++)
+        {
+            var name = _names[index];
+            // The framework's own names are one string object each, so this mostly decides.
+            if (ReferenceEquals(name, key))
+            {
+                return index;
+            }
+
+            if (name.Length == key.Length && name.Equals(key, StringComparison.OrdinalIgnoreCase))
+            {
+                return index;
+            }
+        }
+
+        return -1;
+    }
+
+    private void Append(string key, StringValues value)
+    {
+        HeaderRules.CheckName(key);
+        if (_count == _names.Length)
+        {
+            Array.Resize(ref _names, _count * 2);
+            Array.Resize(ref _values, _count * 2);
+        }
+
+        _names[_count] = key;
+        _values[_count] = value;
+        _count++;
+    }
+
+    private void ThrowIfReadOnly()
+    {
+        if (IsReadOnly)
+        {
+            throw new InvalidOperationException("Headers are read-only, response has already started.");
+        }
+    }
+}
+
+/// <summary>The rest of the dictionary interface.</summary>
+internal sealed partial class ResponseHeaders
+{
+    public ICollection<string> Keys
+    {
+        get
+        {
+            var keys = new List<string>(Count);
+            foreach (var field in this)
+            {
+                keys.Add(field.Key);
+            }
+
+            return keys;
+        }
+    }
+
+    public ICollection<StringValues> Values
+    {
+        get
+        {
+            var values = new List<StringValues>(Count);
+            foreach (var field in this)
+            {
+                values.Add(field.Value);
+            }
+
+            return values;
+        }
+    }
+
+    public void Add(string key, StringValues value)
+    {
+        if (ContainsKey(key))
+        {
+            throw new ArgumentException("An item with the same key has already been added.", nameof(key));
+        }
+
+        this[key] = value;
+    }
+
+    public void Add(KeyValuePair<string, StringValues> item) => Add(item.Key, item.Value);
+
+    public bool ContainsKey(string key) => TryGetValue(key, out _);
+
+    public bool Contains(KeyValuePair<string, StringValues> item)
+        => TryGetValue(item.Key, out var value) && value.Equals(item.Value);
+
+    public bool Remove(KeyValuePair<string, StringValues> item) => Contains(item) && Remove(item.Key);
+
+    public void Clear()
+    {
+        ThrowIfReadOnly();
+        Reset();
+    }
+
+    public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex)
+    {
+        foreach (var field in this)
+        {
+            array[arrayIndex++] = field;
+        }
+    }
+
+    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator()
+    {
+        if (_contentLength is { } length)
+        {
+            yield return new(HeaderNames.ContentLength, length.ToString(CultureInfo.InvariantCulture));
+        }
+
+        for (var index = 0; index < _count; index++)
+        {
+            yield return new(_names[index], _values[index]);
+        }
+    }
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+}

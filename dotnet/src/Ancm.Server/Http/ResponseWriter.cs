@@ -1,0 +1,359 @@
+using System;
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// The response body as a pipe whose memory is the engine's: what the app writes is sent from
+/// where it wrote it. Bytes become the engine's with a release store of the block's count, at a
+/// flush or when a block is full; until the response has started they can still be dropped.
+/// </summary>
+internal sealed unsafe partial class ResponseWriter : PipeWriter
+{
+    /// <summary>Unsent bytes above which a flush waits; the engine wakes it at half.</summary>
+    internal const int HighWater = 64 * 1024;
+
+    private readonly HostContext _context;
+    private readonly Waiter _space = new();
+    private TaskCompletionSource<FlushResult>? _sharedFlush;
+    private NativeExchange* _exchange;
+    private NativeBlock* _block;
+    private BlockMemory? _memory;
+    private int _position;
+    private int _committed;
+    private long _unflushed;
+    private ulong _committedTotal;
+    private Held[] _held = new Held[4];
+    private int _heldCount;
+    private bool _discard;
+    private bool _completed;
+    private bool _cancelNext;
+
+    internal ResponseWriter(HostContext context) => _context = context;
+
+    /// <summary>Body bytes that the app has written, sent or not.</summary>
+    internal long Length { get; private set; }
+
+    public override bool CanGetUnflushedBytes => true;
+
+    public override long UnflushedBytes => _unflushed;
+
+    private int Capacity => (int)_block->Capacity;
+
+    internal void Begin(NativeExchange* exchange, bool discard)
+    {
+        _exchange = exchange;
+        _block = exchange->Block;
+        _position = (int)_block->Committed;
+        _committed = _position;
+        _unflushed = 0;
+        _committedTotal = 0;
+        _heldCount = 0;
+        _discard = discard;
+        _completed = false;
+        _cancelNext = false;
+        Length = 0;
+    }
+
+    internal void End()
+    {
+        // Nobody may wait for a response that is over.
+        OnWritable();
+        _exchange = null;
+    }
+
+    public override Memory<byte> GetMemory(int sizeHint = 0)
+    {
+        Reserve(sizeHint);
+        return BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..];
+    }
+
+    public override Span<byte> GetSpan(int sizeHint = 0)
+    {
+        Reserve(sizeHint);
+        return new Span<byte>(_block->Data + _position, Capacity - _position);
+    }
+
+    public override void Advance(int bytes)
+    {
+        ThrowIfEnded();
+        if ((uint)bytes > (uint)(Capacity - _position))
+        {
+            throw new ArgumentOutOfRangeException(nameof(bytes));
+        }
+
+        Accept(bytes);
+        if (!_discard)
+        {
+            _position += bytes;
+        }
+    }
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+        }
+
+        if (_context.IsEnded)
+        {
+            return default;
+        }
+
+        if (!_context.TryStart())
+        {
+            return FlushAfterStart(cancellationToken);
+        }
+
+        return Push() ? Result() : WaitForSpace(cancellationToken);
+    }
+
+    public override ValueTask<FlushResult> WriteAsync(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    {
+        if (source.Length > HighWater)
+        {
+            return WritePieces(source, cancellationToken);
+        }
+
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+        }
+
+        Append(source.Span);
+        return FlushAsync(cancellationToken);
+    }
+
+    public override void CancelPendingFlush()
+    {
+        _cancelNext = !_space.IsArmed;
+        _space.Set(canceled: true);
+    }
+
+    public override void Complete(Exception? exception = null)
+    {
+        _completed = true;
+        if (exception is not null)
+        {
+            _context.Abort();
+        }
+    }
+
+    /// <summary>Copies bytes behind what is there, over as many blocks as it takes.</summary>
+    internal void Append(ReadOnlySpan<byte> source)
+    {
+        ThrowIfEnded();
+        Accept(source.Length);
+        if (_discard)
+        {
+            return;
+        }
+
+        while (!source.IsEmpty)
+        {
+            if (_position == Capacity)
+            {
+                Grow(Math.Min(source.Length, HighWater));
+            }
+
+            var part = Math.Min(source.Length, Capacity - _position);
+            source[..part].CopyTo(new Span<byte>(_block->Data + _position, part));
+            _position += part;
+            source = source[part..];
+        }
+    }
+
+    /// <summary>Makes everything written so far the engine's. The response has started.</summary>
+    internal void Commit()
+    {
+        _unflushed = 0;
+        if (_position != _committed)
+        {
+            _committedTotal += (ulong)(_position - _committed);
+            _committed = _position;
+            Volatile.Write(ref _block->Committed, (uint)_position);
+        }
+    }
+
+    /// <summary>The response starts: blocks that were filled before belong to it now.</summary>
+    internal void CommitHeld()
+    {
+        for (var index = 0; index < _heldCount; index++)
+        {
+            var held = _held[index];
+            _committedTotal += (ulong)(held.Length - (int)held.Block->Committed);
+            Volatile.Write(ref held.Block->Committed, (uint)held.Length);
+        }
+
+        _heldCount = 0;
+    }
+
+    /// <summary>Forgets what was written before the start, for an error response in its place.</summary>
+    internal void DropUncommitted()
+    {
+        _heldCount = 0;
+        _position = _committed;
+        _unflushed = 0;
+        Length = 0;
+        // The error answers have no body at all.
+        _discard = true;
+    }
+
+    /// <summary>An event of the lane, or the end of everything. Runs no app code.</summary>
+    internal void OnWritable()
+    {
+        _space.Set();
+        Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
+    }
+
+    private void Reserve(int sizeHint)
+    {
+        ThrowIfEnded();
+        ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
+        var wanted = Math.Max(sizeHint, 1);
+        if (Capacity - _position < wanted)
+        {
+            Grow(wanted);
+        }
+    }
+
+    private void Grow(int min)
+    {
+        if (_context.HasStarted)
+        {
+            Commit();
+        }
+        else
+        {
+            // The engine looks at blocks only once there is a head, so this one can wait.
+            if (_heldCount == _held.Length)
+            {
+                Array.Resize(ref _held, _heldCount * 2);
+            }
+
+            _held[_heldCount++] = new Held { Block = _block, Length = _position };
+        }
+
+        _block = NativeApi.Grow(_exchange, min);
+        _position = (int)_block->Committed;
+        _committed = _position;
+        _memory = null;
+    }
+
+    private void Accept(int bytes)
+    {
+        if (bytes == 0)
+        {
+            return;
+        }
+
+        _context.CheckBodyAllowed();
+        var declared = _context.DeclaredLength;
+        if (Length + bytes > declared && !_discard)
+        {
+            throw HostContext.TooManyBytes(declared.GetValueOrDefault());
+        }
+
+        Length += bytes;
+        _unflushed += bytes;
+    }
+
+    /// <summary>Publishes; true when the app may go on at once.</summary>
+    private bool Push()
+    {
+        Commit();
+        _context.Flushed();
+        return Unsent <= HighWater || _context.IsAborted;
+    }
+
+    private ulong Unsent => _committedTotal - Volatile.Read(ref _exchange->Sent);
+
+    private ValueTask<FlushResult> Result()
+    {
+        var canceled = _cancelNext;
+        _cancelNext = false;
+        return canceled ? new(new FlushResult(isCanceled: true, isCompleted: false)) : default;
+    }
+
+    private ValueTask<FlushResult> WaitForSpace(CancellationToken cancellationToken)
+    {
+        if (_space.IsArmed)
+        {
+            return JoinFlush();
+        }
+
+        _space.Arm();
+        Interlocked.Or(ref _exchange->Waiting, WaitingFlags.Space);
+        // The engine sends, then looks whether somebody waits; we say so, then look again.
+        if ((Unsent <= HighWater / 2 || _context.IsAborted || _cancelNext) && _space.Disarm())
+        {
+            return Result();
+        }
+
+        return _space.WaitFlush(cancellationToken);
+    }
+
+    /// <summary>A flush beside one that waits already. Rare, so it may allocate.</summary>
+    private ValueTask<FlushResult> JoinFlush()
+    {
+        var created = new TaskCompletionSource<FlushResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var shared = Interlocked.CompareExchange(ref _sharedFlush, created, null) ?? created;
+        if (!_space.IsArmed)
+        {
+            OnWritable();
+        }
+
+        return new(shared.Task);
+    }
+
+    private void ThrowIfEnded()
+    {
+        if (_context.IsEnded)
+        {
+            throw new ObjectDisposedException(nameof(PipeWriter), "The response has ended; nothing can be written to it.");
+        }
+
+        if (_completed)
+        {
+            throw new InvalidOperationException("Writing is not allowed after writer was completed.");
+        }
+    }
+
+    private struct Held
+    {
+        internal NativeBlock* Block;
+        internal int Length;
+    }
+}
+
+/// <summary>The ways that wait; an unsafe context may not.</summary>
+internal sealed partial class ResponseWriter
+{
+    private async ValueTask<FlushResult> FlushAfterStart(CancellationToken cancellationToken)
+    {
+        await _context.StartAsync(cancellationToken).ConfigureAwait(false);
+        return await FlushAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<FlushResult> WritePieces(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        var result = default(FlushResult);
+        while (!source.IsEmpty)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var part = Math.Min(source.Length, HighWater);
+            Append(source.Span[..part]);
+            source = source[part..];
+            result = await FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return result;
+    }
+}

@@ -1,0 +1,87 @@
+using System;
+using System.IO.Pipelines;
+using System.Threading;
+using System.Threading.Tasks;
+using System.Threading.Tasks.Sources;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// Waits for one event of the worker at a time, without allocation. Armed before the worker is
+/// told that somebody waits, so that an event in between is not lost; whoever disarms it first
+/// (event, cancellation, end of the request) completes it, and the continuation runs on the pool,
+/// never on the lane that delivered the event.
+/// </summary>
+internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
+{
+    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+    private CancellationTokenRegistration _registration;
+    private int _armed;
+
+    internal bool IsArmed => Volatile.Read(ref _armed) != 0;
+
+    internal void Arm()
+    {
+        _core.Reset();
+        Interlocked.Exchange(ref _armed, 1);
+    }
+
+    /// <summary>Takes the arming back; false when an event was faster.</summary>
+    internal bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;
+
+    internal ValueTask Wait(CancellationToken cancellationToken)
+    {
+        Register(cancellationToken);
+        return new ValueTask(this, _core.Version);
+    }
+
+    internal ValueTask<FlushResult> WaitFlush(CancellationToken cancellationToken)
+    {
+        Register(cancellationToken);
+        return new ValueTask<FlushResult>(this, _core.Version);
+    }
+
+    /// <summary>Ends the wait. <paramref name="canceled"/> becomes the result of a flush.</summary>
+    internal void Set(bool canceled = false)
+    {
+        if (Disarm())
+        {
+            _core.SetResult(canceled);
+        }
+    }
+
+    void IValueTaskSource.GetResult(short token) => Take(token);
+
+    FlushResult IValueTaskSource<FlushResult>.GetResult(short token) => new(isCanceled: Take(token), isCompleted: false);
+
+    public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
+
+    public void OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+        => _core.OnCompleted(continuation, state, token, flags);
+
+    private void Register(CancellationToken cancellationToken)
+    {
+        if (cancellationToken.CanBeCanceled)
+        {
+            _registration = cancellationToken.UnsafeRegister(
+                static (waiter, token) => ((Waiter)waiter!).Cancel(token), this);
+        }
+    }
+
+    private void Cancel(CancellationToken cancellationToken)
+    {
+        if (Disarm())
+        {
+            _core.SetException(new OperationCanceledException(cancellationToken));
+        }
+    }
+
+    private bool Take(short token)
+    {
+        // Waits for a callback that is running, so that it cannot cancel the next wait instead.
+        _registration.Dispose();
+        _registration = default;
+        return _core.GetResult(token);
+    }
+}

@@ -1,0 +1,23 @@
+using Microsoft.AspNetCore.Hosting;
+
+using Ancm.Server.Native;
+
+[assembly: HostingStartup(typeof(Ancm.Server.LegacyStartup))]
+
+namespace Ancm.Server;
+
+/// <summary>
+/// Reaches <see cref="WebHostBuilder"/>, which raises no event. The generic host runs hosting
+/// startups too, but before the app registers Kestrel; there the event does the work.
+/// </summary>
+public sealed class LegacyStartup : IHostingStartup
+{
+    /// <inheritdoc/>
+    public void Configure(IWebHostBuilder builder)
+    {
+        if (NativeApi.IsPresent && builder is WebHostBuilder)
+        {
+            builder.ConfigureServices(static services => HostInjection.Add(services));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using System;
+
+using Microsoft.Extensions.Logging;
+
+namespace Ancm.Server;
+
+/// <summary>Every message of the server. Kestrel's ids where it has the same message.</summary>
+internal static class Log
+{
+    private static readonly Action<ILogger, string, string, Exception?> s_applicationError =
+        LoggerMessage.Define<string, string>(
+            LogLevel.Error,
+            new EventId(13, "ApplicationError"),
+            "Connection id \"{ConnectionId}\", Request id \"{TraceIdentifier}\": An unhandled exception was thrown by the application.");
+
+    private static readonly Action<ILogger, string, Exception?> s_requestAborted =
+        LoggerMessage.Define<string>(
+            LogLevel.Debug,
+            new EventId(14, "RequestAborted"),
+            "Request id \"{TraceIdentifier}\": The request was aborted by the client.");
+
+    private static readonly Action<ILogger, string, string, Exception?> s_badRequest =
+        LoggerMessage.Define<string, string>(
+            LogLevel.Debug,
+            new EventId(17, "ConnectionBadRequest"),
+            "Request id \"{TraceIdentifier}\" bad request data: \"{Message}\"");
+
+    private static readonly Action<ILogger, string, string, Exception?> s_hostMessage =
+        LoggerMessage.Define<string, string>(LogLevel.Error, new EventId(50, "ServerError"), "{Where}: {Message}");
+
+    internal static void ApplicationError(ILogger logger, string connectionId, string traceIdentifier, Exception error)
+        => s_applicationError(logger, connectionId, traceIdentifier, error);
+
+    internal static void RequestAborted(ILogger logger, string traceIdentifier, Exception error)
+        => s_requestAborted(logger, traceIdentifier, error);
+
+    internal static void BadRequest(ILogger logger, string traceIdentifier, Exception error)
+        => s_badRequest(logger, traceIdentifier, error.Message, error);
+
+    internal static void ServerError(ILogger logger, string where, Exception error)
+        => s_hostMessage(logger, where, error.Message, error);
+}

@@ -1,0 +1,28 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Threading;
+
+namespace Ancm.Server.Native;
+
+/// <summary>What the rest of the server does with native memory, in one place.</summary>
+internal static unsafe class NativeExtensions
+{
+    /// <summary>The bytes, where they are. Valid until the exchange is released.</summary>
+    internal static ReadOnlySpan<byte> AsSpan(this in NativeStr text) => new(text.Ptr, (int)text.Len);
+
+    /// <summary>
+    /// Adds progress and tells the lane. Bytes and head were stored before; the locked operations
+    /// order them. While the request runs inside dispatch the signal is 1 and nobody is called.
+    /// </summary>
+    internal static void Publish(this ref NativeExchange exchange, uint progress)
+    {
+        Interlocked.Or(ref exchange.Progress, progress);
+        if (Interlocked.Exchange(ref exchange.Signal, 1) == 0)
+        {
+            NativeApi.Notify((NativeExchange*)Unsafe.AsPointer(ref exchange));
+        }
+    }
+
+    /// <summary>Slot of an exchange: dense from 0, stable while its memory is reused.</summary>
+    internal static int SlotOf(ulong id) => (int)(uint)id;
+}
