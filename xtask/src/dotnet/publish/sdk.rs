@@ -1,4 +1,4 @@
-//! Publishing with an installed SDK: `dotnet publish`, unless nothing has changed.
+//! Publishing with an installed SDK: what `dotnet publish` does, unless nothing has changed.
 
 use std::{fs, path::Path, process::Command};
 
@@ -31,24 +31,8 @@ pub(super) fn publish(
         if new.exists() {
             fs::remove_dir_all(&new)?;
         }
-        // No build server stays behind, and nothing is fetched that is not needed.
-        run(Command::new(sdk.root.join("dotnet"))
-            .args([
-                "publish",
-                "--nologo",
-                "--configuration",
-                "Release",
-                "--self-contained",
-                "false",
-            ])
-            .args(["-verbosity:quiet", "-nodeReuse:false", "-p:UseSharedCompilation=false"])
-            .args(["-p:NuGetAudit=false", &format!("-p:TargetFramework={}", toolchain.tfm)])
-            .args(["--output".as_ref(), new.as_os_str()])
-            .arg(&job.project)
-            .env("DOTNET_CLI_TELEMETRY_OPTOUT", "1")
-            .env("DOTNET_NOLOGO", "1")
-            .env("DOTNET_ROOT", &sdk.root))
-        .with_context(|| format!("cannot build {}", workspace.display(&job.project)))?;
+        run(&mut msbuild(toolchain, sdk, &job.project, &new))
+            .with_context(|| format!("cannot build {}", workspace.display(&job.project)))?;
         if fs::read_dir(&new)?.flatten().any(|entry| is_named(&entry.path(), ".runtimeconfig.json"))
         {
             fs::create_dir_all(job.out.parent().unwrap_or(&job.out))?;
@@ -65,6 +49,24 @@ pub(super) fn publish(
         summary.built += 1;
     }
     Ok(summary)
+}
+
+/// `dotnet publish`, put as MSBuild is told it: the command itself would restore for the target
+/// framework in the project file, whatever framework it is told to build for.
+fn msbuild(toolchain: &Toolchain, sdk: &Sdk, project: &Path, out: &Path) -> Command {
+    let mut command = Command::new(sdk.root.join("dotnet"));
+    command
+        .args(["msbuild", "-restore", "-target:Publish", "-nologo", "-verbosity:quiet"])
+        .args(["-p:Configuration=Release", "-p:SelfContained=false", "-p:NuGetAudit=false"])
+        .arg(format!("-p:TargetFramework={}", toolchain.tfm))
+        .arg(format!("-p:PublishDir={}/", out.display()))
+        // No build server stays behind.
+        .args(["-nodeReuse:false", "-p:UseSharedCompilation=false"])
+        .arg(project)
+        .env("DOTNET_CLI_TELEMETRY_OPTOUT", "1")
+        .env("DOTNET_NOLOGO", "1")
+        .env("DOTNET_ROOT", &sdk.root);
+    command
 }
 
 /// Coarser than need be: every project is taken to depend on all product assemblies.
