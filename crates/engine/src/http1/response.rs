@@ -348,25 +348,28 @@ impl<'e> Input<'e> {
 }
 
 /// Encodes a head as a handler would, replacing what `out` holds: for the host's own pages and for
-/// answers of a backend. An empty `reason` takes the standard one. What the layout's lengths cannot
+/// answers of a backend. An empty `reason` takes the standard one. A backend's
+/// `Transfer-Encoding` must stay behind: among the fields it says that the body still has its
+/// chunks. What the layout's lengths cannot
 /// carry (a name or reason of 64 KiB) is cut or left out; [`Limits`](super::request::Limits) keep
 /// it from happening.
 pub fn encode_head<'f>(
     status: u16,
-    reason: &str,
+    reason: impl AsRef<[u8]>,
     content_length: Option<u64>,
     fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
     out: &mut Vec<u8>,
 ) {
     out.clear();
-    let reason = if u16::try_from(reason.len()).is_ok() { reason } else { "" };
+    let reason = Some(reason.as_ref()).filter(|reason| u16::try_from(reason.len()).is_ok());
+    let reason = reason.unwrap_or_default();
     let length = content_length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1);
     out.extend_from_slice(&status.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&(reason.len() as u16).to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(reason);
     let mut count = 0u16;
     for (name, value) in fields.take(usize::from(u16::MAX)) {
         let (Ok(name_len), Ok(value_len)) = (u16::try_from(name.len()), u32::try_from(value.len()))
