@@ -1,0 +1,102 @@
+//! The messages, in both directions.
+
+use serde::{Deserialize, Serialize};
+
+use lifecycle::event::Level;
+use lifecycle::{GenerationId, StartReport, Step};
+
+/// From the supervisor to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum ToWorker {
+    /// Stop accepting, let requests finish, stop the application, end.
+    Drain {
+        /// How long this may take.
+        deadline_ms: u64,
+    },
+    /// What to serve; the first message, once.
+    Start(Box<Start>),
+    /// End now.
+    Stop,
+}
+
+/// What a worker serves, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The worker's generation.
+    pub generation: GenerationId,
+    /// The application, or why there is none.
+    pub payload: Payload,
+    /// The listening sockets, in the order of their descriptors from [`crate::FIRST_LISTENER`].
+    pub listeners: Vec<Listener>,
+    /// The addresses as the application is told them, for instance `http://127.0.0.1:5000`.
+    pub addresses: Vec<String>,
+    /// How many lanes the engine has.
+    pub lanes: usize,
+    /// Whether pages may show details to anybody who asks.
+    pub detailed_errors: bool,
+}
+
+/// What a generation serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "payload", rename_all = "kebab-case")]
+pub enum Payload {
+    /// The page that explains a failed start.
+    Failed {
+        /// What is known about it.
+        report: Box<StartReport>,
+    },
+    /// The application.
+    Run {
+        /// Its description, in JSON; this crate does not know it.
+        application: String,
+    },
+}
+
+/// A listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// Which of [`Start::addresses`] it belongs to.
+    pub url: usize,
+    /// The lane that accepts from it.
+    pub lane: usize,
+    /// What it is bound to, for people.
+    pub address: String,
+}
+
+/// From a worker to the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum ToSupervisor {
+    /// Accepting has stopped and requests have finished, or the limit was reached.
+    Drained {
+        /// Requests that had not finished.
+        left: usize,
+    },
+    /// The start has failed; the worker ends.
+    Failed {
+        /// What the worker knows about it.
+        report: Box<StartReport>,
+    },
+    /// Something an operator should be told.
+    Log {
+        /// The number of the event.
+        event: u16,
+        /// How much it matters.
+        level: Level,
+        /// One line.
+        text: String,
+    },
+    /// Requests are served.
+    Ready,
+    /// A step of the start was reached.
+    Step {
+        /// The step.
+        step: Step,
+    },
+    /// The application stops by itself; the worker drains and ends.
+    Stopping {
+        /// What is known of the reason.
+        reason: String,
+    },
+}
