@@ -1,1 +1,5 @@
 //! shim
+#![forbid(unsafe_code)]
+
+pub mod page;
+pub mod report;
