@@ -126,4 +126,5 @@ fn ensure_npm() -> Result<()> {
         apt(&["install", "-y", "-qq", "--no-install-recommends", "npm"])?;
         Ok(())
     })
+    .context("cannot install npm, with which a private .NET toolchain would be fetched")
 }

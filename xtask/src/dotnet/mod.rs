@@ -124,3 +124,26 @@ fn replace_dir(new: &Path, old: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_replaced_whatever_an_interrupted_run_left() {
+        let dir = std::env::temp_dir().join(format!("xtask-replace-{}", std::process::id()));
+        for (name, text) in [("app.new", "2"), ("app.old", "0"), ("app", "1")] {
+            fs::create_dir_all(dir.join(name)).unwrap();
+            fs::write(dir.join(name).join("version"), text).unwrap();
+        }
+        replace_dir(&dir.join("app.new"), &dir.join("app")).unwrap();
+        assert_eq!(fs::read_to_string(dir.join("app/version")).unwrap(), "2");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_name_with_dots_keeps_them() {
+        assert_eq!(beside(Path::new("/a/My.App"), ".new"), Path::new("/a/My.App.new"));
+    }
+}

