@@ -2,32 +2,45 @@
 
 use super::reject::Cause;
 
-const fn table(token: bool) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        table[byte] = if token {
-            b.is_ascii_alphanumeric()
-                || matches!(
-                    b,
-                    b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
-                )
-        } else {
-            b == b'\t' || (b >= b' ' && b != 0x7f)
-        };
-        byte += 1;
-    }
-    table
-}
+/// Classes of a byte, one bit each.
+const TOKEN: u8 = 1;
+const TEXT: u8 = 2;
+const HOST: u8 = 4;
 
-static TOKEN: [bool; 256] = table(true);
-static TEXT: [bool; 256] = table(false);
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
+        let word = byte.is_ascii_alphanumeric();
+        if word
+            || matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+            )
+        {
+            classes[index] |= TOKEN;
+        }
+        if byte == b'\t' || (byte >= b' ' && byte != 0x7f) {
+            classes[index] |= TEXT;
+        }
+        if word || matches!(byte, b'!' | b'$' | b'&'..=b')' | b'-' | b'.' | b'_' | b'~') {
+            classes[index] |= HOST;
+        }
+        index += 1;
+    }
+    classes
+};
+
+#[inline]
+fn is(class: u8, byte: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
 
 /// RFC 9110 5.6.2.
 #[inline]
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
+    is(TOKEN, byte)
 }
 
 /// RFC 9110 5.6.2.
@@ -39,7 +52,7 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 /// RFC 9110 5.5: anything but controls; HTAB is none.
 #[inline]
 pub(super) fn is_text_byte(byte: u8) -> bool {
-    TEXT[usize::from(byte)]
+    is(TEXT, byte)
 }
 
 /// RFC 9110 5.5. Looks at every byte, so that the compiler can look at many at once.
@@ -70,9 +83,12 @@ impl Connection {
     pub(super) fn note(&mut self, value: &[u8]) {
         for option in value.split(|byte| *byte == b',') {
             let option = trim(option);
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            match option.len() {
+                5 => self.close |= option.eq_ignore_ascii_case(b"close"),
+                7 => self.upgrade |= option.eq_ignore_ascii_case(b"upgrade"),
+                10 => self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive"),
+                _ => {}
+            }
         }
     }
 }
@@ -123,13 +139,7 @@ pub(super) fn authority(text: &[u8]) -> Option<Authority> {
         address.parse::<std::net::Ipv6Addr>().ok()?;
         text.split_at(end + 2)
     } else {
-        let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
-        let (host, rest) = text.split_at(end);
-        let ok = |byte: &u8| byte.is_ascii_alphanumeric() || b"!$&'()-._~".contains(byte);
-        if !host.iter().all(ok) {
-            return None;
-        }
-        (host, rest)
+        text.split_at(text.iter().position(|byte| !is(HOST, *byte)).unwrap_or(text.len()))
     };
     let has_port = match rest {
         [] => false,

@@ -20,6 +20,7 @@ pub mod response;
 pub mod target;
 pub mod upstream;
 
+mod encoded;
 mod fields;
 mod scan;
 pub mod status;

@@ -2,8 +2,11 @@
 
 use thiserror::Error;
 
+use super::encoded::Input;
 use super::fields::{Connection, content_length, is_text, is_token, transfer_coding, trim};
 use super::status;
+
+pub use super::encoded::encode_head;
 
 /// How the body of a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,79 +318,3 @@ pub(super) fn decimal(mut number: u64, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(&digits[at..]);
 }
-
-/// Cursor over an encoded head.
-struct Input<'e>(&'e [u8]);
-
-impl<'e> Input<'e> {
-    #[inline]
-    fn bytes(&mut self, len: usize) -> Result<&'e [u8], BadHead> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(BadHead::Encoding)?;
-        self.0 = rest;
-        Ok(bytes)
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadHead> {
-        let (bytes, rest) = self.0.split_first_chunk().ok_or(BadHead::Encoding)?;
-        self.0 = rest;
-        Ok(*bytes)
-    }
-
-    fn u16(&mut self) -> Result<u16, BadHead> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, BadHead> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn i64(&mut self) -> Result<i64, BadHead> {
-        self.array().map(i64::from_le_bytes)
-    }
-}
-
-/// Encodes a head as a handler would, replacing what `out` holds: for the host's own pages and for
-/// answers of a backend. An empty `reason` takes the standard one. A backend's
-/// `Transfer-Encoding` must stay behind: among the fields it says that the body still has its
-/// chunks. What the layout's lengths cannot
-/// carry (a name or reason of 64 KiB) is cut or left out; [`Limits`](super::request::Limits) keep
-/// it from happening.
-pub fn encode_head<'f>(
-    status: u16,
-    reason: impl AsRef<[u8]>,
-    content_length: Option<u64>,
-    fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
-    out: &mut Vec<u8>,
-) {
-    out.clear();
-    let reason = Some(reason.as_ref()).filter(|reason| u16::try_from(reason.len()).is_ok());
-    let reason = reason.unwrap_or_default();
-    let length = content_length.and_then(|length| i64::try_from(length).ok()).unwrap_or(-1);
-    out.extend_from_slice(&status.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&(reason.len() as u16).to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(reason);
-    let mut count = 0u16;
-    for (name, value) in fields.take(usize::from(u16::MAX)) {
-        let (Ok(name_len), Ok(value_len)) = (u16::try_from(name.len()), u32::try_from(value.len()))
-        else {
-            continue;
-        };
-        out.extend_from_slice(&name_len.to_le_bytes());
-        out.extend_from_slice(&value_len.to_le_bytes());
-        out.extend_from_slice(name);
-        out.extend_from_slice(value);
-        count += 1;
-    }
-    out[abi::head::COUNT..abi::head::COUNT + 2].copy_from_slice(&count.to_le_bytes());
-}
-
-// The cursor above reads the fixed part in order.
-const _: () = {
-    use abi::head::{CONTENT_LENGTH, COUNT, FIELD_SIZE, FLAGS, REASON, SIZE, STATUS};
-    assert!(STATUS == 0 && COUNT == 2 && REASON == 4 && FLAGS == 6);
-    assert!(CONTENT_LENGTH == 8 && SIZE == 16 && FIELD_SIZE == 6);
-};

@@ -19,7 +19,7 @@ fn both_ways(input: &[u8], parse: impl Fn(&[u8]) -> Result<Option<String>, Rejec
     };
     let whole = name(parse(input));
     let trickled = (0..=input.len())
-        .map(|len| parse(&input[..len].to_vec()))
+        .map(|len| parse(&input[..len]))
         .find(|result| !matches!(result, Ok(None)));
     let trickled = name(trickled.unwrap_or(Ok(None)));
     assert_eq!(whole, trickled, "at once and byte by byte: {}", input.escape_ascii());
