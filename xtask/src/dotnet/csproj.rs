@@ -1,8 +1,10 @@
 //! Reading `.csproj` files as MSBuild would, as far as the projects of this repository need it.
 //!
 //! A project must mean the same in both back ends. So what is not understood here is an error with
-//! its line, never ignored: properties outside [`KNOWN_PROPERTIES`], items outside the five kinds
+//! its line, never ignored: properties that [`evaluation`] does not list, items other than the kinds
 //! below, conditions other than comparisons.
+
+mod evaluation;
 
 use std::{
     collections::BTreeMap,
@@ -13,50 +15,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use roxmltree::{Document, Node};
 
+use self::evaluation::{Evaluation, position, stem};
 use super::glob;
-
-/// The properties that a project may set. The first block is acted on by `compile` and `publish`;
-/// the second means nothing for what is built here (analyzers, packages, restore).
-const KNOWN_PROPERTIES: &[&str] = &[
-    "AllowUnsafeBlocks",
-    "AspNetCoreHostingModel",
-    "AssemblyName",
-    "CheckForOverflowUnderflow",
-    "DefineConstants",
-    "EnableDefaultCompileItems",
-    "GenerateDocumentationFile",
-    "GenerateRuntimeConfigurationFiles",
-    "ImplicitUsings",
-    "InvariantGlobalization",
-    "IsTransformWebConfigDisabled",
-    "LangVersion",
-    "NoWarn",
-    "Nullable",
-    "OutputType",
-    "PathMap",
-    "ServerGarbageCollection",
-    "StartupHookSupport",
-    "TargetFramework",
-    "TreatWarningsAsErrors",
-    "Version",
-    "WarningsNotAsErrors",
-    //
-    "AncmTargetFramework",
-    "Authors",
-    "AutoreleasePoolSupport",
-    "DebugType",
-    "Description",
-    "Deterministic",
-    "EnableNETAnalyzers",
-    "IsPackable",
-    "IsPublishable",
-    "NuGetAudit",
-    "PackageLicenseExpression",
-    "Product",
-    "RootNamespace",
-    "SatelliteResourceLanguages",
-    "UseAppHost",
-];
 
 /// Which of the SDK's project kinds a project is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,92 +207,6 @@ impl Project {
     }
 }
 
-/// The state of reading one project: its properties so far.
-struct Evaluation {
-    properties: BTreeMap<String, String>,
-    tfm: String,
-}
-
-impl Evaluation {
-    fn new(project: &Path, tfm: &str) -> Self {
-        let dir = project.parent().unwrap_or(project).display().to_string();
-        let properties = [
-            ("MSBuildProjectName", stem(project)),
-            ("MSBuildProjectDirectory", &dir),
-            ("Configuration", "Release"),
-            ("TargetFramework", tfm),
-            ("AncmTargetFramework", tfm),
-        ];
-        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Evaluation { properties: properties.into(), tfm: tfm.to_owned() }
-    }
-
-    fn read_properties(&mut self, file: &Path, root: Node) -> Result<()> {
-        let folder = format!("{}/", file.parent().unwrap_or(file).display());
-        self.properties.insert("MSBuildThisFileDirectory".into(), folder);
-        for element in root.children().filter(Node::is_element) {
-            match element.tag_name().name() {
-                "PropertyGroup" => {}
-                "ItemGroup" => continue,
-                other => {
-                    bail!("{}: <{other}> is not supported without an SDK", position(file, element))
-                }
-            }
-            if !self.holds(file, element)? {
-                continue;
-            }
-            for property in element.children().filter(Node::is_element) {
-                let name = property.tag_name().name();
-                ensure!(
-                    KNOWN_PROPERTIES.contains(&name),
-                    "{}: the property {name} is not supported without an SDK",
-                    position(file, property)
-                );
-                if self.holds(file, property)? {
-                    let value = self.expand(property.text().unwrap_or_default().trim());
-                    self.properties.insert(name.to_owned(), value);
-                }
-            }
-        }
-        // Given from outside, these are not the project's to change.
-        self.properties.insert("TargetFramework".into(), self.tfm.clone());
-        Ok(())
-    }
-
-    /// Whether an element's condition, if it has one, is true.
-    fn holds(&self, file: &Path, element: Node) -> Result<bool> {
-        let Some(condition) = element.attribute("Condition") else { return Ok(true) };
-        let operand = |text: &str| {
-            let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-            (!inner.contains('\'')).then(|| self.expand(inner))
-        };
-        let compared = ["==", "!="].into_iter().find_map(|operator| {
-            let (left, right) = condition.split_once(operator)?;
-            let equal = operand(left)?.eq_ignore_ascii_case(&operand(right)?);
-            Some(equal == (operator == "=="))
-        });
-        compared.with_context(|| {
-            format!(
-                "{}: the condition {condition} is not a comparison of two quoted texts",
-                position(file, element)
-            )
-        })
-    }
-
-    /// Replaces `$(Name)`; a property that was not set is empty.
-    fn expand(&self, text: &str) -> String {
-        let mut expanded = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("$(") {
-            let Some((name, after)) = after.split_once(')') else { break };
-            expanded.push_str(before);
-            expanded.push_str(self.properties.get(name).map_or("", String::as_str));
-            rest = after;
-        }
-        expanded + rest
-    }
-}
-
 fn parse<'a>(file: &Path, text: &'a str) -> Result<Document<'a>> {
     let text = text.trim_start_matches('\u{feff}');
     Document::parse(text).with_context(|| format!("cannot read {}", file.display()))
@@ -340,11 +214,6 @@ fn parse<'a>(file: &Path, text: &'a str) -> Result<Document<'a>> {
 
 fn elements<'a, 'i>(node: Node<'a, 'i>, name: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
     node.children().filter(move |child| child.has_tag_name(name))
-}
-
-fn position(file: &Path, node: Node) -> String {
-    let line = node.document().text_pos_at(node.range().start).row;
-    format!("{}:{line}", file.display())
 }
 
 fn expand_all(dir: &Path, patterns: &[String]) -> Result<Vec<PathBuf>> {
@@ -362,10 +231,6 @@ fn relative(dir: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(dir).ok();
     let outside = || Path::new(path.file_name().unwrap_or_default());
     inside.unwrap_or_else(outside).to_string_lossy().into_owned()
-}
-
-fn stem(path: &Path) -> &str {
-    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
 #[cfg(test)]
