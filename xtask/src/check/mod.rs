@@ -35,11 +35,18 @@ pub(crate) fn without_tests(workspace: &Workspace) -> Vec<Result<()>> {
         step("file lengths", || files::check_lengths(&workspace.root)),
         step("links between documents", || links::check(&workspace.root)),
         step("lints", || {
-            let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-Dwarnings"];
-            cargo(workspace, &lints)
+            let lints = ["clippy", "--workspace", "--all-targets", "--keep-going", "--quiet"];
+            cargo(workspace, &[&lints[..], &["--", "-Dwarnings"]].concat())
         }),
         step("documentation", || {
-            let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
+            let doc = [
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+                "--keep-going",
+                "-q",
+            ];
             let mut command = workspace.cargo(&doc);
             command.env("RUSTDOCFLAGS", "-Drustdoc::broken_intra_doc_links");
             run_command(colored(&mut command)).map(|_| ())
