@@ -1,1 +1,37 @@
-//! engine
+//! The engine: sockets in, exchanges out.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`application`](Application) | the seam: what serves exchanges, and what it may answer |
+//! | `engine` | start and drain of a set of lanes |
+//! | `lane` | one thread's event loop |
+//! | `handoff` | a lane whose application blocks goes on in another thread |
+//! | `client` | a client's connection: requests in, responses out |
+//! | `forward` | an exchange on its way through a backend |
+//! | `exchange`, `ring` | memory of one exchange, shared with its handler |
+//! | `inbox` | what other threads say to a lane |
+//! | [`host`] | the functions that a loadable handler calls |
+//! | [`http1`] | the protocol, without sockets |
+
+mod application;
+mod body;
+mod client;
+mod clock;
+mod engine;
+mod exchange;
+mod forward;
+mod handoff;
+pub mod host;
+pub mod http1;
+mod inbox;
+mod lane;
+mod outgoing;
+mod response;
+mod ring;
+mod slab;
+
+pub use application::{
+    Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
+    UpstreamFailure, UpstreamPhase,
+};
+pub use engine::{Engine, Listener, Options, Waker};

@@ -1,0 +1,307 @@
+//! What the engine serves: the seam between protocol and handlers.
+//!
+//! An [`Application`] gets an [`Exchange`] whose head is complete and says how it goes on. It is
+//! called on the lane's own thread. It may block there: the lane then continues on another
+//! thread, and only this exchange waits (see `handoff`).
+
+use std::io;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use abi::{event, progress, request};
+
+use crate::exchange::SlotRef;
+use crate::http1;
+
+/// Something that answers requests.
+pub trait Application: Send + Sync + 'static {
+    /// Begins one exchange. Called once per request, and again after [`Outcome::Hold`].
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome;
+
+    /// Delivers bits of [`abi::event`] for an exchange whose dispatch said [`Outcome::Pending`].
+    /// Runs on the lane and must not block.
+    ///
+    /// The pointer is valid; `id` tells whether it still names the same exchange.
+    fn signal(&self, exchange: *mut abi::Exchange, id: u64, events: u32) {
+        let _ = (exchange, id, events);
+    }
+}
+
+/// How an exchange goes on after [`Application::dispatch`].
+#[derive(Clone)]
+pub enum Outcome {
+    /// The answer is complete.
+    Done,
+    /// Proxy the exchange to a backend.
+    Forward(Arc<Upstream>),
+    /// Keep the request and ask again after [`crate::Waker::wake`], or within a second.
+    Hold,
+    /// The application goes on by itself and notifies through the exchange.
+    Pending,
+}
+
+/// A backend that speaks HTTP/1.1.
+pub struct Upstream {
+    /// Names this incarnation of the backend: connections are only reused within one id.
+    pub id: u64,
+    /// Where it listens.
+    pub address: UpstreamAddress,
+    /// What is sent to it and taken from it.
+    pub rules: Arc<dyn Forward>,
+}
+
+/// Where a backend listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// The rules of a proxied exchange; the engine supplies transport and framing.
+pub trait Forward: Send + Sync {
+    /// Writes the request head, up to and including the empty line.
+    fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>);
+
+    /// Whether a field of the backend's answer goes on to the client.
+    fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool;
+
+    /// The answer for an exchange that cannot be completed and of which nothing was sent yet.
+    fn failed(&self, failure: &UpstreamFailure) -> Answer;
+
+    /// A connection to this backend was refused or broke; perhaps the process is gone.
+    fn connection_lost(&self) {}
+}
+
+/// Why a proxied exchange failed.
+#[derive(Debug)]
+pub struct UpstreamFailure {
+    /// What was going on.
+    pub phase: UpstreamPhase,
+    /// What went wrong.
+    pub error: io::Error,
+    /// Since the exchange was sent on its way.
+    pub elapsed: Duration,
+}
+
+/// Steps of a proxied exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamPhase {
+    /// Connecting to the backend.
+    Connect,
+    /// Sending the request.
+    Send,
+    /// Waiting for, or reading, the head of the answer.
+    Head,
+    /// Reading the body of the answer.
+    Body,
+}
+
+/// A complete answer of the host's own.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Header fields; framing, `Date` and `Server` are added.
+    pub fields: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer in plain text.
+    pub fn text(status: u16, body: impl Into<String>) -> Self {
+        let fields = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
+        Self { status, fields, body: body.into().into_bytes() }
+    }
+
+    /// Writes the answer into an exchange, as a handler would.
+    pub(crate) fn put(&self, slot: SlotRef) {
+        let mut head = Vec::with_capacity(256);
+        let fields = self.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let length = Some(self.body.len() as u64);
+        http1::response::encode_head(self.status, "", length, fields, &mut head);
+        slot.put_head(&head);
+        slot.put_body(&self.body);
+        slot.add_progress(progress::HEAD | progress::ENDED | progress::RELEASED);
+    }
+}
+
+/// The exchange during [`Application::dispatch`].
+pub struct Exchange<'a> {
+    slot: SlotRef,
+    dispatch: PhantomData<&'a mut ()>,
+}
+
+impl Exchange<'_> {
+    pub(crate) fn new(slot: SlotRef) -> Self {
+        Self { slot, dispatch: PhantomData }
+    }
+
+    /// The request.
+    pub fn request(&self) -> Request<'_> {
+        self.slot.request()
+    }
+
+    /// The exchange as loadable handlers see it.
+    pub fn as_abi(&mut self) -> *mut abi::Exchange {
+        self.slot.as_abi()
+    }
+
+    /// For how long the exchange has been held.
+    pub fn held_for(&self) -> Duration {
+        self.slot.lane().held_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Gives the whole answer. Return [`Outcome::Done`] afterwards.
+    pub fn respond(&mut self, answer: &Answer) {
+        answer.put(self.slot);
+    }
+}
+
+/// A read-only view of a request.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    shared: &'a abi::Exchange,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(shared: &'a abi::Exchange) -> Self {
+        Self { shared }
+    }
+
+    /// The method as received.
+    pub fn method(&self) -> &'a [u8] {
+        self.bytes(&self.shared.method_text)
+    }
+
+    /// A number of [`abi::method`], or 0.
+    pub fn method_id(&self) -> u16 {
+        self.shared.method
+    }
+
+    /// The request target as received.
+    pub fn target(&self) -> &'a [u8] {
+        self.bytes(&self.shared.target)
+    }
+
+    /// The decoded path below the path base.
+    pub fn path(&self) -> &'a [u8] {
+        self.bytes(&self.shared.path)
+    }
+
+    /// 0x0100 or 0x0101.
+    pub fn version(&self) -> u16 {
+        self.shared.version
+    }
+
+    /// Header fields in wire order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let request = *self;
+        let count = request.shared.header_count as usize;
+        // SAFETY: the engine points `headers` to `header_count` fields that live as long as
+        // the exchange, whose lifetime `'a` is.
+        let headers = unsafe { slice(request.shared.headers, count) };
+        headers.iter().map(move |field| (request.bytes(&field.name), request.bytes(&field.value)))
+    }
+
+    /// The value of the first field of that name, in any letter case.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The declared length of the body.
+    pub fn content_length(&self) -> Option<u64> {
+        u64::try_from(self.shared.content_length).ok()
+    }
+
+    /// Whether a body follows the head.
+    pub fn has_body(&self) -> bool {
+        self.shared.flags & request::HAS_BODY != 0
+    }
+
+    /// Whether the body comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.shared.flags & request::CHUNKED != 0
+    }
+
+    /// Whether the client asks to switch protocols.
+    pub fn is_upgrade(&self) -> bool {
+        self.shared.flags & request::UPGRADE != 0
+    }
+
+    /// The client's address; `None` over a Unix socket.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        // SAFETY: the engine points `connection` to a copy inside the exchange.
+        to_socket_address(unsafe { &(*self.shared.connection).remote })
+    }
+
+    /// Our address; `None` over a Unix socket.
+    pub fn local(&self) -> Option<SocketAddr> {
+        // SAFETY: the engine points `connection` to a copy inside the exchange.
+        to_socket_address(unsafe { &(*self.shared.connection).local })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'a str {
+        if self.shared.flags & request::TLS == 0 { "http" } else { "https" }
+    }
+
+    /// Whether the client is known to be gone.
+    pub fn is_aborted(&self) -> bool {
+        self.shared.happened.load(std::sync::atomic::Ordering::Acquire) & event::ABORTED != 0
+    }
+
+    fn bytes(&self, text: &'a abi::Str) -> &'a [u8] {
+        // SAFETY: texts of a request point into memory of the exchange, as long as `'a`.
+        unsafe { slice(text.ptr, text.len) }
+    }
+}
+
+/// # Safety
+/// `ptr` must be valid for `len` elements for `'a`, or `len` be 0.
+unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> &'a [T] {
+    if len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise; and a non-empty slice is never null.
+    unsafe { std::slice::from_raw_parts(ptr, len) }
+}
+
+fn to_socket_address(address: &abi::Address) -> Option<SocketAddr> {
+    match address.family {
+        4 => {
+            let [a, b, c, d, ..] = address.ip;
+            Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), address.port))
+        }
+        6 => Some(SocketAddr::new(IpAddr::V6(Ipv6Addr::from(address.ip)), address.port)),
+        _ => None,
+    }
+}
+
+/// The contract's form of an address; IPv4 clients of a dual-stack socket appear as IPv4.
+pub(crate) fn to_abi_address(address: Option<SocketAddr>) -> abi::Address {
+    let mut out = abi::Address { family: 0, port: 0, scope: 0, ip: [0; 16] };
+    let Some(address) = address else { return out };
+    out.port = address.port();
+    match address.ip().to_canonical() {
+        IpAddr::V4(v4) => {
+            out.family = 4;
+            out.ip[..4].copy_from_slice(&v4.octets());
+        }
+        IpAddr::V6(v6) => {
+            out.family = 6;
+            out.ip = v6.octets();
+            if let SocketAddr::V6(full) = address {
+                out.scope = full.scope_id();
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,637 @@
+//! One exchange on its way through a backend, on the lane of its client.
+//!
+//! Both bodies stream at once, in pieces of the lane's buffer, with back-pressure both ways: what
+//! a side does not take is waited for before more is read from the other. An exchange of which
+//! the client has seen nothing, and whose request can be sent again, is offered to the
+//! application once more instead of failing with its connection.
+
+use std::io;
+use std::mem;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use abi::{method, request};
+use os::epoll;
+use os::socket::{Socket, Transfer};
+
+use crate::application::{Upstream, UpstreamAddress, UpstreamFailure, UpstreamPhase};
+use crate::body::{Inbound, Taken};
+use crate::client::Client;
+use crate::exchange::{ConnectionKey, SlotRef};
+use crate::http1::chunked::{Decoder, Step};
+use crate::http1::response::{BodyFraming, encode_head};
+use crate::http1::upstream::parse_response;
+use crate::lane::{Entry, Lane};
+use crate::outgoing::Outgoing;
+use crate::response::push_chunk_size;
+
+/// Bytes that may wait for one side before reading from the other stops.
+const WAITING: usize = 256 * 1024;
+/// Idle connections that a lane keeps per backend.
+const POOL: usize = 256;
+/// How long one may idle, in milliseconds; below Kestrel's own 130 s, so that we close first.
+const IDLE_TIME: u64 = 90_000;
+/// How often an exchange is offered to the application again.
+const ATTEMPTS: u32 = 4;
+
+/// A connection to a backend that waits for an exchange.
+pub(crate) struct Idle {
+    pub(crate) upstream: u64,
+    socket: Socket,
+    deadline: u64,
+}
+
+impl Idle {
+    pub(crate) fn is_late(&self, now: u64) -> bool {
+        now >= self.deadline
+    }
+}
+
+/// How an exchange stands after [`Forwarding::drive`].
+pub(crate) enum Progress {
+    /// An event is needed.
+    Wait,
+    /// The answer is in the client's buffer, and the backend's connection taken care of.
+    Done,
+    /// The exchange was given back to the application.
+    Again,
+    /// The client has a part of an answer that cannot be completed.
+    Broken,
+}
+
+/// How the backend's answer is framed, and what of it is left.
+enum Answer {
+    Head,
+    Nothing,
+    Length(u64),
+    Chunked(Box<Decoder>),
+    UntilClose,
+    Tunnel,
+    Complete,
+}
+
+/// What one step of the work found.
+enum Turn {
+    Wait,
+    Complete,
+    Failed(UpstreamPhase, io::Error),
+    /// The client's own fault, with the status it gets if it can still get one.
+    ClientFault,
+}
+
+/// One exchange in a backend.
+pub(crate) struct Forwarding {
+    upstream: Arc<Upstream>,
+    key: ConnectionKey,
+    socket: Option<Socket>,
+    refused: Option<io::Error>,
+    readable: bool,
+    writable: bool,
+    /// Request bytes for the backend.
+    out: Outgoing,
+    /// The start of an answer whose head is not complete.
+    head: Vec<u8>,
+    answer: Answer,
+    keep_alive: bool,
+    /// The connection has served before, so the backend may just have closed it.
+    reused: bool,
+    /// Something of the request was sent.
+    sent: bool,
+    /// The request cannot be sent again: parts of its body are gone.
+    consumed: bool,
+    chunked: bool,
+    /// The client has ended its side of a tunnel.
+    client_ended: bool,
+    began: Instant,
+}
+
+impl Forwarding {
+    /// Takes or opens a connection and puts the request on its way.
+    pub(crate) fn begin(
+        lane: &mut Lane,
+        client: ConnectionKey,
+        slot: SlotRef,
+        upstream: Arc<Upstream>,
+    ) -> Self {
+        let mut forwarding = Self {
+            upstream,
+            key: 0,
+            socket: None,
+            refused: None,
+            readable: false,
+            writable: true,
+            out: Outgoing::default(),
+            head: Vec::new(),
+            answer: Answer::Head,
+            keep_alive: false,
+            reused: false,
+            sent: false,
+            consumed: false,
+            chunked: false,
+            client_ended: false,
+            began: Instant::now(),
+        };
+        if !forwarding.reuse(lane, client)
+            && let Err(error) = forwarding.connect(lane, client)
+        {
+            forwarding.refused = Some(error);
+        }
+        let view = slot.request();
+        forwarding.chunked = view.is_chunked();
+        let out = forwarding.out.tail();
+        forwarding.upstream.rules.request_head(&view, out);
+        let shared = slot.request_mut();
+        // SAFETY: `body` points into the slot's input, which is unchanged since it was filled.
+        let body = unsafe {
+            if shared.body.len == 0 {
+                &[][..]
+            } else {
+                std::slice::from_raw_parts(shared.body.ptr, shared.body.len)
+            }
+        };
+        push_body(forwarding.chunked, body, out);
+        if shared.flags & request::BODY_COMPLETE != 0 {
+            push_end(forwarding.chunked, out);
+        }
+        forwarding
+    }
+
+    pub(crate) fn key(&self) -> ConnectionKey {
+        self.key
+    }
+
+    pub(crate) fn on_bits(&mut self, bits: u32) {
+        if bits & (epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
+            self.readable = true;
+        }
+        if bits & (epoll::OUT | epoll::HUP | epoll::ERR) != 0 {
+            self.writable = true;
+        }
+    }
+
+    /// The client is gone: so is the exchange.
+    pub(crate) fn abandon(&mut self, lane: &mut Lane) {
+        self.drop_connection(lane);
+    }
+
+    /// Moves what can move.
+    pub(crate) fn drive(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> Progress {
+        let turn = match self.refused.take() {
+            Some(error) => Turn::Failed(UpstreamPhase::Connect, error),
+            None => self.turn(lane, client, slot),
+        };
+        match turn {
+            Turn::Wait => Progress::Wait,
+            Turn::Complete => {
+                self.give_back(lane, client);
+                Progress::Done
+            }
+            Turn::Failed(phase, error) => self.fail(lane, client, slot, phase, error),
+            Turn::ClientFault => {
+                self.drop_connection(lane);
+                if client.response.head_written {
+                    return Progress::Broken;
+                }
+                let answer = crate::application::Answer::text(400, "400: malformed body\n");
+                client.write_answer(lane, &answer);
+                client.response.keep_alive = false;
+                Progress::Done
+            }
+        }
+    }
+
+    fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
+        loop {
+            match self.upload(lane, client) {
+                Ok(true) => {}
+                Ok(false) => return Turn::ClientFault,
+                // The backend may have answered before it closed: that answer counts.
+                Err(error) if !self.readable => return Turn::Failed(self.phase(), error),
+                Err(_) => {}
+            }
+            let could_read = self.readable && client.out.len() < WAITING;
+            match self.download(lane, client, slot) {
+                Ok(true) => return Turn::Complete,
+                Ok(false) => {}
+                Err(error) => return Turn::Failed(self.phase(), error),
+            }
+            if client.flush().is_err() {
+                return Turn::ClientFault;
+            }
+            // Something moved that may have made room on the other side.
+            let again = could_read && self.readable && client.out.len() < WAITING;
+            if !again {
+                return Turn::Wait;
+            }
+        }
+    }
+
+    fn phase(&self) -> UpstreamPhase {
+        match self.answer {
+            Answer::Head if !self.sent => UpstreamPhase::Connect,
+            Answer::Head if !self.out.is_empty() => UpstreamPhase::Send,
+            Answer::Head => UpstreamPhase::Head,
+            _ => UpstreamPhase::Body,
+        }
+    }
+
+    // ---- Request ----------------------------------------------------------------------------
+
+    /// `Ok(false)`: the client's body is broken.
+    fn upload(&mut self, lane: &mut Lane, client: &mut Client) -> io::Result<bool> {
+        let Some(socket) = self.socket.as_ref() else { return Ok(true) };
+        loop {
+            if self.writable && !self.out.is_empty() {
+                let before = self.out.len();
+                self.writable = self.out.flush(socket)?;
+                self.sent |= self.out.len() < before;
+            }
+            if !client.readable || client.inbound.is_complete() || self.out.len() >= WAITING {
+                break;
+            }
+            let limit = lane.scratch.len();
+            let taken = client.inbound.receive(&client.socket, &mut lane.scratch[..limit]);
+            match taken {
+                Ok(Taken::Bytes { end, short, surplus }) => {
+                    client.readable = !short || client.is_half_closed();
+                    self.consumed = true;
+                    if let Some((from, to)) = surplus {
+                        client.keep_surplus(lane, from, to);
+                    }
+                    push_body(self.chunked, &lane.scratch[..end], self.out.tail());
+                    if client.inbound.is_complete() {
+                        push_end(self.chunked, self.out.tail());
+                    }
+                }
+                Ok(Taken::WouldBlock) => client.readable = false,
+                Ok(Taken::Closed) if matches!(self.answer, Answer::Tunnel) => {
+                    client.inbound = Inbound::Complete;
+                    self.client_ended = true;
+                }
+                Ok(Taken::Closed | Taken::Malformed) | Err(_) => {
+                    client.inbound = Inbound::Complete;
+                    client.response.keep_alive = false;
+                    return Ok(false);
+                }
+            }
+        }
+        if self.client_ended && self.out.is_empty() {
+            socket.shut_down_send();
+        }
+        Ok(true)
+    }
+
+    // ---- Answer -----------------------------------------------------------------------------
+
+    /// `Ok(true)`: the answer is complete.
+    fn download(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> io::Result<bool> {
+        while self.readable && client.out.len() < WAITING {
+            let Some(socket) = self.socket.as_ref() else { return Ok(false) };
+            match socket.receive(&mut lane.scratch)? {
+                Transfer::WouldBlock => self.readable = false,
+                Transfer::Bytes(0) => return self.on_end(client),
+                Transfer::Bytes(count) => {
+                    // Out of the lane for the time, so that the lane can be used beside it.
+                    let scratch = mem::take(&mut lane.scratch);
+                    let complete = self.on_bytes(lane, client, slot, &scratch[..count]);
+                    lane.scratch = scratch;
+                    if complete? {
+                        return Ok(true);
+                    }
+                    if count < lane.scratch.len() {
+                        // Emptied; the next byte, or the end, will be an event. An end that was
+                        // reported together with these bytes is still to be read.
+                        self.readable = self.ended_early();
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the end of the connection must be looked for without an event.
+    fn ended_early(&self) -> bool {
+        // Level of the hang-up is unknown here; one more receive settles it and costs a call only
+        // for answers that end with their connection.
+        matches!(self.answer, Answer::UntilClose | Answer::Tunnel) || !self.keep_alive
+    }
+
+    fn on_bytes(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        if !matches!(self.answer, Answer::Head) {
+            return self.on_body(client, bytes);
+        }
+        if self.head.is_empty() {
+            // The usual case: the whole head at once, parsed where it is.
+            return match self.on_head(lane, client, slot, bytes)? {
+                Some(len) => self.on_rest(lane, client, slot, &bytes[len..]),
+                None => {
+                    self.head.extend_from_slice(bytes);
+                    Ok(false)
+                }
+            };
+        }
+        let mut head = mem::take(&mut self.head);
+        head.extend_from_slice(bytes);
+        match self.on_head(lane, client, slot, &head)? {
+            Some(len) => self.on_rest(lane, client, slot, &head[len..]),
+            None => {
+                self.head = head;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What follows a head: body, or another head after an interim answer.
+    fn on_rest(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        if matches!(self.answer, Answer::Head) {
+            return if bytes.is_empty() {
+                Ok(false)
+            } else {
+                self.on_bytes(lane, client, slot, bytes)
+            };
+        }
+        self.on_body(client, bytes)
+    }
+
+    /// Takes a head from the start of `bytes`; its length, or `None` if it is not complete.
+    fn on_head(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<Option<usize>> {
+        let view = slot.request();
+        let is_head = view.method_id() == method::HEAD;
+        let mut fields = mem::take(&mut lane.fields);
+        let limits = &lane.options.head;
+        let parsed = parse_response(bytes, is_head, false, &mut fields, limits);
+        let head = match parsed {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                lane.fields = fields;
+                return Ok(None);
+            }
+            Err(reject) => {
+                lane.fields = fields;
+                let text = format!("the backend's answer is malformed: {}", reject.cause);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        };
+        let len = head.len;
+        if head.status < 200 && head.status != 101 {
+            // The client's own wait was ended by us; other interim answers are optional reading.
+            lane.fields = fields;
+            return Ok(Some(len));
+        }
+        if head.status == 101 && !view.is_upgrade() {
+            lane.fields = fields;
+            let text = "the backend switched protocols without being asked to";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut encoded = mem::take(&mut lane.encoded);
+        let rules = &self.upstream.rules;
+        let kept = fields
+            .iter()
+            .map(|field| {
+                // SAFETY: the parser has just pointed these into `bytes`.
+                unsafe {
+                    (
+                        std::slice::from_raw_parts(field.name.ptr, field.name.len),
+                        std::slice::from_raw_parts(field.value.ptr, field.value.len),
+                    )
+                }
+            })
+            .filter(|(name, value)| {
+                // Framing is ours, whatever the rules say.
+                !name.eq_ignore_ascii_case(b"content-length")
+                    && !name.eq_ignore_ascii_case(b"transfer-encoding")
+                    && rules.keep_response_field(name, value)
+            });
+        encode_head(head.status, head.reason, head.content_length, kept, &mut encoded);
+        self.keep_alive = head.keep_alive;
+        self.answer = match head.framing {
+            BodyFraming::None => Answer::Nothing,
+            BodyFraming::Length(0) => Answer::Nothing,
+            BodyFraming::Length(length) => Answer::Length(length),
+            BodyFraming::Chunked => Answer::Chunked(Box::default()),
+            BodyFraming::UntilClose | BodyFraming::AppFramed => Answer::UntilClose,
+            BodyFraming::Upgrade => Answer::Tunnel,
+        };
+        let written = client.write_forwarded_head(lane, &encoded);
+        lane.encoded = encoded;
+        lane.fields = fields;
+        match written {
+            Ok(()) => Ok(Some(len)),
+            Err(bad) => Err(io::Error::new(io::ErrorKind::InvalidData, bad)),
+        }
+    }
+
+    /// `Ok(true)`: the answer is complete.
+    fn on_body(&mut self, client: &mut Client, mut bytes: &[u8]) -> io::Result<bool> {
+        match &mut self.answer {
+            Answer::Head | Answer::Complete => Ok(true),
+            Answer::Nothing => {
+                // Bytes behind an answer belong to nothing: the connection cannot be trusted.
+                self.keep_alive &= bytes.is_empty();
+                client.end_forwarded_body();
+                Ok(true)
+            }
+            Answer::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                let complete = *left == 0;
+                self.keep_alive &= count == bytes.len();
+                client.push_forwarded_body(&bytes[..count])?;
+                if complete {
+                    client.end_forwarded_body();
+                }
+                Ok(complete)
+            }
+            Answer::Chunked(decoder) => loop {
+                let (consumed, step) = decoder.step(bytes).map_err(|reject| {
+                    let text = format!("the backend's chunks are malformed: {}", reject.cause);
+                    io::Error::new(io::ErrorKind::InvalidData, text)
+                })?;
+                bytes = &bytes[consumed..];
+                match step {
+                    Step::Data(data) => client.push_forwarded_body(data)?,
+                    Step::More => return Ok(false),
+                    Step::End => {
+                        self.keep_alive &= bytes.is_empty();
+                        client.end_forwarded_body();
+                        return Ok(true);
+                    }
+                }
+            },
+            Answer::UntilClose | Answer::Tunnel => {
+                if !bytes.is_empty() {
+                    client.push_forwarded_body(bytes)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// The backend has closed its side.
+    fn on_end(&mut self, client: &mut Client) -> io::Result<bool> {
+        self.readable = false;
+        self.keep_alive = false;
+        match self.answer {
+            Answer::UntilClose | Answer::Tunnel => {
+                client.end_forwarded_body();
+                client.response.keep_alive = false;
+                client.inbound = Inbound::Complete;
+                self.answer = Answer::Complete;
+                Ok(true)
+            }
+            Answer::Head
+            | Answer::Nothing
+            | Answer::Length(_)
+            | Answer::Chunked(_)
+            | Answer::Complete => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the backend closed the connection in the middle of its answer",
+            )),
+        }
+    }
+
+    // ---- Connection -------------------------------------------------------------------------
+
+    fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey) -> bool {
+        while let Some(key) = lane.pools.get_mut(&self.upstream.id).and_then(Vec::pop) {
+            if let Some(Entry::Idle(idle)) = lane.entries.take(key) {
+                lane.entries.put(key, Entry::Busy(client));
+                self.key = key;
+                self.socket = Some(idle.socket);
+                self.reused = true;
+                return true;
+            }
+        }
+        false
+    }
+
+    fn connect(&mut self, lane: &mut Lane, client: ConnectionKey) -> io::Result<()> {
+        let socket = match &self.upstream.address {
+            UpstreamAddress::Tcp(address) => Socket::connect_tcp(*address)?,
+            UpstreamAddress::Unix(path) => Socket::connect_unix(path)?,
+        };
+        let key = lane.entries.reserve();
+        let interest = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::EDGE;
+        if let Err(error) = lane.epoll.add(socket.as_fd(), interest, key) {
+            lane.entries.remove(key);
+            return Err(error);
+        }
+        lane.entries.put(key, Entry::Busy(client));
+        self.key = key;
+        self.socket = Some(socket);
+        Ok(())
+    }
+
+    fn drop_connection(&mut self, lane: &mut Lane) {
+        if self.socket.take().is_some() {
+            lane.entries.remove(self.key);
+        }
+    }
+
+    /// Keeps the connection for another exchange, if it is fit for one.
+    fn give_back(&mut self, lane: &mut Lane, client: &Client) {
+        let fit = self.keep_alive
+            && self.out.is_empty()
+            && client.inbound.is_complete()
+            && !lane.draining;
+        let pool = lane.pools.entry(self.upstream.id).or_default();
+        if !fit || pool.len() >= POOL {
+            self.drop_connection(lane);
+            return;
+        }
+        if let Some(socket) = self.socket.take() {
+            pool.push(self.key);
+            let deadline = lane.clock.now() + IDLE_TIME;
+            let idle = Idle { upstream: self.upstream.id, socket, deadline };
+            lane.entries.put(self.key, Entry::Idle(idle));
+        }
+    }
+
+    fn fail(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        phase: UpstreamPhase,
+        error: io::Error,
+    ) -> Progress {
+        self.drop_connection(lane);
+        if client.response.head_written {
+            return Progress::Broken;
+        }
+        let malformed = error.kind() == io::ErrorKind::InvalidData;
+        if !malformed {
+            self.upstream.rules.connection_lost();
+        }
+        let safe = matches!(
+            slot.request().method_id(),
+            method::GET | method::HEAD | method::OPTIONS | method::TRACE
+        );
+        // Nothing reached the application, or repeating is harmless by the method's meaning.
+        let harmless = phase == UpstreamPhase::Connect || safe || (self.reused && !self.sent);
+        let attempts = &mut slot.lane().attempts;
+        if harmless && !malformed && !self.consumed && *attempts < ATTEMPTS {
+            *attempts += 1;
+            if self.reused {
+                // The backend closed an idle connection as we took it: another one will do.
+                lane.enqueue(slot);
+            } else {
+                lane.hold(slot);
+            }
+            return Progress::Again;
+        }
+        let elapsed = self.began.elapsed();
+        let failure = UpstreamFailure { phase, error, elapsed };
+        let answer = self.upstream.rules.failed(&failure);
+        client.write_answer(lane, &answer);
+        Progress::Done
+    }
+}
+
+fn push_body(chunked: bool, bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
+    if chunked {
+        push_chunk_size(bytes.len() as u64, out);
+    }
+    out.extend_from_slice(bytes);
+    if chunked {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn push_end(chunked: bool, out: &mut Vec<u8>) {
+    if chunked {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}

@@ -1,0 +1,85 @@
+//! Bytes on their way to a socket that may not take them all at once.
+
+use std::io::{self, IoSlice};
+
+use os::socket::{Socket, Transfer};
+
+/// A buffer above this size is given back once it is empty.
+const KEPT: usize = 16 * 1024;
+
+/// Bytes that wait to be sent, in order.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outgoing {
+    /// Bytes that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The end, for appending.
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Sends what waits. `true` when nothing is left.
+    pub(crate) fn flush(&mut self, socket: &Socket) -> io::Result<bool> {
+        while !self.is_empty() {
+            match socket.send(&self.bytes[self.sent..])? {
+                Transfer::Bytes(count) => self.advance(count),
+                Transfer::WouldBlock => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends what waits and `pieces` behind it, in one call. Returns how many bytes of the
+    /// pieces went out, and whether the socket might take more.
+    pub(crate) fn flush_with(
+        &mut self,
+        socket: &Socket,
+        pieces: &[IoSlice<'_>],
+    ) -> io::Result<(usize, bool)> {
+        let waiting = self.len();
+        let total = waiting + pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        let mut all = Vec::with_capacity(pieces.len() + 1);
+        if waiting > 0 {
+            all.push(IoSlice::new(&self.bytes[self.sent..]));
+        }
+        all.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
+        match socket.send_pieces(&all)? {
+            Transfer::Bytes(count) => {
+                let own = count.min(waiting);
+                self.advance(own);
+                Ok((count - own, count == total))
+            }
+            Transfer::WouldBlock => Ok((0, false)),
+        }
+    }
+
+    /// Sends `bytes` behind what waits, and keeps what the socket does not take.
+    pub(crate) fn send(&mut self, socket: &Socket, bytes: &[u8]) -> io::Result<()> {
+        let (count, _) = self.flush_with(socket, &[IoSlice::new(bytes)])?;
+        self.bytes.extend_from_slice(&bytes[count..]);
+        Ok(())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.bytes.len() {
+            self.sent = 0;
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            } else {
+                self.bytes.clear();
+            }
+        }
+    }
+}
