@@ -1,0 +1,150 @@
+//! The start of the app, step by step, on the thread that becomes the app's main thread.
+//!
+//! The worker has prepared the process before: environment, working directory, signal mask and the
+//! standard streams cannot change any more once the runtime runs.
+
+use std::fmt::Write;
+use std::thread;
+
+use clr::{HostStatus, InitError, LoadFunctionError, PropertyError, Runtime, Substatus};
+
+use crate::bridge::{self, Link};
+use crate::exports::trampoline;
+use crate::properties::{self, Missing};
+
+/// As large as the main thread of a process has it.
+const DEFAULT_STACK: usize = 8 * 1024 * 1024;
+/// The runtime's own setting for threads, in hex.
+const STACK_VARIABLE: &str = "DOTNET_DefaultStackSize";
+
+const BOOTSTRAP_TYPE: &str = "Ancm.Bootstrap.Entry, Ancm.Bootstrap";
+const BOOTSTRAP_METHOD: &str = "Start";
+
+/// The app did not come to its `Main`.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    #[error("the runtime cannot be initialised")]
+    Initialize(#[from] InitError),
+    #[error("the runtime does not take our property")]
+    Property(#[from] PropertyError),
+    #[error("the managed server cannot be loaded")]
+    Load(#[from] LoadFunctionError),
+    #[error("the managed server cannot be prepared ({0:#010x})")]
+    Bootstrap(i32),
+}
+
+impl StartError {
+    fn substatus(&self) -> Substatus {
+        match self {
+            Self::Initialize(error) => error.substatus(),
+            Self::Load(error) => error.substatus(),
+            Self::Missing(_) | Self::Property(_) | Self::Bootstrap(_) => Substatus::START_FAILED,
+        }
+    }
+
+    /// The chain of causes, then hostfxr's own words, which name frameworks and versions.
+    fn text(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        let words = match self {
+            Self::Initialize(error) => error.output(),
+            Self::Load(LoadFunctionError::Start { output, .. }) => Some(output.as_str()),
+            _ => None,
+        };
+        if let Some(words) = words.filter(|words| !words.is_empty()) {
+            let _ = write!(text, "\n{words}");
+        }
+        text
+    }
+}
+
+/// Begins the start and returns. The thread ends when the app's `Main` does.
+pub(crate) fn spawn(link: &'static Link) {
+    let thread = thread::Builder::new().name("clr".to_owned()).stack_size(stack_size());
+    // Nobody joins it: an app whose `Main` never returns ends with the process.
+    let spawned = thread.spawn(move || trampoline((), || run(link)));
+    if let Err(error) = spawned {
+        let substatus = i32::from(Substatus::START_FAILED.sub);
+        link.fail(substatus, &format!("the app's thread cannot be created: {error}"));
+    }
+}
+
+fn stack_size() -> usize {
+    let setting = std::env::var(STACK_VARIABLE).ok();
+    let digits = setting.as_deref().map(|text| text.trim_start_matches("0x"));
+    let size = digits.and_then(|text| usize::from_str_radix(text, 16).ok());
+    size.filter(|size| *size > 0).unwrap_or(DEFAULT_STACK)
+}
+
+fn run(link: &Link) {
+    let runtime = match prepare(link) {
+        Ok(runtime) => runtime,
+        Err(error) => return link.fail(i32::from(error.substatus().sub), &error.text()),
+    };
+    link.step("run app");
+    let code = runtime.run_app();
+    if link.is_ready() {
+        link.exited(code);
+        return;
+    }
+    let (substatus, text) = premature_end(code, link.host_was_built());
+    link.fail(i32::from(substatus.sub), &text);
+}
+
+fn prepare(link: &Link) -> Result<Runtime, StartError> {
+    link.step("load runtime");
+    let host = properties::host_fxr(link)?;
+    let folder = properties::server_folder(link)?;
+    let mut runtime = Runtime::initialize(&host)?;
+    runtime.set_property(bridge::PROPERTY, &link.address())?;
+
+    link.step("start runtime");
+    let assembly = folder.join("Ancm.Bootstrap.dll");
+    let entry = runtime.load_function(&assembly, BOOTSTRAP_TYPE, BOOTSTRAP_METHOD)?;
+    // SAFETY: `Entry.Start` of our own assembly is marked UnmanagedCallersOnly, takes nothing,
+    // returns an int and lets no exception out.
+    let entry = unsafe {
+        std::mem::transmute::<*const std::ffi::c_void, unsafe extern "C" fn() -> i32>(entry)
+    };
+    link.step("prepare server");
+    // SAFETY: as above; it is called once, on the thread that started the runtime.
+    match unsafe { entry() } {
+        0 => Ok(runtime),
+        code => Err(StartError::Bootstrap(code)),
+    }
+}
+
+/// `Main` returned, or was never reached, and no server had started.
+fn premature_end(code: i32, host_was_built: bool) -> (Substatus, String) {
+    let status = HostStatus::new(code);
+    if status.text().is_some() {
+        return (status.substatus(), format!("the app cannot be run: {status}"));
+    }
+    let text = if host_was_built {
+        format!("the app's Main returned {code}: it built a host but never ran its server")
+    } else {
+        format!("the app's Main returned {code} before a server was started")
+    };
+    (Substatus::START_FAILED, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_early_return_says_how_far_the_app_came() {
+        let (substatus, text) = premature_end(12, false);
+        assert_eq!((substatus.sub, text.contains("returned 12")), (30, true));
+        let (_, text) = premature_end(0, true);
+        assert!(text.contains("never ran its server"), "{text}");
+        let (substatus, _) = premature_end(0x8000_8096_u32.cast_signed(), false);
+        assert_eq!(substatus, Substatus::DEPENDENCIES);
+    }
+}
