@@ -1,5 +1,6 @@
 //! `dotnet exec` with options in front of the assembly, as some `web.config` files have it. A
 //! process of its own, because a process has one runtime.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@
 //! bytes are. Names of elements and attributes are case-sensitive, as in IIS.
 
 mod check;
+mod handler_settings;
 mod handlers;
 mod number;
 mod read;

@@ -12,7 +12,8 @@ use super::{Report, handlers, sections, shape};
 /// Reads the tree. `None` when the file is no configuration at all.
 pub(super) fn written(text: &str, report: &mut Report<'_>) -> Option<Written> {
     if let Err(error) = shape::check(text) {
-        report.push(report.error("xml-shape", error.at(), error.to_string()));
+        let finding = report.error("xml-shape", error.at(), error.to_string());
+        report.push(finding.expected("the web.config that `dotnet publish` writes"));
         return None;
     }
     // A DTD is refused above already, and once more by the parser's default.

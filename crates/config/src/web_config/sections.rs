@@ -97,11 +97,22 @@ pub(super) fn report_security(security: Node<'_, '_>, report: &mut Report<'_>) {
     for section in elements(security) {
         if name(section) == "requestFiltering" {
             report_request_filtering(section, report);
+        } else if name(section) == "authentication" && asks_for_anonymous(section) {
+            let message = "<security/authentication> asks for what holds here anyway";
+            report.push(report.note("section-without-effect", start(section), message));
         } else {
             let path = format!("security/{}", name(section));
             report_by_table(section, SECURITY, &path, report);
         }
     }
+}
+
+/// Whether every scheme is written as it is here: anonymous on, all others off.
+fn asks_for_anonymous(authentication: Node<'_, '_>) -> bool {
+    elements(authentication).all(|scheme| {
+        let is_on = scheme.attribute("enabled").is_some_and(|on| on.eq_ignore_ascii_case("true"));
+        is_on == (name(scheme) == "anonymousAuthentication")
+    })
 }
 
 fn report_request_filtering(filtering: Node<'_, '_>, report: &mut Report<'_>) {

@@ -1,1 +1,78 @@
+//! Hostile input: every reading ends quickly, with a finding.
 
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn first_code(bytes: &[u8]) -> &'static str {
+    let mut findings = Findings::default();
+    let started = Instant::now();
+    let read_settings = read(bytes, "web.config", &Env::default(), &mut findings);
+    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+    assert!(read_settings.is_none());
+    assert!(findings.as_slice().len() < 200);
+    let mut errors = findings.errors();
+    errors.next().map(|finding| finding.code).unwrap_or_default()
+}
+
+fn in_section(inner: &str) -> String {
+    format!(
+        "<configuration><system.webServer><aspNetCore processPath='x'>{inner}</aspNetCore>\
+         </system.webServer></configuration>"
+    )
+}
+
+#[test]
+fn large_files_are_refused_before_they_are_parsed() {
+    assert_eq!(first_code(&vec![b'<'; 10 << 20]), "file-too-large");
+    assert_eq!(first_code(&vec![b'<'; 1 << 20]), "xml-syntax");
+}
+
+#[test]
+fn many_attributes_are_refused() {
+    let attributes: String = (0..100_000).map(|i| format!(" a{i}=''")).collect();
+    assert_eq!(first_code(format!("<configuration{attributes}/>").as_bytes()), "xml-shape");
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let deep = "<a>".repeat(100_000) + &"</a>".repeat(100_000);
+    assert_eq!(first_code(deep.as_bytes()), "xml-shape");
+}
+
+#[test]
+fn many_errors_on_one_line_are_bounded() {
+    assert_eq!(first_code(in_section(&"<x/>".repeat(200_000)).as_bytes()), "no-handler");
+    let variables = "<environmentVariables>".to_owned()
+        + &"<environmentVariable name='a' value=''/>".repeat(20_000)
+        + "</environmentVariables>";
+    assert_eq!(first_code(in_section(&variables).as_bytes()), "no-handler");
+}
+
+#[test]
+fn entities_and_definitions_are_refused() {
+    let bomb = "<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'b'><!ENTITY c '&b;&b;'>]><a>&c;</a>";
+    assert_eq!(first_code(bomb.as_bytes()), "xml-shape");
+    assert_eq!(first_code(b"<configuration>&unknown;</configuration>"), "xml-syntax");
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    assert_eq!(first_code(b""), "empty-file");
+    assert_eq!(first_code(b"\xff\xfe"), "empty-file");
+    assert_eq!(first_code(b"<configuration>\0</configuration>"), "encoding");
+    assert_eq!(first_code(b"<configuration>\xc3</configuration>"), "encoding");
+    assert_eq!(first_code(b"PK\x03\x04"), "xml-syntax");
+}
+
+#[test]
+fn long_values_are_not_repeated_in_full() {
+    let long = "x".repeat(500_000);
+    let mut findings = Findings::default();
+    let text = format!(
+        "<configuration><system.webServer><aspNetCore processPath='x' hostingModel='{long}' \
+         {long}=''><{long}/></aspNetCore></system.webServer></configuration>"
+    );
+    read(text.as_bytes(), "web.config", &Env::default(), &mut findings);
+    assert!(findings.as_slice().iter().all(|finding| finding.to_string().len() < 1000));
+}

@@ -1,0 +1,135 @@
+//! `<handlerSettings>`: a list of names and values that the module reads one by one.
+//!
+//! IIS ignores names that it does not know, so they are warnings; of equal names the first counts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::nearest::nearest;
+use crate::{AspNetCore, Env, HandlerSettings, expansion, paths};
+
+use super::read::excerpt;
+use super::written::{At, Pair, Section};
+use super::{Report, schema};
+
+/// Reads the known settings and reports the others.
+pub(super) fn read(
+    section: &Section,
+    settings: &AspNetCore,
+    env: &Env,
+    report: &mut Report<'_>,
+) -> HandlerSettings {
+    for At { value: (name, _), at } in &section.handler_settings {
+        let names = schema::HANDLER_SETTING_NAMES.iter().copied();
+        if names.clone().any(|known| known.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let message = format!("handlerSetting `{}` is unknown and has no effect", excerpt(name));
+        let finding = report.warning("unknown-handler-setting", *at, message);
+        let near = match name.as_str() {
+            "experimentalEnableShadowCopy" => Some("enableShadowCopy"),
+            name => nearest(name, names),
+        };
+        report.push(match near {
+            Some(near) => finding.suggest(near),
+            None => finding,
+        });
+    }
+
+    let mut read = Switches { pairs: &section.handler_settings, report };
+    let mut typed = HandlerSettings {
+        call_startup_hook: read.switch("callStartupHook", true),
+        clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
+        debug_file: read.path("debugFile", env),
+        debug_level: read.find("debugLevel").map(|(value, _)| value.to_owned()),
+        disallow_rotation_on_config_change: read.switch("disallowRotationOnConfigChange", false),
+        enable_out_of_process_console_redirection: read
+            .find("enableOutOfProcessConsoleRedirection")
+            .is_none_or(|(value, _)| !value.eq_ignore_ascii_case("false")),
+        enable_shadow_copy: read.switch("enableShadowCopy", false),
+        forward_response_connection_header: read.switch("forwardResponseConnectionHeader", false),
+        handler_version: read.find("handlerVersion").map(|(value, _)| value.to_owned()),
+        set_current_directory: read.switch("setCurrentDirectory", true),
+        suppress_recycle_on_startup_timeout: read.switch("suppressRecycleOnStartupTimeout", false),
+        written: section.handler_settings.iter().map(|pair| pair.value.clone()).collect(),
+        ..HandlerSettings::default()
+    };
+    if let Some(directory) = read.path("shadowCopyDirectory", env) {
+        typed.shadow_copy_directory = directory;
+    }
+    if let Some(size) = read.stack_size() {
+        typed.stack_size = size;
+    }
+    if let Some(delay) = read.shutdown_delay(settings, env, section.at) {
+        typed.shutdown_delay = delay;
+    }
+    typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
+    typed.debug_level = typed.debug_level.filter(|level| !level.is_empty());
+    typed
+}
+
+/// Reads single handler settings; of equal names the first counts.
+struct Switches<'a, 'r, 't> {
+    pairs: &'a [Pair],
+    report: &'r mut Report<'t>,
+}
+
+impl Switches<'_, '_, '_> {
+    fn find(&self, name: &str) -> Option<(&str, usize)> {
+        let found = self.pairs.iter().find(|pair| pair.value.0.eq_ignore_ascii_case(name));
+        found.map(|pair| (pair.value.1.as_str(), pair.at))
+    }
+
+    /// `true` is on and anything else off, as in the module; what is neither word is reported.
+    fn switch(&mut self, name: &str, default: bool) -> bool {
+        let Some((value, at)) = self.find(name) else { return default };
+        let is_on = value.eq_ignore_ascii_case("true");
+        if !is_on && !value.eq_ignore_ascii_case("false") {
+            let message = format!("handlerSetting {name}=\"{}\" means false", excerpt(value));
+            let finding = self.report.warning("handler-setting-value", at, message);
+            self.report.push(finding.expected("true or false"));
+        }
+        is_on
+    }
+
+    fn path(&self, name: &str, env: &Env) -> Option<PathBuf> {
+        let (value, _) = self.find(name)?;
+        let path = paths::to_linux(expansion::expand(value, env).trim());
+        (!path.is_empty()).then(|| path.into())
+    }
+
+    fn stack_size(&mut self) -> Option<String> {
+        let (value, at) = self.find("stackSize")?;
+        let is_hex = !value.is_empty()
+            && value.len() <= 16
+            && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = value.to_owned();
+        if !is_hex {
+            let message = format!("handlerSetting stackSize=\"{}\" is not read", excerpt(&value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            let expected = "hexadecimal bytes without a prefix, such as 100000 for one MiB";
+            self.report.push(finding.expected(expected));
+        }
+        Some(value)
+    }
+
+    /// From the setting, else the process' variable, else the variable in `web.config`. Garbage
+    /// after digits is ignored, as in the module.
+    fn shutdown_delay(&mut self, settings: &AspNetCore, env: &Env, at: usize) -> Option<Duration> {
+        const VARIABLE: &str = "ANCM_shutdownDelay";
+        let written = self.find("shutdownDelay").filter(|(value, _)| !value.is_empty());
+        let (value, at) = written
+            .or_else(|| Some((env.non_empty(VARIABLE)?, at)))
+            .or_else(|| Some((settings.environment_variable(VARIABLE)?, at)))?;
+        let trimmed = value.trim_start();
+        let trimmed = trimmed.strip_prefix('+').unwrap_or(trimmed);
+        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let milliseconds = trimmed.get(..digits).and_then(|text| text.parse::<u32>().ok());
+        if milliseconds.is_none() {
+            let message = format!("shutdownDelay \"{}\" is not accepted", excerpt(value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            self.report.push(finding.expected("milliseconds, zero or more"));
+        }
+        milliseconds.map(|milliseconds| Duration::from_millis(u64::from(milliseconds)))
+    }
+}
