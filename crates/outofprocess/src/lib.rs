@@ -1,1 +1,34 @@
-//! outofprocess
+//! The out-of-process handler: owns the processes that an application runs in and says how requests
+//! are forwarded to them.
+//!
+//! Starting, watching, restarting and stopping of processes is here, and so are the rules for
+//! header fields. Sockets, framing and the pool of connections are the engine's. What a reader would
+//! get wrong: no request starts a process. Backends are kept running by threads of their own, and a
+//! request finds one, waits for one, or is told why there is none.
+//!
+//! Read `supervise` first, then `startup` and `backend`; `headers` stands alone.
+#![forbid(unsafe_code)]
+
+mod answers;
+mod application;
+mod backend;
+mod board;
+mod command;
+mod events;
+mod headers;
+mod listening;
+mod output;
+mod port;
+mod random;
+mod recovery;
+mod rules;
+mod shutdown_message;
+mod startup;
+mod stop;
+mod supervise;
+
+pub use application::{OutOfProcess, start};
+pub use events::{Event, Severity};
+
+#[cfg(test)]
+mod tests;

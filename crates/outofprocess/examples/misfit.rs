@@ -1,0 +1,107 @@
+//! A backend that misbehaves on purpose, for the tests of this crate. The first argument says how:
+//!
+//! * `serve`: answers properly, and ends when the module's shutdown message comes.
+//! * `deaf-to-messages`: answers 404 to everything that it does not know, the message included.
+//! * `exit CODE`: writes to both streams and ends with that code.
+//! * `never-listen`: runs and does nothing.
+//! * `second-time FILE`: ends with code 1 unless FILE exists, which it creates; then like `serve`.
+//! * `with-child`: like `serve`, beside a child that would outlive it.
+//! * `wrapper`: lets a child of its own serve, and waits for it.
+//!
+//! A backend that serves answers `/pid`, `/cwd`, `/env/NAME` and `/exit/CODE`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, exit};
+use std::time::Duration;
+use std::{env, fs, process, thread};
+
+const MESSAGE: &str = "MS-ASPNETCORE-EVENT: shutdown";
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
+    match argument(0) {
+        "serve" => serve(true),
+        "deaf-to-messages" => serve(false),
+        "exit" => {
+            println!("going to exit");
+            eprintln!("for no good reason");
+            exit(argument(1).parse().unwrap_or(1));
+        }
+        "never-listen" => loop {
+            thread::sleep(Duration::from_secs(3600));
+        },
+        "second-time" if !Path::new(argument(1)).exists() => {
+            fs::write(argument(1), "").expect("the file can be created");
+            exit(1);
+        }
+        "second-time" => serve(true),
+        "with-child" => {
+            let child = Command::new("/bin/sleep").arg("3600").spawn().expect("sleep can be run");
+            println!("child {}", child.id());
+            serve(true);
+        }
+        "wrapper" => {
+            let program = env::current_exe().expect("a program has a path");
+            let mut child = Command::new(program).arg("serve").spawn().expect("it runs already");
+            exit(child.wait().ok().and_then(|status| status.code()).unwrap_or(1));
+        }
+        other => panic!("unknown way to misbehave: {other}"),
+    }
+}
+
+fn serve(heeds_messages: bool) -> ! {
+    let port = env::var("ASPNETCORE_PORT").ok().and_then(|port| port.parse().ok());
+    let listener = match TcpListener::bind(("127.0.0.1", port.expect("a port is given"))) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("cannot listen: {error}");
+            exit(98);
+        }
+    };
+    loop {
+        if let Ok((stream, _)) = listener.accept() {
+            thread::spawn(move || answer(stream, heeds_messages));
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, heeds_messages: bool) {
+    let mut request = Vec::new();
+    let mut piece = [0; 1024];
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut piece) {
+            Ok(count) if count > 0 => request.extend_from_slice(&piece[..count]),
+            // A probe that connects and says nothing.
+            _ => return,
+        }
+    }
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let token = env::var("ASPNETCORE_TOKEN").unwrap_or_default();
+    let is_paired = request.contains(&format!("MS-ASPNETCORE-TOKEN: {token}\r\n"));
+    let base = env::var("ASPNETCORE_APPL_PATH").unwrap_or_default();
+    let message_path = format!("{}/iisintegration", base.trim_end_matches('/'));
+    let respond = |stream: &mut TcpStream, status: u16, body: &str| {
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.write_all(format!("{head}{body}").as_bytes());
+    };
+    if heeds_messages && path == message_path && request.contains(MESSAGE) {
+        respond(&mut stream, if is_paired { 202 } else { 400 }, "");
+        exit(if is_paired { 0 } else { 97 });
+    }
+    if let Some(name) = path.strip_prefix("/env/") {
+        respond(&mut stream, 200, &env::var(name).unwrap_or_default());
+    } else if let Some(code) = path.strip_prefix("/exit/") {
+        exit(code.parse().unwrap_or(1));
+    } else if path == "/pid" {
+        respond(&mut stream, 200, &process::id().to_string());
+    } else if path == "/cwd" {
+        let directory = env::current_dir().unwrap_or_default();
+        respond(&mut stream, 200, &directory.display().to_string());
+    } else {
+        respond(&mut stream, 404, "");
+    }
+}

@@ -1,0 +1,154 @@
+//! The handler: backends that are kept running, and the requests that are sent to them.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use config::{App, Env};
+use engine::{Answer, Application, Exchange, Outcome, Upstream};
+use lifecycle::code::Code;
+use lifecycle::report::StartReport;
+
+use crate::answers::Answers;
+use crate::board::{Board, Choice};
+use crate::command::Template;
+use crate::events::Event;
+use crate::output::{OwnStreams, Sink};
+use crate::recovery::CrashCount;
+use crate::startup::Startup;
+use crate::stop::StopOrder;
+use crate::supervise::{Place, Shared};
+
+/// An application that runs in backend processes. Dropping it ends them without grace; see
+/// [`OutOfProcess::stop`].
+pub struct OutOfProcess {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Starts the backends of `app`, served below `path_base`, and waits until the first is ready.
+/// From then on they are kept running. `on_event` is called from the threads that do so.
+///
+/// # Errors
+///
+/// The report of a start that failed; nothing is left running then.
+pub fn start(
+    app: &App,
+    path_base: &str,
+    on_event: Arc<dyn Fn(Event) + Send + Sync>,
+) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
+    start_with(app, path_base, on_event, &Env::of_process(), || vec![Box::new(OwnStreams)])
+}
+
+pub(crate) fn start_with(
+    app: &App,
+    path_base: &str,
+    on_event: Arc<dyn Fn(Event) + Send + Sync>,
+    process: &Env,
+    sinks: fn() -> Vec<Box<dyn Sink>>,
+) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
+    let settings = &app.settings;
+    let places = usize::try_from(settings.processes_per_application).unwrap_or(1).max(1);
+    let system = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| {
+            Box::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
+        }
+    };
+    let shared = Arc::new(Shared {
+        startup: Startup {
+            app: app.clone(),
+            template: Template::new(app, path_base, process),
+            sinks,
+        },
+        path_base: path_base.to_owned(),
+        board: Board::new(places),
+        stop: StopOrder::new().map_err(system("cannot open a descriptor"))?,
+        answers: Arc::new(Answers {
+            detailed: config::environment::detailed_errors(settings, process),
+            blank: settings.disable_start_up_error_page,
+        }),
+        crashes: Mutex::new(CrashCount::new(settings.rapid_fails_per_minute)),
+        incarnations: AtomicU64::new(0),
+        tell: on_event,
+    });
+    let handler = Arc::new(OutOfProcess { shared, threads: Mutex::new(Vec::new()) });
+    let (sender, first) = channel();
+    for number in 0..places {
+        let place = Place::new(number, Arc::clone(&handler.shared), sender.clone());
+        let thread = thread::Builder::new()
+            .name(format!("backend-{number}"))
+            .spawn(move || place.run())
+            .map_err(system("cannot start a thread"))?;
+        handler.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+    drop(sender);
+    let mut failed = None;
+    // Ends after one answer per place, or sooner if the threads are gone.
+    for result in first {
+        match result {
+            Ok(()) => return Ok(handler),
+            Err(report) => failed = failed.or(Some(report)),
+        }
+    }
+    handler.stop(Duration::ZERO);
+    Err(failed.unwrap_or_else(|| {
+        Box::new(StartReport::new(Code::BackendDidNotStart, "the start was given up"))
+    }))
+}
+
+impl OutOfProcess {
+    /// Has `wake` called whenever requests that were held should be dispatched again.
+    /// Only the first call counts.
+    pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.shared.board.on_change(Box::new(wake));
+    }
+
+    /// Refuses further requests, ends the backends and waits until they are gone: gracefully for up
+    /// to `deadline` or the application's `shutdownTimeLimit`, whichever is shorter. Requests that
+    /// were forwarded before may finish meanwhile.
+    pub fn stop(&self, deadline: Duration) {
+        self.shared.board.stop();
+        self.shared.stop.give(Instant::now() + deadline);
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has killed its backend on the way.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl OutOfProcess {
+    pub(crate) fn choose(&self) -> Choice<Upstream, Answer> {
+        self.shared.board.choose()
+    }
+}
+
+impl Application for OutOfProcess {
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
+        let answer = match self.choose() {
+            Choice::Forward(upstream) => return Outcome::Forward(upstream),
+            Choice::Hold => return Outcome::Hold,
+            Choice::Refuse(answer) => answer,
+            Choice::Stopped => Arc::new(self.shared.answers.stopping()),
+        };
+        exchange.respond(&answer);
+        Outcome::Done
+    }
+}
+
+impl Drop for OutOfProcess {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+impl fmt::Debug for OutOfProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutOfProcess").field("app", &self.shared.startup.app.name).finish()
+    }
+}

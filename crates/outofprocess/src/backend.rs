@@ -1,0 +1,250 @@
+//! One backend process, from its start to the last trace of it.
+//!
+//! Whoever holds a [`Backend`] owns the process and everything that it started: the value is used
+//! up by [`Backend::stop`] or [`Backend::bury`], and dropping it kills. Must be started and held by
+//! a thread that lives as long as the backend may: the kernel kills the backend when that thread
+//! ends, which is what ends it when the worker dies.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use os::poll::{Readiness, poll};
+use os::process::{Child, Group, SpawnError, Stream};
+use os::signal::Signal;
+
+use crate::command::Command;
+use crate::events::Event;
+use crate::listening::{self, Listener};
+use crate::output::{Output, Sink, Source};
+use crate::shutdown_message;
+use crate::stop::StopOrder;
+
+/// First and longest pause between two looks at the port.
+const PROBE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// How long output that is still on its way is waited for after the end of a process: as the
+/// module's `ASPNETCORE_OUTPUT_REDIRECTION_TERMINATION_TIMEOUT_MS`.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(2);
+
+/// At most how long the answer to the shutdown message is waited for. A backend that is not
+/// ASP.NET Core may never answer, and needs the rest of the time to act on the signal.
+const MESSAGE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Why a process that was started is not ready.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotReady {
+    #[error("the start was given up because the host stops")]
+    Cancelled,
+    #[error("the process ended before it listened on port {port}")]
+    Exited { port: u16 },
+    #[error("nothing listened on port {port} within {limit:?}")]
+    NotListening { port: u16, limit: Duration },
+    #[error("port {port} is held by another process")]
+    PortTaken { port: u16 },
+}
+
+/// What is left of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remains {
+    pub(crate) pid: i32,
+    /// `None` when the system would not tell.
+    pub(crate) status: Option<ExitStatus>,
+    /// Since its start.
+    pub(crate) lived: Duration,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// What woke a wait for a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    Ended,
+    StopOrdered,
+    TimedOut,
+}
+
+/// A backend process.
+pub(crate) struct Backend {
+    child: Child,
+    output: Option<Output>,
+    address: SocketAddr,
+    token: String,
+    started: Instant,
+    is_buried: bool,
+}
+
+impl Backend {
+    /// Starts the process.
+    ///
+    /// # Errors
+    ///
+    /// There is no process then.
+    pub(crate) fn spawn(
+        command: Command,
+        port: u16,
+        token: &str,
+        sinks: Option<Vec<Box<dyn Sink>>>,
+    ) -> Result<Self, SpawnError> {
+        let stream = if sinks.is_some() { Stream::Pipe } else { Stream::Null };
+        let program = command.program.clone();
+        let mut child = os::process::Command::new(command.program)
+            .args(command.arguments)
+            .envs(command.environment.iter())
+            .current_dir(command.directory)
+            .stdout(stream)
+            .stderr(stream)
+            .group(Group::New)
+            .signal_on_parent_death(Signal::KILL)
+            .spawn()?;
+        let streams = child.stdout.take().zip(child.stderr.take()).zip(sinks);
+        let mut backend = Self {
+            child,
+            output: None,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            token: token.to_owned(),
+            started: Instant::now(),
+            is_buried: false,
+        };
+        if let Some(((stdout, stderr), sinks)) = streams {
+            // On failure the drop of `backend` ends the process.
+            let output = Output::drain(stdout, stderr, sinks).map_err(|source| {
+                SpawnError::Fork { path: program, step: "reading its output", source }
+            })?;
+            backend.output = Some(output);
+        }
+        Ok(backend)
+    }
+
+    /// Waits until the backend listens. Returns the process that does.
+    ///
+    /// # Errors
+    ///
+    /// It ended, the port is another's, the limit has passed or the host stops. A limit of zero
+    /// means one look.
+    pub(crate) fn until_ready(&self, limit: Duration, stop: &StopOrder) -> Result<i32, NotReady> {
+        let port = self.address.port();
+        let deadline = self.started + limit;
+        let (mut pause, longest) = PROBE;
+        loop {
+            if listening::is_accepting(self.address) {
+                match listening::listener(port, self.pid()) {
+                    Listener::Stranger => return Err(NotReady::PortTaken { port }),
+                    // A process that has ended has no tables, and somebody else accepted.
+                    _ if self.child.has_ended() => return Err(NotReady::Exited { port }),
+                    Listener::Own(pid) => return Ok(pid),
+                    Listener::Unknown => return Ok(self.pid()),
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.wait(stop, Some(pause.min(left))) {
+                Woken::Ended => return Err(NotReady::Exited { port }),
+                Woken::StopOrdered => return Err(NotReady::Cancelled),
+                Woken::TimedOut if left.is_zero() => {
+                    return Err(NotReady::NotListening { port, limit });
+                }
+                Woken::TimedOut => pause = (pause * 3 / 2).min(longest),
+            }
+        }
+    }
+
+    /// Waits for the end of the process or the order to stop.
+    pub(crate) fn wait(&self, stop: &StopOrder, limit: Option<Duration>) -> Woken {
+        let watched = [(self.child.as_fd(), Readiness::READ), (stop.as_fd(), Readiness::READ)];
+        let found = poll(&watched, limit).unwrap_or_else(|_| {
+            // Out of memory in the kernel; a short pause keeps us from spinning.
+            std::thread::sleep(PROBE.1);
+            vec![Readiness::default(); watched.len()]
+        });
+        match (found[0].readable, found[1].readable) {
+            (true, _) => Woken::Ended,
+            (_, true) => Woken::StopOrdered,
+            _ => Woken::TimedOut,
+        }
+    }
+
+    /// The start is over: its output need not be kept any more.
+    pub(crate) fn forget_beginning(&self) {
+        if let Some(output) = &self.output {
+            output.forget_beginning();
+        }
+    }
+
+    /// Asks the backend to end, then tells it to, and after `limit` makes it.
+    ///
+    /// 1. The module's shutdown message, which ASP.NET Core answers with 202.
+    /// 2. Whoever does not answer so gets SIGTERM.
+    /// 3. Whoever is there after `limit` gets SIGKILL, together with all that it started.
+    pub(crate) fn stop(self, limit: Duration, path_base: &str, tell: &dyn Fn(Event)) -> Remains {
+        let pid = self.pid();
+        let deadline = Instant::now() + limit;
+        if !limit.is_zero() && !self.child.has_ended() {
+            let patience = (limit / 3).min(MESSAGE_LIMIT);
+            let answer = shutdown_message::send(self.address, path_base, &self.token, patience);
+            let status = answer.ok();
+            tell(Event::ShutdownMessageSent { pid, status });
+            if status != Some(shutdown_message::ACCEPTED) {
+                // Can fail only for a process that changed its user; the limit applies then.
+                let _ = self.child.kill(Signal::TERM);
+            }
+            self.wait_for_end(deadline);
+        }
+        if !self.child.has_ended() {
+            tell(Event::GracefulStopFailed { pid, limit });
+        }
+        self.bury()
+    }
+
+    /// Kills what is left of the process and its group, and collects what is to be known.
+    pub(crate) fn bury(mut self) -> Remains {
+        let lived = self.started.elapsed();
+        let status = self.end_now();
+        let mut remains = Remains { pid: self.pid(), status, lived, ..Remains::default() };
+        if let Some(output) = &mut self.output {
+            output.finish(OUTPUT_LIMIT);
+            remains.stdout = output.text(Source::Stdout);
+            remains.stderr = output.text(Source::Stderr);
+        }
+        remains
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.pid().number()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Since its start.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn wait_for_end(&self, deadline: Instant) {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ended = poll(&[(self.child.as_fd(), Readiness::READ)], Some(left));
+            if left.is_zero() || ended.is_ok_and(|found| found[0].readable) {
+                return;
+            }
+        }
+    }
+
+    /// INVARIANT: the group is killed before its leader is waited for; afterwards its number may
+    /// belong to others.
+    fn end_now(&mut self) -> Option<ExitStatus> {
+        self.is_buried = true;
+        let _ = self.child.kill_group(Signal::KILL);
+        self.child.wait().ok()
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        if !self.is_buried {
+            self.end_now();
+        }
+    }
+}

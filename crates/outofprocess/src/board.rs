@@ -1,0 +1,159 @@
+//! Which backends are ready: written by the threads that own them, read by the lanes.
+//!
+//! One place per backend. A lane asks for every request; it takes a read lock that is written only
+//! when a backend comes or goes, and never waits for a start.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+/// What a place holds. `U` is what requests are forwarded by, `A` what they are refused with.
+#[derive(Debug)]
+pub(crate) enum State<U, A> {
+    /// No backend, and none in sight.
+    Failed(Arc<A>),
+    /// Requests can be forwarded.
+    Ready(Arc<U>),
+    /// A backend is being started.
+    Starting,
+    /// The application stops.
+    Stopped,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(crate) enum Choice<U, A> {
+    /// Forward it.
+    Forward(Arc<U>),
+    /// Keep it until the board changes.
+    Hold,
+    /// Answer it with this.
+    Refuse(Arc<A>),
+    /// Answer it with "stopping".
+    Stopped,
+}
+
+/// The places of one application.
+pub(crate) struct Board<U, A> {
+    places: Vec<RwLock<State<U, A>>>,
+    /// The place whose turn is next; round robin, as in the module.
+    turn: AtomicUsize,
+    on_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl<U, A> Board<U, A> {
+    /// `places` places in which a backend is being started.
+    pub(crate) fn new(places: usize) -> Self {
+        Self {
+            places: (0..places.max(1)).map(|_| RwLock::new(State::Starting)).collect(),
+            turn: AtomicUsize::new(0),
+            on_change: OnceLock::new(),
+        }
+    }
+
+    /// Has `wake` called after every change; only the first call counts.
+    pub(crate) fn on_change(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.on_change.set(wake);
+    }
+
+    /// Changes one place. A place that has stopped stays so.
+    pub(crate) fn publish(&self, place: usize, state: State<U, A>) {
+        let Some(lock) = self.places.get(place) else { return };
+        {
+            let mut current = lock.write().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*current, State::Stopped) {
+                return;
+            }
+            *current = state;
+        }
+        if let Some(wake) = self.on_change.get() {
+            wake();
+        }
+    }
+
+    /// Stops every place.
+    pub(crate) fn stop(&self) {
+        (0..self.places.len()).for_each(|place| self.publish(place, State::Stopped));
+    }
+
+    /// What to do with one request: the next backend that is ready takes it.
+    pub(crate) fn choose(&self) -> Choice<U, A> {
+        let count = self.places.len();
+        let first = match count {
+            1 => 0,
+            _ => self.turn.fetch_add(1, Ordering::Relaxed) % count,
+        };
+        let mut otherwise = Choice::Stopped;
+        for offset in 0..count {
+            let place = &self.places[(first + offset) % count];
+            match &*place.read().unwrap_or_else(PoisonError::into_inner) {
+                State::Ready(upstream) => return Choice::Forward(Arc::clone(upstream)),
+                State::Starting => otherwise = Choice::Hold,
+                State::Failed(answer) if !matches!(otherwise, Choice::Hold) => {
+                    otherwise = Choice::Refuse(Arc::clone(answer));
+                }
+                State::Failed(_) | State::Stopped => {}
+            }
+        }
+        otherwise
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `choose` says, four times, for places written as: a digit is ready, `s` starting,
+    /// `f` failed, `x` stopped.
+    fn check(places: &str, expected: &str) {
+        let board = Board::<char, ()>::new(places.len());
+        for (at, place) in places.chars().enumerate() {
+            board.publish(
+                at,
+                match place {
+                    's' => State::Starting,
+                    'f' => State::Failed(Arc::new(())),
+                    'x' => State::Stopped,
+                    name => State::Ready(Arc::new(name)),
+                },
+            );
+        }
+        let said: String = (0..4)
+            .map(|_| match board.choose() {
+                Choice::Forward(name) => *name,
+                Choice::Hold => 'h',
+                Choice::Refuse(_) => 'r',
+                Choice::Stopped => 'x',
+            })
+            .collect();
+        assert_eq!(said, expected, "{places}");
+    }
+
+    #[test]
+    fn ready_backends_take_turns_and_stand_in_for_others() {
+        check("1", "1111");
+        check("123", "1231");
+        check("1s3", "1331");
+        check("f2", "2222");
+        check("s", "hhhh");
+        check("fs", "hhhh");
+        check("sf", "hhhh");
+        check("ff", "rrrr");
+        check("xf", "rrrr");
+        check("x", "xxxx");
+    }
+
+    #[test]
+    fn a_change_is_told_and_a_stop_is_final() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let board = Board::<char, ()>::new(1);
+        let counter = Arc::clone(&told);
+        board.on_change(Box::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
+        board.publish(0, State::Ready(Arc::new('1')));
+        board.stop();
+        board.publish(0, State::Ready(Arc::new('2')));
+        assert!(matches!(board.choose(), Choice::Stopped));
+        assert_eq!(told.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,237 @@
+//! What to execute for a backend: program, arguments, folder and the complete environment.
+//!
+//! Pure but for looking at the file system for the program. The environment is the worker's own
+//! without what is meant for the worker, with the variables of `config::environment` and what only
+//! this crate knows, port and token, set over it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use config::environment::Identity;
+use config::paths::{ProgramNotFound, resolve_program};
+use config::{App, Env};
+
+/// Variables of the worker that would make a backend do what the host does: listen on the host's
+/// addresses, tell systemd that the host is ready.
+const HOST_ONLY: &[&str] = &[
+    "ASPNETCORE_HTTPS_PORTS",
+    "ASPNETCORE_HTTP_PORTS",
+    "DOTNET_HTTPS_PORTS",
+    "DOTNET_HTTP_PORTS",
+    "DOTNET_URLS",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "URLS",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
+
+/// Prefix of the variables by which supervisor and worker are told things.
+const HOST_PREFIX: &str = "ANCM_";
+
+/// Where programs that are not ASP.NET Core look for their port, unless `web.config` says otherwise.
+const OTHERS_PORT: [&str; 2] = ["HTTP_PLATFORM_PORT", "PORT"];
+
+/// Names under which a port may be written in `arguments` and in values of variables.
+const PORT_PLACEHOLDERS: [&str; 2] = ["%ASPNETCORE_PORT%", "%HTTP_PLATFORM_PORT%"];
+
+/// Everything needed to execute a backend.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Command {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) directory: PathBuf,
+    /// Complete: nothing is inherited beside it.
+    pub(crate) environment: Env,
+}
+
+/// For people: program and arguments, never the environment.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program.display())?;
+        self.arguments.iter().try_for_each(|argument| {
+            if argument.is_empty() || argument.contains([' ', '\t', '"']) {
+                write!(f, " {argument:?}")
+            } else {
+                write!(f, " {argument}")
+            }
+        })
+    }
+}
+
+/// What makes one start different from the next.
+#[derive(Clone, Copy)]
+pub(crate) struct Variant<'a> {
+    pub(crate) port: u16,
+    pub(crate) token: &'a str,
+}
+
+/// The part of a command that is the same at every start.
+pub(crate) struct Template {
+    app: App,
+    variables: Vec<(String, String)>,
+    process: Env,
+}
+
+impl Template {
+    /// Prepares the commands of `app`, served below `path_base`, from a worker whose environment is
+    /// `process`.
+    pub(crate) fn new(app: &App, path_base: &str, process: &Env) -> Self {
+        let virtual_path = match path_base.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
+        let identity = Identity { virtual_path, ..Identity::of(app) };
+        let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
+        Self { app: app.clone(), variables, process: without_host_only(process) }
+    }
+
+    /// A variable as `web.config` gives it, merged and expanded.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The command of one start.
+    ///
+    /// # Errors
+    ///
+    /// The program was not found. It is looked for at every start, since a deployment may bring it.
+    pub(crate) fn command(&self, variant: Variant<'_>) -> Result<Command, ProgramNotFound> {
+        let environment = self.environment(variant);
+        let App { dir, settings, .. } = &self.app;
+        Ok(Command {
+            program: resolve_program(&settings.process_path, dir, &environment)?,
+            arguments: settings.arguments.iter().map(|a| with_port(a, variant.port)).collect(),
+            directory: dir.clone(),
+            environment,
+        })
+    }
+
+    fn environment(&self, Variant { port, token }: Variant<'_>) -> Env {
+        let mut environment = self.process.clone();
+        for (name, value) in &self.variables {
+            environment.set(name, with_port(value, port));
+        }
+        for name in OTHERS_PORT.iter().filter(|name| self.variable(name).is_none()) {
+            environment.set(*name, port.to_string());
+        }
+        environment.set("ASPNETCORE_PORT", port.to_string());
+        environment.set("ASPNETCORE_TOKEN", token);
+        // Builders without the IIS integration (`CreateSlimBuilder`) ignore the port variable and
+        // would listen on port 5000. Those with it ignore this one.
+        environment.set("ASPNETCORE_URLS", format!("http://127.0.0.1:{port}"));
+        environment
+    }
+}
+
+fn without_host_only(process: &Env) -> Env {
+    let is_ours = |name: &str| name.starts_with(HOST_PREFIX) || HOST_ONLY.contains(&name);
+    process.iter().filter(|(name, _)| !is_ours(name)).collect()
+}
+
+/// Backends that do not read variables are told their port by way of their arguments.
+fn with_port(text: &str, port: u16) -> String {
+    let port = port.to_string();
+    PORT_PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(name, &port))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use config::{AspNetCore, Origin, Source};
+
+    use super::*;
+
+    const VARIANT: Variant<'static> = Variant { port: 12_345, token: "secret" };
+
+    fn app(settings: AspNetCore, dir: PathBuf) -> App {
+        App {
+            name: "shop".into(),
+            dir,
+            web_config_path: None,
+            settings,
+            source: Source::WebConfig,
+            hosting_model_origin: Origin::WebConfig,
+        }
+    }
+
+    fn environment(written: &[(&str, &str)], process: &[(&str, &str)], base: &str) -> Env {
+        let mut settings = AspNetCore::of("dotnet", Vec::new());
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        settings.environment_variables = written.iter().map(owned).collect();
+        let process = Env::from_iter(process.iter().copied());
+        Template::new(&app(settings, "/srv/shop".into()), base, &process).environment(VARIANT)
+    }
+
+    #[test]
+    fn the_middleware_gets_all_that_it_wants() {
+        let found = environment(&[], &[("HOME", "/root"), ("PORT", "80")], "");
+        for (name, value) in [
+            ("HOME", "/root"),
+            ("ASPNETCORE_PORT", "12345"),
+            ("ASPNETCORE_TOKEN", "secret"),
+            ("ASPNETCORE_APPL_PATH", "/"),
+            ("ASPNETCORE_URLS", "http://127.0.0.1:12345"),
+            ("ASPNETCORE_IIS_HTTPAUTH", "anonymous;"),
+            ("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED", "true"),
+            ("ASPNETCORE_IIS_PHYSICAL_PATH", "/srv/shop/"),
+            ("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES", ";Microsoft.AspNetCore.Server.IISIntegration"),
+            ("HTTP_PLATFORM_PORT", "12345"),
+            ("PORT", "12345"),
+        ] {
+            assert_eq!(found.get(name), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_path_base_has_no_slash_at_its_end() {
+        for (base, expected) in [("", "/"), ("/", "/"), ("/shop", "/shop"), ("/a/b/", "/a/b")] {
+            assert_eq!(environment(&[], &[], base).get("ASPNETCORE_APPL_PATH"), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_meant_for_the_host_stays_with_the_host() {
+        let process = [
+            ("ANCM_CONTROL_FD", "5"),
+            ("ASPNETCORE_HTTP_PORTS", "8080"),
+            ("ASPNETCORE_URLS", "http://*:80"),
+            ("DOTNET_ROOT", "/usr/share/dotnet"),
+            ("LISTEN_FDS", "1"),
+            ("NOTIFY_SOCKET", "/run/systemd/notify"),
+            ("URLS", "http://*:80"),
+        ];
+        let found =
+            environment(&[("ANCM_MINE", "kept"), ("P", "%HTTP_PLATFORM_PORT%")], &process, "");
+        let count = |text: &str| found.iter().filter(|(name, _)| name.contains(text)).count();
+        assert_eq!(count("ANCM_"), 1);
+        assert_eq!(count("LISTEN_") + count("NOTIFY") + count("HTTP_PORTS"), 0);
+        assert_eq!(found.get("ASPNETCORE_URLS"), Some("http://127.0.0.1:12345"));
+        assert_eq!(found.get("URLS"), None);
+        assert_eq!(found.get("DOTNET_ROOT"), Some("/usr/share/dotnet"));
+        assert_eq!(found.get("P"), Some("12345"));
+    }
+
+    #[test]
+    fn program_and_arguments_are_resolved_in_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("shop");
+        std::fs::write(&program, "").unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        let arguments = vec!["--port=%HTTP_PLATFORM_PORT%".to_owned(), "100%".to_owned()];
+        let settings = AspNetCore::of("./shop", arguments);
+        let template = Template::new(&app(settings, dir.path().to_owned()), "/", &Env::default());
+        let command = template.command(VARIANT).ok().unwrap();
+        assert_eq!(command.program, program);
+        assert_eq!(command.arguments, ["--port=12345", "100%"]);
+        assert_eq!(command.directory, dir.path());
+        assert!(command.to_string().ends_with("/shop --port=12345 100%"));
+
+        std::fs::remove_file(&program).unwrap();
+        assert!(matches!(template.command(VARIANT), Err(ProgramNotFound::Missing { .. })));
+    }
+}

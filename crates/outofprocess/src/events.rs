@@ -1,0 +1,202 @@
+//! What operators are told, one variant per event of the module, with the module's numbers.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Something that happened to a backend. People search for the numbers, so they are the module's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A backend process ended that nobody had asked to.
+    BackendExited {
+        /// Its process.
+        pid: i32,
+        /// How it ended, in words.
+        exit: String,
+        /// How long it had been ready.
+        served_for: Duration,
+    },
+    /// A backend listens.
+    BackendStarted {
+        /// Its process.
+        pid: i32,
+        /// The process that listens: itself, or a child of its own.
+        listening_pid: i32,
+        /// Where it listens.
+        port: u16,
+        /// How long the start took.
+        took: Duration,
+    },
+    /// A backend did not end within its limit and was killed.
+    GracefulStopFailed {
+        /// Its process.
+        pid: i32,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Backends crashed more often in a minute than `rapidFailsPerMinute` allows.
+    RapidFailLimitExceeded {
+        /// The limit.
+        per_minute: u32,
+        /// When the next one is started.
+        retry_after: Duration,
+    },
+    /// A backend was told to stop.
+    ShutdownMessageSent {
+        /// Its process.
+        pid: i32,
+        /// The status of the answer; `None` when there was none.
+        status: Option<u16>,
+    },
+    /// One attempt to start a backend failed.
+    StartAttemptFailed {
+        /// The step, in the module's words.
+        stage: &'static str,
+        /// What went wrong.
+        reason: String,
+        /// How many attempts are left.
+        attempts_left: u32,
+    },
+    /// All attempts to start a backend failed.
+    StartFailed {
+        /// What went wrong at the last one.
+        reason: String,
+        /// The first 30,000 characters that it wrote.
+        output: String,
+        /// When it is tried again, if it is.
+        retry_after: Option<Duration>,
+    },
+    /// The file for a backend's output cannot be written.
+    StdoutLogFailed {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// How much an event matters, as in the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// An operator must act.
+    Error,
+    /// A change of life cycle.
+    Information,
+    /// We coped; look soon.
+    Warning,
+}
+
+impl Event {
+    /// The module's event number.
+    pub fn id(&self) -> u16 {
+        match self {
+            Self::StartAttemptFailed { .. } => 1000,
+            Self::BackendStarted { .. } => 1001,
+            Self::RapidFailLimitExceeded { .. } => 1003,
+            Self::StdoutLogFailed { .. } => 1004,
+            Self::GracefulStopFailed { .. } => 1005,
+            Self::ShutdownMessageSent { .. } => 1006,
+            Self::StartFailed { .. } => 1020,
+            Self::BackendExited { .. } => 1030,
+        }
+    }
+
+    /// The stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::BackendExited { .. } => "backend-exited",
+            Self::BackendStarted { .. } => "backend-started",
+            Self::GracefulStopFailed { .. } => "graceful-stop-failed",
+            Self::RapidFailLimitExceeded { .. } => "rapid-fail-limit-exceeded",
+            Self::ShutdownMessageSent { .. } => "shutdown-message-sent",
+            Self::StartAttemptFailed { .. } => "start-attempt-failed",
+            Self::StartFailed { .. } => "start-failed",
+            Self::StdoutLogFailed { .. } => "stdout-log-failed",
+        }
+    }
+
+    /// How much it matters. The module reports an exceeded crash limit as information; there the
+    /// application is down, so it is an error here.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::RapidFailLimitExceeded { .. } | Self::StartFailed { .. } => Severity::Error,
+            Self::BackendStarted { .. } | Self::ShutdownMessageSent { .. } => Severity::Information,
+            Self::BackendExited { .. }
+            | Self::GracefulStopFailed { .. }
+            | Self::StartAttemptFailed { .. }
+            | Self::StdoutLogFailed { .. } => Severity::Warning,
+        }
+    }
+}
+
+/// One line; what the backend wrote is not in it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackendExited { pid, exit, served_for } => {
+                write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}")
+            }
+            Self::BackendStarted { pid, listening_pid, port, took } => {
+                write!(f, "backend process {pid} listens on port {port} after {took:.1?}")?;
+                if pid == listening_pid { Ok(()) } else { write!(f, " (process {listening_pid})") }
+            }
+            Self::GracefulStopFailed { pid, limit } => {
+                write!(f, "backend process {pid} did not end within {limit:?} and was killed")
+            }
+            Self::RapidFailLimitExceeded { per_minute, retry_after } => write!(
+                f,
+                "backends crashed more than {per_minute} times within a minute; the next start is \
+                 in {retry_after:.0?}"
+            ),
+            Self::ShutdownMessageSent { pid, status: Some(status) } => {
+                write!(f, "backend process {pid} answered the shutdown message with {status}")
+            }
+            Self::ShutdownMessageSent { pid, status: None } => {
+                write!(f, "backend process {pid} did not answer the shutdown message")
+            }
+            Self::StartAttemptFailed { stage, reason, attempts_left } => write!(
+                f,
+                "an attempt to start a backend failed at {stage}: {reason} (attempts left: \
+                 {attempts_left})"
+            ),
+            Self::StartFailed { reason, retry_after: Some(pause), .. } => {
+                write!(f, "no backend could be started: {reason}; the next try is in {pause:.0?}")
+            }
+            Self::StartFailed { reason, retry_after: None, .. } => {
+                write!(f, "no backend could be started: {reason}")
+            }
+            Self::StdoutLogFailed { reason } => write!(f, "no stdout log: {reason}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_for_people() {
+        let ms = Duration::from_millis;
+        for (event, id, line) in [
+            (
+                Event::BackendStarted { pid: 7, listening_pid: 7, port: 80, took: ms(1234) },
+                1001,
+                "backend process 7 listens on port 80 after 1.2s",
+            ),
+            (
+                Event::BackendStarted { pid: 7, listening_pid: 9, port: 80, took: ms(90) },
+                1001,
+                "backend process 7 listens on port 80 after 90.0ms (process 9)",
+            ),
+            (
+                Event::ShutdownMessageSent { pid: 7, status: None },
+                1006,
+                "backend process 7 did not answer the shutdown message",
+            ),
+            (
+                Event::RapidFailLimitExceeded { per_minute: 3, retry_after: ms(41_900) },
+                1003,
+                "backends crashed more than 3 times within a minute; the next start is in 42s",
+            ),
+        ] {
+            assert_eq!((event.id(), event.to_string().as_str()), (id, line));
+        }
+    }
+}

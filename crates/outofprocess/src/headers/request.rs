@@ -1,0 +1,262 @@
+//! From the client to the backend.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use super::field;
+
+/// What happens to a request field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Ends at this hop.
+    Drop,
+    /// Written by us from what the engine knows; the client's own line is not repeated.
+    Framing,
+    /// Kept, joined with ours into one line.
+    Join,
+    /// `Host`: kept, unless the target carried its own authority.
+    Host,
+    /// `TE`: only `trailers` may pass.
+    Trailers,
+    /// Kept on a request that changes protocols.
+    Upgrade,
+}
+
+/// Every field that does not simply pass. A name that a gateway would fold to one of these (`_` for
+/// `-`) is dropped: only the spelling in this table is the real one.
+const RULES: &[(&str, Rule)] = &[
+    ("connection", Rule::Drop),
+    ("content-length", Rule::Framing),
+    // Answered by the engine; a backend would answer a second time.
+    ("expect", Rule::Drop),
+    ("host", Rule::Host),
+    ("http2-settings", Rule::Drop),
+    ("keep-alive", Rule::Drop),
+    ("proxy-authenticate", Rule::Drop),
+    ("proxy-authorization", Rule::Drop),
+    ("proxy-connection", Rule::Drop),
+    ("te", Rule::Trailers),
+    ("transfer-encoding", Rule::Framing),
+    ("upgrade", Rule::Upgrade),
+    ("x-forwarded-for", Rule::Join),
+    ("x-forwarded-proto", Rule::Join),
+];
+
+/// What the rules need to know of a request.
+pub(crate) trait RequestHead<'a> {
+    fn method(&self) -> &'a [u8];
+    fn target(&self) -> &'a [u8];
+    fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])>;
+    fn content_length(&self) -> Option<u64>;
+    fn has_body(&self) -> bool;
+    fn remote(&self) -> Option<SocketAddr>;
+    fn local(&self) -> Option<SocketAddr>;
+    fn scheme(&self) -> &'a str;
+    fn is_upgrade(&self) -> bool;
+}
+
+/// Appends the complete HTTP/1.1 head that the backend reads.
+pub(crate) fn write_request_head<'a>(
+    request: &impl RequestHead<'a>,
+    token: &str,
+    out: &mut Vec<u8>,
+) {
+    let (target, authority) = origin_form(request.target());
+    out.extend_from_slice(request.method());
+    out.push(b' ');
+    // An absolute target may have no path, or nothing but a query.
+    if !target.starts_with(b"/") && target != b"*" && authority.is_some() {
+        out.push(b'/');
+    }
+    out.extend_from_slice(target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+
+    let seen = write_fields(request, authority, out);
+    if !seen.host {
+        write_missing_host(request.local(), out);
+    }
+    if seen.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
+    if seen.te_trailers {
+        out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
+    }
+    write_framing(request, out);
+    write_forwarded(request, seen.forwarded, out);
+    field::push(out, b"MS-ASPNETCORE-TOKEN", token.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What the client's fields contained, as far as our own depend on it.
+#[derive(Default)]
+struct Seen {
+    host: bool,
+    upgrade: bool,
+    te_trailers: bool,
+    forwarded: bool,
+}
+
+fn write_fields<'a>(
+    request: &impl RequestHead<'a>,
+    authority: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Seen {
+    let has_options = request.headers().any(|(name, _)| field::is(name, "connection"));
+    let may_upgrade = request.is_upgrade() && !asks_for_h2c(request);
+    let mut seen = Seen::default();
+    if let Some(authority) = authority {
+        field::push(out, b"Host", authority);
+        seen.host = true;
+    }
+    for (name, value) in request.headers() {
+        if field::is_module_own(name) {
+            continue;
+        }
+        let Some((known, rule)) = rule_of(name) else {
+            if !(has_options && is_connection_option(request, name)) {
+                field::push(out, name, value);
+            }
+            continue;
+        };
+        if !field::is(name, known) {
+            continue;
+        }
+        match rule {
+            Rule::Drop | Rule::Framing => {}
+            Rule::Join => seen.forwarded = true,
+            Rule::Host if seen.host => {}
+            Rule::Host => {
+                field::push(out, b"Host", value);
+                seen.host = true;
+            }
+            Rule::Trailers => {
+                seen.te_trailers |=
+                    field::elements(value).any(|coding| field::is(coding, "trailers"));
+            }
+            Rule::Upgrade if may_upgrade => {
+                field::push(out, b"Upgrade", value);
+                seen.upgrade = true;
+            }
+            Rule::Upgrade => {}
+        }
+    }
+    seen
+}
+
+fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
+    // Most names are dismissed by their first byte and length.
+    if !matches!(
+        name.first()?.to_ascii_lowercase(),
+        b'c' | b'e' | b'h' | b'k' | b'p' | b't' | b'u' | b'x'
+    ) {
+        return None;
+    }
+    RULES.iter().find(|(known, _)| field::resembles(name, known)).copied()
+}
+
+/// Whether a `Connection` field names this field as one for this hop only. Asked only for fields
+/// that are in no table, so a client cannot make us lose `Host` or the framing.
+fn is_connection_option<'a>(request: &impl RequestHead<'a>, name: &[u8]) -> bool {
+    request
+        .headers()
+        .filter(|(other, _)| field::is(other, "connection"))
+        .flat_map(|(_, value)| field::elements(value))
+        .any(|option| option.eq_ignore_ascii_case(name))
+}
+
+/// A tunnel to HTTP/2 would carry requests past every rule in this file.
+fn asks_for_h2c<'a>(request: &impl RequestHead<'a>) -> bool {
+    request
+        .headers()
+        .filter(|(name, _)| field::is(name, "upgrade"))
+        .flat_map(|(_, value)| field::elements(value))
+        .any(|protocol| protocol.get(..3).is_some_and(|start| field::is(start, "h2c")))
+}
+
+/// The target without scheme and authority, and the authority if there was one. It takes the place
+/// of `Host`, as RFC 9112 3.2.2 demands.
+fn origin_form(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_scheme = ["http://", "https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        field::is(start, scheme).then_some(rest)
+    });
+    let Some(rest) = after_scheme else { return (target, None) };
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit(|b| *b == b'@').next().unwrap_or(authority);
+    (path, Some(host))
+}
+
+/// HTTP/1.0 clients may leave out `Host`; the request that we send is HTTP/1.1 and may not.
+fn write_missing_host(local: Option<SocketAddr>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"Host: ");
+    match local {
+        Some(address) => push_address(out, address),
+        None => out.extend_from_slice(b"localhost"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_framing<'a>(request: &impl RequestHead<'a>, out: &mut Vec<u8>) {
+    match request.content_length() {
+        Some(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            field::push_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        None if request.has_body() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        None => {}
+    }
+}
+
+fn write_forwarded<'a>(request: &impl RequestHead<'a>, client_sent: bool, out: &mut Vec<u8>) {
+    let existing = |lower: &'static str, out: &mut Vec<u8>| {
+        if !client_sent {
+            return;
+        }
+        let lines = request.headers().filter(|(name, _)| field::is(name, lower));
+        for (_, value) in lines.filter(|(_, value)| !value.trim_ascii().is_empty()) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+    };
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    let start = out.len();
+    existing("x-forwarded-for", out);
+    match request.remote() {
+        Some(address) => push_address(out, address),
+        // A client on a Unix socket has no address. What it sent about its own clients stays.
+        None => out.truncate(out.len() - if out.len() > start { 2 } else { 0 }),
+    }
+    if out.len() > start {
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.truncate(start - b"X-Forwarded-For: ".len());
+    }
+    out.extend_from_slice(b"X-Forwarded-Proto: ");
+    existing("x-forwarded-proto", out);
+    out.extend_from_slice(request.scheme().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `ip:port`, IPv6 in brackets and without its zone; an IPv4 client of a dual-stack socket as IPv4.
+fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                field::push_decimal(out, octet.into());
+            }
+        }
+        // Writing to a vector cannot fail.
+        IpAddr::V6(ip) => drop(write!(out, "[{ip}]")),
+    }
+    out.push(b':');
+    field::push_decimal(out, address.port().into());
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,208 @@
+use super::*;
+
+/// A request as text: its head, and what the engine knows besides.
+struct Sample {
+    head: String,
+    content_length: Option<u64>,
+    has_body: bool,
+    remote: Option<SocketAddr>,
+    is_upgrade: bool,
+}
+
+impl Sample {
+    fn of(head: &str) -> Self {
+        Self {
+            head: head.to_owned(),
+            content_length: None,
+            has_body: false,
+            remote: Some("203.0.113.9:4711".parse().unwrap()),
+            is_upgrade: false,
+        }
+    }
+
+    /// The head that goes to the backend.
+    fn forwarded(&self) -> String {
+        let mut out = b"before ".to_vec();
+        write_request_head(&self, "secret", &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let text = text.strip_prefix("before ").unwrap();
+        text.strip_suffix("\r\n\r\n").unwrap().replace("\r\n", "\n")
+    }
+}
+
+impl<'a> RequestHead<'a> for &'a Sample {
+    fn method(&self) -> &'a [u8] {
+        self.head.split(' ').next().unwrap().as_bytes()
+    }
+    fn target(&self) -> &'a [u8] {
+        self.head.lines().next().unwrap().split(' ').nth(1).unwrap().as_bytes()
+    }
+    fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        lines.map(|(name, value)| (name.trim().as_bytes(), value.trim().as_bytes()))
+    }
+    fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+    fn has_body(&self) -> bool {
+        self.has_body
+    }
+    fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+    fn local(&self) -> Option<SocketAddr> {
+        Some("192.0.2.1:80".parse().unwrap())
+    }
+    fn scheme(&self) -> &'a str {
+        "http"
+    }
+    fn is_upgrade(&self) -> bool {
+        self.is_upgrade
+    }
+}
+
+const OURS: &str =
+    "X-Forwarded-For: 203.0.113.9:4711\nX-Forwarded-Proto: http\nMS-ASPNETCORE-TOKEN: secret";
+
+#[test]
+fn a_plain_request_passes_with_our_three_fields_added() {
+    let sample =
+        Sample::of("GET /a%2Fb%3F?q=%20&r HTTP/1.1\nHost: h:5\nAccept: */*\nCookie: a=1; b=2");
+    let expected = "GET /a%2Fb%3F?q=%20&r HTTP/1.1\nHost: h:5\nAccept: */*\nCookie: a=1; b=2\n";
+    assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
+}
+
+/// Each line of the left column becomes the lines of the right one.
+#[test]
+fn fields_pass_or_end_here() {
+    for (sent, passed) in [
+        ("MS-ASPNETCORE-TOKEN: forged", ""),
+        ("ms-aspnetcore-event: shutdown", ""),
+        ("Ms_AspNetCore_ClientCert: x", ""),
+        ("MS-ASPNETCORE-WINAUTHTOKEN: 1", ""),
+        ("MS-Other: x", "MS-Other: x\n"),
+        ("Connection: keep-alive", ""),
+        ("Connection: X-Hop, close\nX-Hop: 1\nX-Stay: 2", "X-Stay: 2\n"),
+        ("X-Hop: 1\nConnection: close\nConnection: x-hop", ""),
+        ("Connection: Host, Cookie, MS-ASPNETCORE-TOKEN\nCookie: a=1", ""),
+        ("Keep-Alive: timeout=5", ""),
+        ("Proxy-Connection: keep-alive", ""),
+        ("Proxy-Authorization: Basic eA==", ""),
+        ("Proxy_Authorization: Basic eA==", ""),
+        ("Proxy-Other: x", "Proxy-Other: x\n"),
+        ("TE: gzip", ""),
+        ("TE: gzip, trailers", "Connection: TE\nTE: trailers\n"),
+        ("Upgrade: websocket\nConnection: Upgrade", ""),
+        ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAM", ""),
+        ("Expect: 100-continue", ""),
+        ("Content-Length: 5", ""),
+        ("Content_Length: 5", ""),
+        ("Transfer_Encoding: chunked", ""),
+        ("X_Forwarded_For: 1.1.1.1", ""),
+        ("Trailer: X-Sum", "Trailer: X-Sum\n"),
+        ("X-Empty:", "X-Empty: \n"),
+        ("Authorization: Bearer x", "Authorization: Bearer x\n"),
+        ("X-Forwarded-Host: other", "X-Forwarded-Host: other\n"),
+        ("Host: second", ""),
+    ] {
+        let sample = Sample::of(&format!("GET / HTTP/1.1\nHost: h\n{sent}"));
+        let expected = format!("GET / HTTP/1.1\nHost: h\n{passed}{OURS}");
+        assert_eq!(sample.forwarded(), expected, "{sent}");
+    }
+}
+
+#[test]
+fn forwarded_values_of_the_client_come_first_and_ours_last() {
+    let lines = |sent: &str, remote: Option<&str>| {
+        let mut sample = Sample::of(&format!("GET / HTTP/1.1\nHost: h\n{sent}"));
+        sample.remote = remote.map(|address| address.parse().unwrap());
+        let text = sample.forwarded();
+        let found: Vec<_> = text.lines().filter(|l| l.starts_with("X-Forwarded-")).collect();
+        found.join("\n")
+    };
+    let client = Some("203.0.113.9:4711");
+    for (sent, remote, expected) in [
+        (
+            "x-forwarded-for: 1.1.1.1",
+            client,
+            "X-Forwarded-For: 1.1.1.1, 203.0.113.9:4711\nX-Forwarded-Proto: http",
+        ),
+        (
+            "X-Forwarded-For: a\nX-Forwarded-For: b, c\nX-Forwarded-For:",
+            client,
+            "X-Forwarded-For: a, b, c, 203.0.113.9:4711\nX-Forwarded-Proto: http",
+        ),
+        (
+            "X-Forwarded-Proto: https",
+            client,
+            "X-Forwarded-For: 203.0.113.9:4711\nX-Forwarded-Proto: https, http",
+        ),
+        (
+            "",
+            Some("[2001:db8::1]:555"),
+            "X-Forwarded-For: [2001:db8::1]:555\nX-Forwarded-Proto: http",
+        ),
+        ("", Some("[fe80::1%3]:1"), "X-Forwarded-For: [fe80::1]:1\nX-Forwarded-Proto: http"),
+        (
+            "",
+            Some("[::ffff:10.0.255.1]:80"),
+            "X-Forwarded-For: 10.0.255.1:80\nX-Forwarded-Proto: http",
+        ),
+        ("", None, "X-Forwarded-Proto: http"),
+        ("X-Forwarded-For: a", None, "X-Forwarded-For: a\nX-Forwarded-Proto: http"),
+    ] {
+        assert_eq!(lines(sent, remote), expected, "{sent} {remote:?}");
+    }
+}
+
+#[test]
+fn an_absolute_target_is_reduced_and_its_authority_is_the_host() {
+    for (target, expected) in [
+        ("http://other:81/p?q", "GET /p?q HTTP/1.1\nHost: other:81\n"),
+        ("HTTPS://other", "GET / HTTP/1.1\nHost: other\n"),
+        ("http://other?q=1", "GET /?q=1 HTTP/1.1\nHost: other\n"),
+        ("http://user:pw@other/p", "GET /p HTTP/1.1\nHost: other\n"),
+        ("*", "GET * HTTP/1.1\nHost: h\n"),
+        ("/http://other/", "GET /http://other/ HTTP/1.1\nHost: h\n"),
+        ("//double", "GET //double HTTP/1.1\nHost: h\n"),
+    ] {
+        let sample = Sample::of(&format!("GET {target} HTTP/1.1\nHost: h"));
+        assert_eq!(sample.forwarded(), format!("{expected}{OURS}"), "{target}");
+    }
+}
+
+#[test]
+fn a_missing_host_is_replaced_by_our_own_address() {
+    let sample = Sample::of("GET / HTTP/1.0");
+    assert_eq!(sample.forwarded(), format!("GET / HTTP/1.1\nHost: 192.0.2.1:80\n{OURS}"));
+}
+
+#[test]
+fn framing_is_ours() {
+    let framing = |content_length, has_body| {
+        let mut sample = Sample::of("POST / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked");
+        (sample.content_length, sample.has_body) = (content_length, has_body);
+        let text = sample.forwarded();
+        let start = text.strip_prefix("POST / HTTP/1.1\nHost: h\n").unwrap();
+        start.strip_suffix(OURS).unwrap().to_owned()
+    };
+    assert_eq!(framing(None, false), "");
+    assert_eq!(framing(Some(0), false), "Content-Length: 0\n");
+    assert_eq!(framing(Some(5_000_000_000), true), "Content-Length: 5000000000\n");
+    assert_eq!(framing(None, true), "Transfer-Encoding: chunked\n");
+}
+
+#[test]
+fn a_change_of_protocols_is_forwarded_but_never_to_h2c() {
+    let fields = "Connection: keep-alive, Upgrade\nSec-WebSocket-Extensions: permessage-deflate";
+    let mut sample =
+        Sample::of(&format!("GET /ws HTTP/1.1\nHost: h\nUpgrade: websocket\n{fields}"));
+    sample.is_upgrade = true;
+    let expected = "GET /ws HTTP/1.1\nHost: h\nUpgrade: websocket\n\
+                    Sec-WebSocket-Extensions: permessage-deflate\nConnection: Upgrade\n";
+    assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
+
+    sample = Sample::of("GET / HTTP/1.1\nHost: h\nUpgrade: foo, H2C\nConnection: Upgrade");
+    sample.is_upgrade = true;
+    assert_eq!(sample.forwarded(), format!("GET / HTTP/1.1\nHost: h\n{OURS}"));
+}

@@ -1,0 +1,168 @@
+//! Whether somebody listens on a backend's port, and whether it is the backend.
+//!
+//! The port was free when it was drawn and reserved for nobody since. So a connection that succeeds
+//! proves nothing yet: requests, and the token with them, would go to a stranger. The owner is
+//! found as the module finds it: the listener must be held by the process that was started or by a
+//! descendant of it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// A local connection is accepted or refused at once; only a full backlog makes it wait.
+const CONNECT_LIMIT: Duration = Duration::from_millis(500);
+
+/// State of a listening socket in the kernel's tables.
+const LISTEN: &str = "0A";
+
+/// Who listens on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The process asked about, or a descendant: this one.
+    Own(i32),
+    /// The tables do not tell, for instance because the backend runs as another user.
+    Unknown,
+    /// Somebody else.
+    Stranger,
+}
+
+/// Whether a connection to `address` is accepted.
+pub(crate) fn is_accepting(address: SocketAddr) -> bool {
+    let Ok(stream) = TcpStream::connect_timeout(&address, CONNECT_LIMIT) else { return false };
+    // Without a listener the kernel may choose the very port that is connected to as the source,
+    // and the connection meets itself.
+    stream.local_addr().is_ok_and(|local| local != address)
+}
+
+/// Who listens on `port`, seen from the backend whose process is `pid`.
+pub(crate) fn listener(port: u16, pid: i32) -> Listener {
+    listener_in(Path::new("/proc"), port, pid)
+}
+
+fn listener_in(proc: &Path, port: u16, pid: i32) -> Listener {
+    // The tables of the backend: it may live in a network of its own, which we could not reach.
+    let net = proc.join(pid.to_string()).join("net");
+    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(net.join(name)).unwrap_or_default());
+    let sockets: HashSet<&str> =
+        tables.iter().flat_map(|table| listening_sockets(table, port)).collect();
+    if sockets.is_empty() {
+        return Listener::Unknown;
+    }
+    let mut all_readable = true;
+    for pid in family(&parents(proc), pid) {
+        match holds_one_of(proc, pid, &sockets) {
+            Some(true) => return Listener::Own(pid),
+            Some(false) => {}
+            None => all_readable = false,
+        }
+    }
+    if all_readable { Listener::Stranger } else { Listener::Unknown }
+}
+
+/// The inode numbers of sockets in `table` that listen on `port`.
+fn listening_sockets(table: &str, port: u16) -> impl Iterator<Item = &str> {
+    let ending = format!(":{port:04X}");
+    table.lines().skip(1).filter_map(move |line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let local = fields.next()?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?;
+        (local.ends_with(&ending) && state == LISTEN).then_some(inode)
+    })
+}
+
+/// The parent of every process.
+fn parents(proc: &Path) -> HashMap<i32, i32> {
+    let Ok(entries) = fs::read_dir(proc) else { return HashMap::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid: i32| {
+        let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+        Some((pid, parent_of(&stat)?))
+    })
+    .collect()
+}
+
+/// The parent in a line of `stat`. The name before it may contain blanks and parentheses.
+fn parent_of(stat: &str) -> Option<i32> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// `root` and all its descendants, `root` first.
+fn family(parents: &HashMap<i32, i32>, root: i32) -> Vec<i32> {
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(&pid) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, parent)| **parent == pid).map(|(child, _)| child));
+        next += 1;
+    }
+    family
+}
+
+/// Whether the process has one of `sockets` open; `None` if it may not be asked.
+fn holds_one_of(proc: &Path, pid: i32, sockets: &HashSet<&str>) -> Option<bool> {
+    let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd")).ok()?;
+    Some(descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
+        let name = target.to_str().and_then(|text| text.strip_prefix("socket:["));
+        name.and_then(|text| text.strip_suffix(']')).is_some_and(|inode| sockets.contains(inode))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const TABLE: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:3039 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1
+   1: 0100007F:3039 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 222 1
+   2: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 333 1
+";
+
+    #[test]
+    fn only_listening_sockets_of_the_port_count() {
+        let of = |port| listening_sockets(TABLE, port).collect::<Vec<_>>();
+        assert_eq!(of(12_345), ["111"]);
+        assert_eq!(of(8080), ["333"]);
+        assert!(of(54_321).is_empty());
+        assert!(listening_sockets("torn li", 1).next().is_none());
+    }
+
+    #[test]
+    fn a_name_may_look_like_the_rest_of_the_line() {
+        assert_eq!(parent_of("77 (a) S 5 (b) R 42 77 77 0"), Some(42));
+        assert_eq!(parent_of("torn"), None);
+    }
+
+    #[test]
+    fn descendants_are_found_over_generations() {
+        let parents = HashMap::from([(2, 1), (3, 2), (4, 3), (5, 1), (1, 0)]);
+        let mut family = family(&parents, 2);
+        family.sort_unstable();
+        assert_eq!(family, [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_listener_of_this_process_is_its_own_and_a_strangers_for_others() {
+        let listener_socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener_socket.local_addr().unwrap();
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(is_accepting(address));
+        assert_eq!(listener(address.port(), own), Listener::Own(own));
+
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(other.id()).unwrap();
+        assert_eq!(listener(address.port(), pid), Listener::Stranger);
+        // Nothing of a process that does not exist can be read.
+        assert_eq!(listener(address.port(), i32::MAX), Listener::Unknown);
+        other.kill().unwrap();
+        other.wait().unwrap();
+
+        drop(listener_socket);
+        assert!(!is_accepting(address));
+        assert_eq!(listener(address.port(), own), Listener::Unknown);
+    }
+}

@@ -1,0 +1,126 @@
+//! When a backend that is gone is started again.
+//!
+//! Pure: time is an argument. Two things limit restarts: pauses that grow while backends die young,
+//! and the module's count of crashes per minute. What a reader would get wrong: beyond that count
+//! the module waits for a request after the minute; we start by ourselves when it is over, so an
+//! application comes back without anybody asking.
+
+use std::time::{Duration, Instant};
+
+use lifecycle::restart::Restart;
+
+/// Over which the module counts crashes.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The module's counter, one per application.
+#[derive(Debug)]
+pub(crate) struct CrashCount {
+    per_minute: u32,
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl CrashCount {
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self { per_minute, since: None, count: 0 }
+    }
+
+    /// Counts one crash. When that was one too many, says how long until the minute is over.
+    fn on_crash(&mut self, now: Instant) -> Option<Duration> {
+        let since = match self.since {
+            Some(since) if now.saturating_duration_since(since) < WINDOW => since,
+            _ => {
+                self.count = 0;
+                *self.since.insert(now)
+            }
+        };
+        self.count += 1;
+        let left = WINDOW.saturating_sub(now.saturating_duration_since(since));
+        (self.count > self.per_minute).then_some(left.max(Duration::from_secs(1)))
+    }
+}
+
+/// What to do after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Too many crashes: requests are refused until the start after this pause succeeds.
+    Break { pause: Duration },
+    /// Start again after this pause; requests wait.
+    Restart { pause: Duration },
+}
+
+/// How one backend's place has fared.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    restart: Restart,
+}
+
+impl Recovery {
+    /// A place without history. `seed` spreads the pauses of many places.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { restart: Restart::new(seed) }
+    }
+
+    /// A backend ended unasked that had served for so long.
+    pub(crate) fn on_crash(
+        &mut self,
+        served_for: Duration,
+        now: Instant,
+        crashes: &mut CrashCount,
+    ) -> Next {
+        let pause = self.restart.after_end(served_for);
+        match crashes.on_crash(now) {
+            Some(left) => Next::Break { pause: left.max(pause) },
+            None => Next::Restart { pause },
+        }
+    }
+
+    /// All attempts of a start failed. Says how long to pause; requests are refused meanwhile.
+    pub(crate) fn on_start_failed(&mut self) -> Duration {
+        self.restart.after_failed_start()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn only_the_first_restart_after_long_service_is_at_once() {
+        let (now, mut crashes) = (Instant::now(), CrashCount::new(100));
+        let mut recovery = Recovery::new(1);
+        let at_once = Next::Restart { pause: Duration::ZERO };
+        assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
+        assert_ne!(recovery.on_crash(secs(1), now, &mut crashes), at_once);
+        assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
+    }
+
+    #[test]
+    fn crashes_beyond_the_limit_break_until_the_minute_is_over() {
+        let start = Instant::now();
+        let mut crashes = CrashCount::new(2);
+        let mut recovery = Recovery::new(1);
+        let mut at = |seconds| recovery.on_crash(LONG, start + secs(seconds), &mut crashes);
+        let restart = Next::Restart { pause: Duration::ZERO };
+        assert_eq!(at(0), restart);
+        assert_eq!(at(20), restart);
+        assert_eq!(at(45), Next::Break { pause: secs(15) });
+        assert_eq!(at(59), Next::Break { pause: secs(1) });
+        // The minute is over: the count begins anew.
+        assert_eq!(at(60), restart);
+        assert_eq!(at(61), restart);
+        assert_eq!(at(62), Next::Break { pause: secs(58) });
+    }
+
+    #[test]
+    fn with_limit_zero_the_first_crash_breaks() {
+        let next = Recovery::new(1).on_crash(LONG, Instant::now(), &mut CrashCount::new(0));
+        assert_eq!(next, Next::Break { pause: secs(60) });
+    }
+}

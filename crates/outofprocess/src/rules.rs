@@ -1,0 +1,79 @@
+//! The rules of forwarding to one incarnation of a backend, as the engine asks for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use config::HandlerSettings;
+use engine::{Answer, Forward, Request, UpstreamFailure};
+
+use crate::answers::Answers;
+use crate::headers::{RequestHead, ResponseRules, write_request_head};
+
+/// How requests go to one incarnation of a backend and how its answers come back.
+pub(crate) struct Rules {
+    token: String,
+    response: ResponseRules,
+    answers: Arc<Answers>,
+}
+
+impl Rules {
+    pub(crate) fn new(token: String, settings: &HandlerSettings, answers: Arc<Answers>) -> Self {
+        let forward_connection = settings.forward_response_connection_header;
+        Self { token, response: ResponseRules { forward_connection }, answers }
+    }
+}
+
+impl Forward for Rules {
+    fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+        write_request_head(request, &self.token, out);
+    }
+
+    fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool {
+        self.response.keep(name, value)
+    }
+
+    fn failed(&self, failure: &UpstreamFailure) -> Answer {
+        self.answers.forward_failed(failure)
+    }
+
+    // A process that is gone is noticed by its descriptor, sooner than by its connections; one
+    // that is not may close connections as it likes. So `connection_lost` is left alone.
+}
+
+impl<'a> RequestHead<'a> for Request<'a> {
+    fn method(&self) -> &'a [u8] {
+        Request::method(self)
+    }
+
+    fn target(&self) -> &'a [u8] {
+        Request::target(self)
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        Request::headers(self)
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        Request::content_length(self)
+    }
+
+    fn has_body(&self) -> bool {
+        Request::has_body(self)
+    }
+
+    fn remote(&self) -> Option<SocketAddr> {
+        Request::remote(self)
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        Request::local(self)
+    }
+
+    fn scheme(&self) -> &'a str {
+        Request::scheme(self)
+    }
+
+    fn is_upgrade(&self) -> bool {
+        Request::is_upgrade(self)
+    }
+}

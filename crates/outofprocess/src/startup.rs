@@ -1,0 +1,234 @@
+//! A start, attempt by attempt, and the report of one that failed.
+
+use std::time::Instant;
+
+use lifecycle::code::Code;
+use lifecycle::exit::Ending;
+use lifecycle::journey::{Journey, Route, Step};
+use lifecycle::report::StartReport;
+
+use config::App;
+use config::paths::ProgramNotFound;
+use os::process::SpawnError;
+
+use crate::backend::{Backend, NotReady, Remains};
+use crate::command::{Template, Variant};
+use crate::events::Event;
+use crate::output::Sink;
+use crate::port::{PortChoice, PortError};
+use crate::random;
+use crate::stop::StopOrder;
+
+/// How often one start is attempted, as in the module.
+const ATTEMPTS: u32 = 2;
+
+/// The name of the variable that names a port.
+const PORT_VARIABLE: &str = "ASPNETCORE_PORT";
+
+/// The name of the variable that names a token.
+const TOKEN_VARIABLE: &str = "ASPNETCORE_TOKEN";
+
+/// What stays the same from start to start.
+pub(crate) struct Startup {
+    pub(crate) app: App,
+    pub(crate) template: Template,
+    pub(crate) sinks: fn() -> Vec<Box<dyn Sink>>,
+}
+
+/// A backend that listens.
+pub(crate) struct Started {
+    pub(crate) backend: Backend,
+    pub(crate) token: String,
+}
+
+/// Why a start failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the backend is not ready")]
+    NotReady(#[from] NotReady),
+    #[error("no port for the backend")]
+    Port(#[from] PortError),
+    #[error("no program for the backend")]
+    Program(#[from] ProgramNotFound),
+    #[error("the backend process cannot be started")]
+    Spawn(#[from] SpawnError),
+    #[error("no token can be made")]
+    Token(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// The step, as the module's events name it.
+    fn stage(&self) -> &'static str {
+        match self {
+            Self::NotReady(_) => "PostStartCheck",
+            Self::Port(_) => "SetupListenPort",
+            Self::Program(_) => "SetupCommandLine",
+            Self::Spawn(_) => "CreateProcess",
+            Self::Token(_) => "SetupAppToken",
+        }
+    }
+
+    /// Whether the same attempt may succeed a moment later.
+    fn may_pass(&self) -> bool {
+        !matches!(
+            self,
+            Self::NotReady(NotReady::Cancelled) | Self::Port(PortError::OutOfRange { .. })
+        )
+    }
+}
+
+/// A start that failed: the error of its last attempt, and what that attempt left.
+pub(crate) struct StartFailure {
+    error: StartError,
+    trace: Trace,
+}
+
+impl StartFailure {
+    /// Whether it was given up because the host stops.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self.error, StartError::NotReady(NotReady::Cancelled))
+    }
+
+    /// The error and its causes in one line.
+    pub(crate) fn reason(&self) -> String {
+        match (&self.error, &self.trace.remains) {
+            (StartError::NotReady(NotReady::Exited { port }), Some(remains)) => {
+                format!("the process {} before it listened on port {port}", words(remains))
+            }
+            (error, _) => chain(error),
+        }
+    }
+
+    /// What the last attempt wrote, both streams.
+    pub(crate) fn output(&self) -> String {
+        let streams =
+            self.trace.remains.iter().flat_map(|r| [r.stdout.as_str(), r.stderr.as_str()]);
+        streams.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// All that is known.
+    pub(crate) fn report(&self, app: &App) -> StartReport {
+        let mut report = StartReport::new(Code::BackendDidNotStart, self.reason());
+        report.journey = self.trace.journey.clone();
+        report.command = self.trace.command.clone();
+        report.app_dir = Some(app.dir.display().to_string());
+        if let Some(remains) = &self.trace.remains {
+            let is_own_end = matches!(self.error, StartError::NotReady(NotReady::Exited { .. }));
+            report.exit = is_own_end.then(|| words(remains));
+            report.stdout = remains.stdout.clone();
+            report.stderr = remains.stderr.clone();
+        }
+        report
+    }
+}
+
+/// What a start must watch and whom it tells.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) stop: &'a StopOrder,
+    pub(crate) tell: &'a dyn Fn(Event),
+}
+
+impl Startup {
+    /// Starts a backend: attempts it twice, each time on a new port and for up to the whole limit.
+    pub(crate) fn start(&self, around: Surroundings<'_>) -> Result<Started, Box<StartFailure>> {
+        let begun = Instant::now();
+        // Made once: the second attempt has the same token, as in the module.
+        let mut token = None;
+        let mut attempts_left = ATTEMPTS;
+        loop {
+            attempts_left -= 1;
+            let mut trace = Trace::new(begun);
+            let error = match self.attempt(&mut token, around, &mut trace) {
+                Ok(started) => return Ok(started),
+                Err(error) => error,
+            };
+            if !error.may_pass() {
+                attempts_left = 0;
+            }
+            let failure = Box::new(StartFailure { error, trace });
+            if failure.is_cancelled() {
+                return Err(failure);
+            }
+            let (stage, reason) = (failure.error.stage(), failure.reason());
+            (around.tell)(Event::StartAttemptFailed { stage, reason, attempts_left });
+            if attempts_left == 0 {
+                return Err(failure);
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        token: &mut Option<String>,
+        around: Surroundings<'_>,
+        trace: &mut Trace,
+    ) -> Result<Started, StartError> {
+        let token = match token {
+            Some(token) => token,
+            None => token.insert(self.token()?),
+        };
+        let port = PortChoice::of(self.template.variable(PORT_VARIABLE))?.next()?;
+        let command = self.template.command(Variant { port, token })?;
+        trace.command = Some(command.to_string());
+        let settings = &self.app.settings;
+        let redirect = settings.handler_settings.enable_out_of_process_console_redirection;
+        let sinks = redirect.then(self.sinks);
+        let backend = Backend::spawn(command, port, token, sinks)?;
+        trace.on_step(Step::BackendSpawned);
+        match backend.until_ready(settings.startup_time_limit, around.stop) {
+            Ok(listening_pid) => {
+                let (pid, took) = (backend.pid(), backend.age());
+                (around.tell)(Event::BackendStarted { pid, listening_pid, port, took });
+                Ok(Started { backend, token: token.clone() })
+            }
+            Err(error) => {
+                trace.remains = Some(backend.bury());
+                Err(error.into())
+            }
+        }
+    }
+
+    fn token(&self) -> Result<String, StartError> {
+        match self.template.variable(TOKEN_VARIABLE) {
+            Some(written) => Ok(written.to_owned()),
+            None => random::token().map_err(StartError::Token),
+        }
+    }
+}
+
+/// What an attempt leaves for its report.
+struct Trace {
+    begun: Instant,
+    journey: Journey,
+    command: Option<String>,
+    remains: Option<Remains>,
+}
+
+impl Trace {
+    fn new(begun: Instant) -> Self {
+        let mut journey = Journey::new(Route::OutOfProcess);
+        journey.on_step(Step::WorkerStarted, begun.elapsed());
+        Self { begun, journey, command: None, remains: None }
+    }
+
+    fn on_step(&mut self, step: Step) {
+        self.journey.on_step(step, self.begun.elapsed());
+    }
+}
+
+/// How a process ended.
+pub(crate) fn words(remains: &Remains) -> String {
+    remains.status.map_or("ended".to_owned(), |status| Ending::new(status).to_string())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

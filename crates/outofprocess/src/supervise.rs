@@ -1,0 +1,186 @@
+//! The life of one place for a backend, on a thread of its own.
+//!
+//! ```text
+//!            start fails                    ends unasked
+//!   ┌─ pause ◄─────────┐           ┌─────────────────────────┐
+//!   ▼                  │           ▼                         │
+//! starting ────────────┴──► ready ─┴─► crash ─► pause ─► starting
+//!   │ stop               │ stop                  │ stop
+//!   ▼                    ▼                       ▼
+//!  over ◄──────────── stopping                  over
+//! ```
+//!
+//! The thread starts every backend of its place and outlives each of them, as the kernel's
+//! parent-death signal wants. It waits for two things only: the end of the process and the order to
+//! stop.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lifecycle::report::StartReport;
+
+use engine::{Answer, Upstream, UpstreamAddress};
+use os::poll::{Readiness, poll};
+
+use crate::answers::Answers;
+use crate::backend::{Backend, Woken};
+use crate::board::{Board, State};
+use crate::events::Event;
+use crate::recovery::{CrashCount, Next, Recovery};
+use crate::rules::Rules;
+use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
+use crate::stop::StopOrder;
+
+/// What all places of an application share.
+pub(crate) struct Shared {
+    pub(crate) startup: Startup,
+    pub(crate) path_base: String,
+    pub(crate) board: Board<Upstream, Answer>,
+    pub(crate) stop: StopOrder,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) crashes: Mutex<CrashCount>,
+    pub(crate) incarnations: AtomicU64,
+    pub(crate) tell: Arc<dyn Fn(Event) + Send + Sync>,
+}
+
+/// One place.
+pub(crate) struct Place {
+    number: usize,
+    shared: Arc<Shared>,
+    recovery: Recovery,
+    /// Who waits for the result of the first start.
+    first: Option<Sender<Result<(), Box<StartReport>>>>,
+}
+
+impl Place {
+    pub(crate) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        first: Sender<Result<(), Box<StartReport>>>,
+    ) -> Self {
+        // A hint for pauses, not a secret: any number will do when the kernel gives none.
+        let seed = crate::random::below(u32::MAX).unwrap_or_default();
+        Self { number, shared, recovery: Recovery::new(seed.into()), first: Some(first) }
+    }
+
+    /// Keeps a backend running until the order to stop.
+    pub(crate) fn run(mut self) {
+        while let Some(pause) = self.one_backend() {
+            if self.is_stopped_within(pause) {
+                return;
+            }
+        }
+    }
+
+    /// Starts a backend and stays with it until it is gone. Returns the pause before the next one;
+    /// `None` when there will be none.
+    fn one_backend(&mut self) -> Option<Duration> {
+        let shared = Arc::clone(&self.shared);
+        let around = Surroundings { stop: &shared.stop, tell: &*shared.tell };
+        match shared.startup.start(around) {
+            Ok(started) => self.serve(started),
+            Err(failure) if failure.is_cancelled() => None,
+            Err(failure) => Some(self.on_start_failed(&failure)),
+        }
+    }
+
+    fn serve(&mut self, Started { backend, token }: Started) -> Option<Duration> {
+        let ready = Instant::now();
+        let upstream = self.upstream(&backend, token);
+        self.shared.board.publish(self.number, State::Ready(upstream));
+        backend.forget_beginning();
+        self.tell_first(Ok(()));
+        loop {
+            match backend.wait(&self.shared.stop, None) {
+                Woken::Ended => return Some(self.on_crash(backend, ready.elapsed())),
+                Woken::StopOrdered => {
+                    self.stop(backend);
+                    return None;
+                }
+                Woken::TimedOut => {}
+            }
+        }
+    }
+
+    fn upstream(&self, backend: &Backend, token: String) -> Arc<Upstream> {
+        let settings = &self.shared.startup.app.settings;
+        let id = self.shared.incarnations.fetch_add(1, Ordering::Relaxed) + 1;
+        let rules = Rules::new(token, &settings.handler_settings, Arc::clone(&self.shared.answers));
+        let address = UpstreamAddress::Tcp(backend.address());
+        Arc::new(Upstream { id, address, rules: Arc::new(rules) })
+    }
+
+    fn on_start_failed(&mut self, failure: &StartFailure) -> Duration {
+        let shared = &self.shared;
+        let pause = self.recovery.on_start_failed();
+        let report = failure.report(&shared.startup.app);
+        let answer = shared.answers.start_failed(&report);
+        shared.board.publish(self.number, State::Failed(Arc::new(answer)));
+        let (reason, output) = (failure.reason(), failure.output());
+        (shared.tell)(Event::StartFailed { reason, output, retry_after: Some(pause) });
+        self.tell_first(Err(Box::new(report)));
+        pause
+    }
+
+    fn on_crash(&mut self, backend: Backend, served_for: Duration) -> Duration {
+        let shared = Arc::clone(&self.shared);
+        // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
+        shared.board.publish(self.number, State::Starting);
+        let remains = backend.bury();
+        let (pid, exit) = (remains.pid, words(&remains));
+        (shared.tell)(Event::BackendExited { pid, exit: exit.clone(), served_for });
+        let next = {
+            let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
+            self.recovery.on_crash(served_for, Instant::now(), &mut crashes)
+        };
+        match next {
+            Next::Restart { pause } => pause,
+            Next::Break { pause } => {
+                let app = &shared.startup.app;
+                let per_minute = app.settings.rapid_fails_per_minute;
+                let answer = shared.answers.crashed_too_often(app, per_minute, exit, remains);
+                shared.board.publish(self.number, State::Failed(Arc::new(answer)));
+                (shared.tell)(Event::RapidFailLimitExceeded { per_minute, retry_after: pause });
+                pause
+            }
+        }
+    }
+
+    fn stop(&self, backend: Backend) {
+        let shared = &self.shared;
+        let left = shared.stop.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let limit = shared.startup.app.settings.shutdown_time_limit;
+        let limit = limit.min(left.unwrap_or(limit));
+        backend.stop(limit, &shared.path_base, &*shared.tell);
+    }
+
+    fn is_stopped_within(&self, pause: Duration) -> bool {
+        let deadline = Instant::now() + pause;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let stop = (std::os::fd::AsFd::as_fd(&self.shared.stop), Readiness::READ);
+            if poll(&[stop], Some(left)).is_ok_and(|found| found[0].readable) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    fn tell_first(&mut self, result: Result<(), Box<StartReport>>) {
+        if let Some(first) = self.first.take() {
+            // Nobody waits any more when another place was ready sooner.
+            let _ = first.send(result);
+        }
+    }
+}
+
+/// However the thread ends, nobody is sent to its backend afterwards.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.board.publish(self.number, State::Stopped);
+    }
+}
