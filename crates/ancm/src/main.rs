@@ -1,2 +1,26 @@
-//! ancm
-fn main() {}
+//! `ancm`: the command line, and the supervisor of one site.
+//!
+//! It owns the listening sockets and decides which worker serves them. It speaks no HTTP and hosts
+//! no runtime: whatever an application does to its worker, this process goes on.
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod listen;
+mod output;
+mod run;
+mod supervisor;
+
+use std::io::stdout;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    ExitCode::from(match Cli::parse().command {
+        Command::Check(arguments) => check::run(&arguments.dir, arguments.json, &mut stdout()),
+        Command::Run(arguments) => run::run(arguments),
+    })
+}

@@ -178,6 +178,11 @@ impl Site {
         std::mem::take(&mut self.actions)
     }
 
+    /// The limits from now on; what runs keeps the deadlines it has.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// When the next [`Event::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Duration> {
         let deadlines = self.generations.iter().filter_map(Generation::deadline);

@@ -1,0 +1,87 @@
+//! The command line. Scripts rely on it: names and meanings stay.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use config::{HostingModel, ListenUrl};
+
+/// Runs ASP.NET Core applications as IIS does: point it at the output of `dotnet publish`.
+#[derive(Debug, Parser)]
+#[command(name = "ancm", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve one published application in the foreground
+    Run(Run),
+    /// Tell everything that is wrong with an application, without starting it
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The application's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Where to listen; may repeat [default: ASPNETCORE_URLS, else http://127.0.0.1:5000]
+    #[arg(long = "url", value_name = "URL")]
+    pub(crate) urls: Vec<ListenUrl>,
+    /// `inprocess` or `outofprocess`, whatever web.config says
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) hosting_model: Option<HostingModel>,
+    /// Name of the environment, for instance Development
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+    /// Threads that serve connections [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = lanes)]
+    pub(crate) lanes: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The application's folder
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// More lanes than this cost descriptors and gain nothing.
+const MOST_LANES: usize = 256;
+
+fn lanes(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().and_then(NonZeroUsize::new);
+    number
+        .filter(|number| number.get() <= MOST_LANES)
+        .ok_or_else(|| format!("expected a number from 1 to {MOST_LANES}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_as_documented() {
+        Cli::command().debug_assert();
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let line = "ancm run /app --url http://*:80 --url http://unix:/a --hosting-model \
+                    InProcess --environment Development --lanes 2";
+        let Command::Run(run) = parse(line).unwrap().command else { panic!("{line}") };
+        assert_eq!(run.urls.len(), 2);
+        assert_eq!(run.hosting_model, Some(HostingModel::InProcess));
+        assert_eq!(run.lanes.map(NonZeroUsize::get), Some(2));
+        assert!(matches!(parse("ancm check --json").unwrap().command, Command::Check(_)));
+
+        for line in ["ancm run --lanes 0", "ancm run --url nonsense", "ancm serve"] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), i32::from(lifecycle::exit::USAGE));
+        }
+    }
+}

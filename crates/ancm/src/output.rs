@@ -1,0 +1,135 @@
+//! Our standard output and error: what workers write passes through here unchanged.
+//!
+//! Whoever reads our output may stand still. The supervisor must not: it writes only what is sure
+//! not to block, keeps the rest, and stops reading from workers while there is too much of it.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use os::poll::{Readiness, poll};
+
+/// A pipe that reports room takes this much without blocking.
+const PIECE_BYTES: usize = 4096;
+/// Above this, workers have to wait.
+const ENOUGH_BYTES: usize = 64 << 10;
+/// At the end, for a reader that is slow.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
+
+/// One of the two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+impl Stream {
+    pub(crate) const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+}
+
+/// Both of our streams.
+#[derive(Debug)]
+pub(crate) struct Output {
+    stdout: Relay,
+    stderr: Relay,
+}
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        Self { stdout: Relay::new(os::fd::stdout()), stderr: Relay::new(os::fd::stderr()) }
+    }
+
+    /// Writes `bytes` as far as possible and keeps the rest.
+    pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let relay = self.relay_mut(stream);
+        if !relay.is_broken {
+            relay.pending.extend_from_slice(bytes);
+            relay.flush();
+        }
+    }
+
+    /// One line for the operator.
+    pub(crate) fn tell(&mut self, line: impl std::fmt::Display) {
+        let line = format!("ancm: {line}\n");
+        self.write(Stream::Stderr, line.as_bytes());
+    }
+
+    /// Writes what is left, now that there is room.
+    pub(crate) fn flush(&mut self, stream: Stream) {
+        self.relay_mut(stream).flush();
+    }
+
+    /// Writes what is left, waiting a little for the reader.
+    pub(crate) fn finish(&mut self) {
+        let end = Instant::now() + LAST_FLUSH;
+        for relay in [&mut self.stdout, &mut self.stderr] {
+            while !relay.pending.is_empty() && !relay.is_broken {
+                let left = end.saturating_duration_since(Instant::now());
+                let found = poll(&[(relay.fd, Readiness::WRITE)], Some(left));
+                if left.is_zero() || found.is_err() {
+                    return;
+                }
+                relay.flush();
+            }
+        }
+    }
+
+    /// The descriptor to watch for room, if something waits for it.
+    pub(crate) fn waits_for(&self, stream: Stream) -> Option<BorrowedFd<'static>> {
+        let relay = self.relay(stream);
+        (!relay.pending.is_empty()).then_some(relay.fd)
+    }
+
+    /// Whether nothing more should be taken from workers.
+    pub(crate) fn is_full(&self, stream: Stream) -> bool {
+        self.relay(stream).pending.len() >= ENOUGH_BYTES
+    }
+
+    fn relay(&self, stream: Stream) -> &Relay {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        }
+    }
+
+    fn relay_mut(&mut self, stream: Stream) -> &mut Relay {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Relay {
+    fd: BorrowedFd<'static>,
+    pending: Vec<u8>,
+    /// Nobody reads any more; the application must not suffer from that.
+    is_broken: bool,
+}
+
+impl Relay {
+    const fn new(fd: BorrowedFd<'static>) -> Self {
+        Self { fd, pending: Vec::new(), is_broken: false }
+    }
+
+    fn flush(&mut self) {
+        let mut written = 0;
+        while written < self.pending.len() {
+            let room = poll(&[(self.fd, Readiness::WRITE)], Some(Duration::ZERO));
+            if !room.is_ok_and(|found| found[0].writable) {
+                break;
+            }
+            let end = self.pending.len().min(written + PIECE_BYTES);
+            match os::pipe::write(self.fd, &self.pending[written..end]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    self.is_broken = true;
+                    written = self.pending.len();
+                }
+            }
+        }
+        self.pending.drain(..written);
+    }
+}

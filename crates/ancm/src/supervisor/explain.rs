@@ -1,0 +1,153 @@
+//! The report of a failed start: what the worker knew, completed with what only we see.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use config::{App, HostingModel};
+use lifecycle::generation::StartFailure;
+use lifecycle::report::StartReport;
+use lifecycle::{Code, Journey, Route};
+
+use super::launch::LaunchError;
+use super::worker::Worker;
+use crate::output::Stream;
+
+/// The way that a start of `app` takes.
+pub(super) fn route(app: &App) -> Route {
+    match app.settings.hosting_model {
+        HostingModel::InProcess => Route::InProcess,
+        HostingModel::OutOfProcess => Route::OutOfProcess,
+    }
+}
+
+/// The report about a generation that has a process, or had one.
+pub(super) fn of_worker(worker: &Worker, why: StartFailure, app: &App) -> StartReport {
+    let ending = worker.ending.map(|ending| ending.to_string());
+    let mut report = worker.report.clone().unwrap_or_else(|| {
+        let (code, summary) = match why {
+            StartFailure::TimeLimit => {
+                let limit = app.settings.startup_time_limit.as_secs_f32();
+                let stuck = worker.journey.next_step().map_or("", |step| step.toward());
+                (Code::StartTimeLimit, format!("not ready within {limit} s; it was {stuck}"))
+            }
+            StartFailure::KeepsEnding => {
+                let ending = ending.as_deref().unwrap_or("stopped by itself");
+                let summary =
+                    format!("the application starts, but ends within seconds: it {ending}");
+                (Code::KeepsCrashing, summary)
+            }
+            StartFailure::ExitedBeforeReady | StartFailure::NotSpawned | StartFailure::Reported => {
+                let ending = ending.as_deref().unwrap_or("ended in an unknown way");
+                (
+                    did_not_start(app),
+                    format!("the process {ending} before the application was ready"),
+                )
+            }
+        };
+        StartReport::new(code, summary)
+    });
+    complete(&mut report, app);
+    report.journey = worker.journey.clone();
+    report.exit = report.exit.or(ending);
+    if report.stdout.is_empty() {
+        report.stdout = worker.text(Stream::Stdout);
+    }
+    if report.stderr.is_empty() {
+        report.stderr = worker.text(Stream::Stderr);
+    }
+    if report.detail.is_none() {
+        report.detail = unhandled_exception(&report.stderr);
+    }
+    report
+}
+
+/// The report about a generation that never had a process.
+pub(super) fn of_launch(error: &LaunchError, app: &App) -> StartReport {
+    let mut report = StartReport::new(Code::General, chain(error));
+    report.journey = Journey::new(route(app));
+    complete(&mut report, app);
+    report
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn did_not_start(app: &App) -> Code {
+    match app.settings.hosting_model {
+        HostingModel::InProcess => Code::AppDidNotStart,
+        HostingModel::OutOfProcess => Code::BackendDidNotStart,
+    }
+}
+
+fn complete(report: &mut StartReport, app: &App) {
+    let settings = &app.settings;
+    if report.command.is_none() {
+        let words = std::iter::once(&settings.process_path).chain(&settings.arguments);
+        report.command = Some(words.map(String::as_str).collect::<Vec<_>>().join(" "));
+    }
+    if report.app_dir.is_none() {
+        report.app_dir = Some(app.dir.display().to_string());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    report.time = utc(now);
+    let mut random = lifecycle::restart::Random::new(now.as_nanos() as u64);
+    report.reference = format!("{:08x}", random.next() as u32);
+}
+
+/// What the runtime writes when an exception ends the process, up to the end of the stream.
+fn unhandled_exception(stderr: &str) -> Option<String> {
+    let starts = ["Unhandled exception.", "Stack overflow.", "Process terminated."];
+    let start = starts.into_iter().filter_map(|words| stderr.find(words)).min()?;
+    Some(stderr[start..].trim_end().to_owned())
+}
+
+/// A time as people and machines write it, `2025-01-31T23:59:59Z`.
+fn utc(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March here, so that the leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + carry;
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(utc(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn the_exception_is_found_in_the_output() {
+        let stderr = "info: hello\nUnhandled exception. System.Exception: no\n   at Main()\n";
+        let found = unhandled_exception(stderr).unwrap();
+        assert_eq!(found, "Unhandled exception. System.Exception: no\n   at Main()");
+        assert_eq!(unhandled_exception("all is well"), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! Everything a generation is started with.
+
+use std::io;
+use std::path::PathBuf;
+
+use config::environment::{self, Identity};
+use config::{App, Env, HostingModel};
+use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
+use lifecycle::GenerationId;
+use lifecycle::generation::Payload;
+use lifecycle::report::StartReport;
+use os::process::{Child, Command, SpawnError, Stream};
+
+use crate::listen::Sockets;
+
+/// The conversation with a worker.
+pub(super) type Connection = control::Connection<ToWorker, ToSupervisor>;
+
+/// What all generations have in common; the application may be replaced between two of them.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The program of the worker.
+    pub(crate) worker: PathBuf,
+    /// The application.
+    pub(crate) app: App,
+    /// The environment of this process.
+    pub(crate) env: Env,
+    /// Where to listen.
+    pub(crate) sockets: Sockets,
+    /// How many lanes a worker has.
+    pub(crate) lanes: usize,
+}
+
+/// Why there is no process for a generation.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LaunchError {
+    /// The application cannot be described to a worker.
+    #[error("the application cannot be passed on")]
+    Describe(#[from] serde_json::Error),
+    /// No descriptor is left.
+    #[error("no descriptor for the worker")]
+    Descriptors(#[from] io::Error),
+    /// The first message cannot be sent.
+    #[error("the worker cannot be told what to serve")]
+    Message(#[from] control::ConnectionError),
+    /// The process cannot be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}
+
+impl Launch {
+    /// Starts a worker and tells it what to serve: the application, or the page of `report`.
+    pub(super) fn start(
+        &self,
+        id: GenerationId,
+        payload: Payload,
+        report: Option<&StartReport>,
+    ) -> Result<(Child, Connection), LaunchError> {
+        let payload = match (payload, report) {
+            (Payload::Page, Some(report)) => {
+                control::Payload::Failed { report: Box::new(report.clone()) }
+            }
+            _ => control::Payload::Run { application: serde_json::to_string(&self.app)? },
+        };
+        let (mut connection, theirs) = control::pair()?;
+        let mut command = self.command(&payload).descriptor(theirs, CONTROL_DESCRIPTOR);
+        for (socket, number) in self.sockets.descriptors.iter().zip(FIRST_LISTENER..) {
+            command = command.descriptor(socket.try_clone()?, number);
+        }
+        let child = command.spawn()?;
+        let sent = connection.send(&ToWorker::Start(Box::new(Start {
+            generation: id,
+            payload,
+            listeners: self.sockets.listeners.clone(),
+            addresses: self.sockets.addresses.clone(),
+            lanes: self.lanes,
+            detailed_errors: environment::detailed_errors(&self.app.settings, &self.env),
+        })));
+        if let Err(error) = sent {
+            return Err(abandon(child, error));
+        }
+        Ok((child, connection))
+    }
+
+    /// The worker as a process: its own group, so that signals of the terminal reach us alone.
+    /// For an application in this process the environment is complete at birth: changing it later
+    /// would race with the threads of the runtime.
+    fn command(&self, payload: &control::Payload) -> Command {
+        let command = Command::new(&self.worker)
+            .envs(std::env::vars_os())
+            .stdout(Stream::Pipe)
+            .stderr(Stream::Pipe);
+        let settings = &self.app.settings;
+        let is_run = matches!(payload, control::Payload::Run { .. });
+        if !is_run || settings.hosting_model != HostingModel::InProcess {
+            return command;
+        }
+        let identity = Identity::of(&self.app);
+        let command = command.envs(environment::for_in_process(settings, &identity, &self.env));
+        match settings.handler_settings.set_current_directory {
+            true => command.current_dir(&self.app.dir),
+            false => command,
+        }
+    }
+}
+
+/// Ends a worker that cannot be told what it is for.
+fn abandon(mut child: Child, error: control::ConnectionError) -> LaunchError {
+    // It has just been started and has nothing to lose; the wait is as short as a kill takes.
+    let _ = child.kill_group(os::signal::Signal::KILL);
+    let _ = child.wait();
+    error.into()
+}

@@ -1,0 +1,371 @@
+//! The loop that keeps one site alive: waits for something to happen, asks the state machine what
+//! to do, does it.
+//!
+//! One thread, which never waits for a worker or for whoever reads our output. What to do is
+//! decided in `lifecycle::site`; here it is only carried out.
+
+mod capture;
+pub(crate) mod explain;
+mod launch;
+mod worker;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use control::{ToSupervisor, ToWorker};
+use lifecycle::GenerationId;
+use lifecycle::event::Event as Told;
+use lifecycle::generation::{Payload, StartFailure};
+use lifecycle::report::StartReport;
+use lifecycle::site::{Action, Event, Notice, Policy, Site};
+use lifecycle::{Code, exit};
+use os::poll::{Readiness, poll};
+use os::signal::{Signal, Signals};
+
+pub(crate) use self::launch::Launch;
+use self::launch::LaunchError;
+use self::worker::Worker;
+use crate::output::{Output, Stream};
+
+/// A worker of the other hosting model notices its own failures; it gets this long to tell.
+const TELL_GRACE: Duration = Duration::from_secs(2);
+
+/// Reads the configuration again; `None` when it cannot be used, which was told by then.
+pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Option<config::App>>;
+
+/// One site and its processes.
+pub(crate) struct Supervisor {
+    launch: Launch,
+    reload: Reload,
+    signals: Signals,
+    site: Site,
+    workers: BTreeMap<GenerationId, Worker>,
+    /// Why a generation has no process, until the site has heard of it.
+    unlaunched: BTreeMap<GenerationId, LaunchError>,
+    events: VecDeque<Event>,
+    /// What a page shows.
+    report: Option<StartReport>,
+    /// Number and cause of the failure that was told in full.
+    told: Option<(Code, String)>,
+    output: Output,
+    begun: Instant,
+    exit_code: Option<u8>,
+    forced_by: Option<Signal>,
+}
+
+/// What became ready.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Control(GenerationId),
+    Output(Stream),
+    Pipe(GenerationId, Stream),
+    Process(GenerationId),
+    Signals,
+}
+
+impl Supervisor {
+    /// A site whose first generation is started by [`Supervisor::run`].
+    pub(crate) fn new(launch: Launch, signals: Signals, output: Output, reload: Reload) -> Self {
+        let (site, actions) = Site::start(policy(&launch.app), Duration::ZERO);
+        let mut supervisor = Self {
+            launch,
+            reload,
+            signals,
+            site,
+            workers: BTreeMap::new(),
+            unlaunched: BTreeMap::new(),
+            events: VecDeque::new(),
+            report: None,
+            told: None,
+            output,
+            begun: Instant::now(),
+            exit_code: None,
+            forced_by: None,
+        };
+        supervisor.perform(actions);
+        supervisor.settle();
+        supervisor
+    }
+
+    /// Keeps the site alive until it was asked to stop and has stopped; answers the exit code.
+    ///
+    /// # Errors
+    ///
+    /// The system does not let us wait.
+    pub(crate) fn run(mut self) -> io::Result<u8> {
+        loop {
+            if let Some(code) = self.exit_code {
+                self.output.finish();
+                return Ok(code);
+            }
+            for (source, readiness) in self.wait()? {
+                self.on_ready(source, readiness);
+                self.settle();
+            }
+            self.events.push_back(Event::Tick);
+            self.settle();
+        }
+    }
+
+    /// Waits for whatever happens next.
+    fn wait(&self) -> io::Result<Vec<(Source, Readiness)>> {
+        let mut sources = vec![Source::Signals];
+        let mut watched: Vec<(BorrowedFd<'_>, Readiness)> =
+            vec![(self.signals.as_fd(), Readiness::READ)];
+        let mut watch = |source, fd, interest| {
+            sources.push(source);
+            watched.push((fd, interest));
+        };
+        for stream in Stream::BOTH {
+            if let Some(fd) = self.output.waits_for(stream) {
+                watch(Source::Output(stream), fd, Readiness::WRITE);
+            }
+        }
+        for (id, worker) in &self.workers {
+            if worker.is_connected {
+                let writable = worker.connection.wants_to_send();
+                let interest = Readiness { readable: true, writable };
+                watch(Source::Control(*id), worker.connection.as_fd(), interest);
+            }
+            for stream in Stream::BOTH {
+                if let Some(fd) = worker.pipe_fd(stream).filter(|_| !self.output.is_full(stream)) {
+                    watch(Source::Pipe(*id, stream), fd, Readiness::READ);
+                }
+            }
+            watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
+        }
+        let timeout = self.site.next_deadline().map(|at| at.saturating_sub(self.now()));
+        let found = poll(&watched, timeout)?;
+        Ok(sources.into_iter().zip(found).filter(|(_, readiness)| readiness.any()).collect())
+    }
+
+    fn on_ready(&mut self, source: Source, readiness: Readiness) {
+        match source {
+            Source::Signals => {
+                while let Some(signal) = self.signals.next() {
+                    self.on_signal(signal);
+                }
+            }
+            Source::Output(stream) => self.output.flush(stream),
+            Source::Pipe(id, stream) => {
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.relay(stream, &mut self.output);
+                }
+            }
+            Source::Control(id) => self.on_control(id, readiness),
+            Source::Process(id) => {
+                // What it said last comes before its end.
+                self.on_control(id, Readiness::READ);
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.on_ended(&mut self.output);
+                    self.events.push_back(Event::Exited(id));
+                }
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        if signal == Signal::HUP {
+            self.tell(&Told::Recycling);
+            if let Some(app) = (self.reload)(&mut self.output) {
+                self.site.set_policy(policy(&app));
+                self.launch.app = app;
+                self.events.push_back(Event::Recycle);
+            }
+        } else if self.site.is_stopping() {
+            self.tell(&Told::StoppedAtOnce);
+            self.forced_by = Some(signal);
+            self.events.push_back(Event::StopAtOnce);
+        } else {
+            self.events.push_back(Event::Stop);
+            // Two signals that arrive together are still two.
+            self.settle();
+        }
+    }
+
+    fn on_control(&mut self, id: GenerationId, readiness: Readiness) {
+        let now = self.now();
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_connected) else {
+            return;
+        };
+        let flushed = if readiness.writable { worker.connection.flush() } else { Ok(()) };
+        match flushed.and_then(|()| worker.receive(now)) {
+            Ok(messages) => {
+                let is_lost = !worker.is_connected && !worker.child.has_ended();
+                messages.into_iter().for_each(|message| self.on_message(id, message));
+                if is_lost {
+                    self.on_control_lost(id, "the worker has closed its end".to_owned());
+                }
+            }
+            Err(error) => self.on_control_lost(id, explain::chain(&error)),
+        }
+    }
+
+    /// Without control a worker can be neither drained nor believed.
+    fn on_control_lost(&mut self, generation: GenerationId, reason: String) {
+        let Some(worker) = self.workers.get_mut(&generation) else { return };
+        worker.is_connected = false;
+        // A worker that is just ending closes its end a moment before it is seen to have ended.
+        let grace = [(worker.child.as_fd(), Readiness::READ)];
+        let _ = poll(&grace, Some(Duration::from_millis(50)));
+        if !worker.child.has_ended() {
+            self.tell(&Told::ControlLost { generation, reason });
+            self.kill(generation);
+        }
+    }
+
+    fn on_message(&mut self, id: GenerationId, message: ToSupervisor) {
+        match message {
+            ToSupervisor::Drained { left: 0 } | ToSupervisor::Step { .. } => {}
+            ToSupervisor::Drained { left } => {
+                self.tell(&Told::ExchangesLeft { generation: id, left });
+            }
+            ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
+            ToSupervisor::Log { text, .. } => self.output.tell(text),
+            ToSupervisor::Ready => self.events.push_back(Event::Ready(id)),
+            ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
+        }
+    }
+
+    /// Gives every event to the site and does what it says, until there is nothing left to do.
+    fn settle(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            let actions = self.site.on_event(event, self.now());
+            self.perform(actions);
+            match event {
+                Event::Exited(id) => drop(self.workers.remove(&id)),
+                Event::NotSpawned(id) => drop(self.unlaunched.remove(&id)),
+                _ => {}
+            }
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Announce => self.announce(),
+                Action::Drain { id, limit } => {
+                    let deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                    self.send(id, &ToWorker::Drain { deadline_ms });
+                }
+                Action::Explain { id, why, retry_in } => self.explain(id, why, retry_in),
+                Action::Finish => {
+                    let forced = self.forced_by.map(|signal| exit::forced_by(signal.number()));
+                    self.exit_code = Some(forced.unwrap_or(exit::OK));
+                }
+                Action::Kill(id) => self.kill(id),
+                Action::Start { id, payload } => self.start(id, payload),
+                Action::Tell(notice) => self.notice(notice),
+            }
+        }
+    }
+
+    fn start(&mut self, id: GenerationId, payload: Payload) {
+        let route = explain::route(&self.launch.app);
+        let started = self.launch.start(id, payload, self.report.as_ref());
+        let worker = started.and_then(|(child, connection)| {
+            Worker::new(child, connection, route, self.begun.elapsed()).map_err(Into::into)
+        });
+        match worker {
+            Ok(worker) => drop(self.workers.insert(id, worker)),
+            Err(error) => {
+                self.unlaunched.insert(id, error);
+                self.events.push_back(Event::NotSpawned(id));
+            }
+        }
+    }
+
+    fn send(&mut self, id: GenerationId, message: &ToWorker) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if let Err(error) = worker.connection.send(message) {
+            self.on_control_lost(id, explain::chain(&error));
+        }
+    }
+
+    /// Ends the process and whatever it has started in its group.
+    fn kill(&mut self, id: GenerationId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        if let Err(error) = worker.child.kill_group(Signal::KILL) {
+            self.output.tell(format_args!("cannot kill generation {id}: {error}"));
+        }
+    }
+
+    fn announce(&mut self) {
+        for address in &self.launch.sockets.addresses {
+            self.output.write(Stream::Stdout, format!("listening on {address}\n").as_bytes());
+        }
+    }
+
+    /// Composes the report of a failed start. The first of its kind is told in full.
+    fn explain(&mut self, id: GenerationId, why: StartFailure, retry_in: Duration) {
+        let app = &self.launch.app;
+        let report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
+            (Some(worker), _) => explain::of_worker(worker, why, app),
+            (None, Some(error)) => explain::of_launch(&error, app),
+            (None, None) => return,
+        };
+        let kind = (report.code, report.summary.clone());
+        if self.told.as_ref() != Some(&kind) {
+            self.output.tell(report.to_string().trim_end());
+            self.told = Some(kind);
+        }
+        self.tell(&Told::StartFailed {
+            generation: id,
+            cause: format!("{} {}", report.code, report.summary),
+            reference: report.reference.clone(),
+            retry_in: retry_in.as_millis().div_ceil(1000) as u64,
+        });
+        self.report = Some(report);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let worker = |id: &GenerationId| self.workers.get(id);
+        let event = match notice {
+            Notice::Died { id: generation, restart_in } => {
+                let ending = worker(&generation).and_then(|worker| worker.ending);
+                Told::GenerationDied {
+                    generation,
+                    pid: worker(&generation).map_or(0, |worker| worker.child.pid().number()),
+                    ending: ending.map_or_else(|| "is gone".to_owned(), |end| end.to_string()),
+                    follows: match restart_in {
+                        Duration::ZERO => "a new generation is started".to_owned(),
+                        pause => format!("a new one is started in {:.1} s", pause.as_secs_f32()),
+                    },
+                }
+            }
+            Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },
+            Notice::Replaced(generation) => {
+                self.told = None;
+                Told::Started { generation }
+            }
+            Notice::Stopping(generation) => {
+                let reason = worker(&generation).and_then(|worker| worker.stopping.clone());
+                Told::Stopping { generation, reason: reason.unwrap_or_default() }
+            }
+        };
+        self.tell(&event);
+    }
+
+    fn tell(&mut self, event: &Told) {
+        self.output.tell(event);
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+fn policy(app: &config::App) -> Policy {
+    let settings = &app.settings;
+    let grace = match settings.hosting_model {
+        config::HostingModel::InProcess => Duration::ZERO,
+        config::HostingModel::OutOfProcess => TELL_GRACE,
+    };
+    Policy {
+        start_limit: settings.startup_time_limit + grace,
+        drain_limit: settings.shutdown_time_limit,
+        seed: u64::from(std::process::id()),
+    }
+}

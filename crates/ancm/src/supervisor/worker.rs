@@ -1,0 +1,166 @@
+//! One worker process, as the supervisor holds it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use control::ToSupervisor;
+use lifecycle::exit::Ending;
+use lifecycle::report::StartReport;
+use lifecycle::{Journey, Route, Step};
+use os::process::Child;
+use os::signal::Signal;
+
+use super::capture::Capture;
+use super::launch::Connection;
+use crate::output::{Output, Stream};
+
+/// What one turn of the loop takes from a pipe, so that a flood does not starve the others.
+const TURN_BYTES: usize = 64 << 10;
+
+/// A process that serves one generation.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) child: Child,
+    pub(super) connection: Connection,
+    /// Whether the conversation goes on.
+    pub(super) is_connected: bool,
+    pub(super) journey: Journey,
+    /// What the worker knows about its failure.
+    pub(super) report: Option<StartReport>,
+    /// Why the application stops by itself.
+    pub(super) stopping: Option<String>,
+    /// How the process has ended.
+    pub(super) ending: Option<Ending>,
+    stdout: Pipe,
+    stderr: Pipe,
+    started: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Pipe {
+    file: Option<File>,
+    capture: Capture,
+}
+
+impl Worker {
+    pub(super) fn new(
+        mut child: Child,
+        connection: Connection,
+        route: Route,
+        now: Duration,
+    ) -> io::Result<Self> {
+        let pipe = |end: Option<std::os::fd::OwnedFd>| {
+            end.as_ref().map(os::pipe::set_nonblocking).transpose()?;
+            Ok::<_, io::Error>(Pipe { file: end.map(File::from), capture: Capture::default() })
+        };
+        let (stdout, stderr) = (pipe(child.stdout.take())?, pipe(child.stderr.take())?);
+        Ok(Self {
+            child,
+            connection,
+            is_connected: true,
+            journey: Journey::new(route),
+            report: None,
+            stopping: None,
+            ending: None,
+            stdout,
+            stderr,
+            started: now,
+        })
+    }
+
+    /// Takes what has arrived; notes what a report will need.
+    pub(super) fn receive(
+        &mut self,
+        now: Duration,
+    ) -> Result<Vec<ToSupervisor>, control::ConnectionError> {
+        let (messages, is_open) = self.connection.receive()?;
+        self.is_connected = is_open;
+        let after = now.saturating_sub(self.started);
+        for message in &messages {
+            match message {
+                ToSupervisor::Step { step } => self.journey.on_step(*step, after),
+                ToSupervisor::Ready => {
+                    self.journey.on_step(Step::Ready, after);
+                    self.stdout.capture.on_ready();
+                    self.stderr.capture.on_ready();
+                }
+                ToSupervisor::Failed { report } => self.report = Some((**report).clone()),
+                ToSupervisor::Stopping { reason } => self.stopping = Some(reason.clone()),
+                ToSupervisor::Drained { .. } | ToSupervisor::Log { .. } => {}
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Passes on what the process has written.
+    pub(super) fn relay(&mut self, stream: Stream, output: &mut Output) {
+        self.pipe_mut(stream).relay(stream, output, TURN_BYTES);
+    }
+
+    /// The process has ended: ends what it left in its group, takes the rest of its output and
+    /// learns how it ended.
+    pub(super) fn on_ended(&mut self, output: &mut Output) {
+        // Before the wait, while the number of the group is still ours.
+        let _ = self.child.kill_group(Signal::KILL);
+        for stream in Stream::BOTH {
+            // A pipe holds no more than this, whoever else may still write to it.
+            self.pipe_mut(stream).relay(stream, output, 1 << 20);
+        }
+        if let Ok(status) = self.child.wait() {
+            self.ending = Some(Ending::new(status));
+        }
+    }
+
+    /// The beginning or the end of a stream, see [`Capture`].
+    pub(super) fn text(&self, stream: Stream) -> String {
+        self.pipe(stream).capture.text()
+    }
+
+    /// The pipe of a stream, while it is open.
+    pub(super) fn pipe_fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+        self.pipe(stream).file.as_ref().map(AsFd::as_fd)
+    }
+
+    fn pipe(&self, stream: Stream) -> &Pipe {
+        match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        }
+    }
+
+    fn pipe_mut(&mut self, stream: Stream) -> &mut Pipe {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+}
+
+impl Pipe {
+    fn relay(&mut self, stream: Stream, output: &mut Output, limit: usize) {
+        let Some(file) = &mut self.file else { return };
+        let mut buffer = [0; 16 << 10];
+        let mut taken = 0;
+        let is_open = loop {
+            if taken >= limit {
+                break true;
+            }
+            match file.read(&mut buffer) {
+                Ok(0) => break false,
+                Ok(count) => {
+                    taken += count;
+                    self.capture.on_bytes(&buffer[..count]);
+                    output.write(stream, &buffer[..count]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
+                Err(_) => break false,
+            }
+        };
+        if !is_open {
+            self.file = None;
+        }
+    }
+}
