@@ -106,14 +106,24 @@ impl HostFxrLibrary {
         unsafe {
             use std::mem::transmute;
             Ok(Self {
-                initialize: transmute::<NonNull<c_void>, _>(initialize),
-                set_property: transmute::<NonNull<c_void>, _>(set_property),
-                get_property: transmute::<NonNull<c_void>, _>(get_property),
-                get_delegate: transmute::<NonNull<c_void>, _>(get_delegate),
-                run_app: transmute::<NonNull<c_void>, _>(run_app),
-                close: transmute::<NonNull<c_void>, _>(close),
-                set_error_writer: transmute::<NonNull<c_void>, _>(set_error_writer),
-                get_search_directories: transmute::<NonNull<c_void>, _>(get_search_directories),
+                initialize: transmute::<NonNull<c_void>, raw::InitializeForDotnetCommandLine>(
+                    initialize,
+                ),
+                set_property: transmute::<NonNull<c_void>, raw::SetRuntimePropertyValue>(
+                    set_property,
+                ),
+                get_property: transmute::<NonNull<c_void>, raw::GetRuntimePropertyValue>(
+                    get_property,
+                ),
+                get_delegate: transmute::<NonNull<c_void>, raw::GetRuntimeDelegate>(get_delegate),
+                run_app: transmute::<NonNull<c_void>, raw::RunApp>(run_app),
+                close: transmute::<NonNull<c_void>, raw::Close>(close),
+                set_error_writer: transmute::<NonNull<c_void>, raw::SetErrorWriter>(
+                    set_error_writer,
+                ),
+                get_search_directories: transmute::<NonNull<c_void>, raw::GetNativeSearchDirectories>(
+                    get_search_directories,
+                ),
                 _library: library,
             })
         }

@@ -10,6 +10,9 @@ use super::schema::{self, Kind};
 use super::written::{At, Pair, Section, Written};
 use super::{Report, WebConfig, handler_settings, handlers, number};
 
+/// Placeholders that the out-of-process handler fills in for each backend.
+const PER_BACKEND: &[&str] = &["ASPNETCORE_PORT", "HTTP_PLATFORM_PORT"];
+
 /// Checks everything; `None` when there is no section to check.
 pub(super) fn validated(
     written: &Written,
@@ -132,7 +135,8 @@ impl Values<'_, '_, '_> {
     /// since it stays literally and breaks the start much later.
     fn text(&mut self, name: &str) -> Option<String> {
         let written = self.section.attributes.get(name)?;
-        if let Some(unknown) = expansion::first_unknown(&written.value, self.env) {
+        let unknown = expansion::first_unknown(&written.value, self.env);
+        if let Some(unknown) = unknown.filter(|name| !PER_BACKEND.contains(name)) {
             let message = format!("%{unknown}% in {name} is not set and stays literally");
             let finding = self.report.warning("unknown-variable", written.at, message);
             self.report.push(finding.suggest(format!("set {unknown} in the environment of ancm")));

@@ -1,6 +1,6 @@
 //! The text of a `web.config`: decoding, limits, merging, and the checks of IIS' schema.
 //!
-//! [`read`] is total: it never panics and its cost is linear in the (bounded) input, whatever the
+//! [`read()`] is total: it never panics and its cost is linear in the (bounded) input, whatever the
 //! bytes are. Names of elements and attributes are case-sensitive, as in IIS.
 
 mod check;
