@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -194,6 +195,11 @@ fn folders_that_are_none_are_refused() {
     assert_eq!(errors(&load(Path::new("/no/such/folder"))), ["no-folder"]);
     let folder = Folder::new(&["file"]);
     assert_eq!(errors(&load(&folder.path("file"))), ["not-a-folder"]);
+    let odd = folder.dir.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&odd).unwrap();
+    assert_eq!(errors(&load(&odd)), ["folder-name"]);
+    fs::create_dir(folder.path("web.config")).unwrap();
+    assert_eq!(errors(&folder.load()), ["unreadable-file"]);
 }
 
 #[test]

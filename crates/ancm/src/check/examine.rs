@@ -97,9 +97,9 @@ fn understand(app: App, env: &Env, findings: &mut Findings) -> Understood {
     }
     let handler = is_in_process.then(|| handler(&app.dir, env)).flatten();
     if is_in_process && handler.is_none() {
-        let message = format!("{HANDLER} is neither beside ancm nor in the application");
+        let message = format!("500.33: {HANDLER} is neither beside ancm nor in the application");
         findings.push(
-            Finding::warning("no-handler-library", file_of(&app), message)
+            Finding::error("no-handler-library", file_of(&app), message)
                 .suggest("install ancm completely"),
         );
     }
@@ -196,6 +196,7 @@ fn wanted(
     let has_options = host.argv.first().is_none_or(|first| Path::new(first) != host.app_dll);
     let given = given_variables(app, env);
     let policy = read.effective_roll_forward(&|name| given.get(name).map(str::to_owned));
+    let is_in_process = app.settings.hosting_model == HostingModel::InProcess;
     let no_versions = Vec::new();
     let mut wanted = Vec::new();
     for framework in read.frameworks {
@@ -203,11 +204,11 @@ fn wanted(
         let versions = known.map_or(&no_versions, |installed| &installed.versions);
         let used = policy.choose(&framework.version, versions).cloned();
         if used.is_none() && !has_options {
-            findings.push(missing_framework(&framework, versions, host));
+            let number = if is_in_process { "500.31" } else { "502.5" };
+            findings.push(missing_framework(number, &framework, versions, host));
         }
         wanted.push(Wanted { framework, used });
     }
-    let is_in_process = app.settings.hosting_model == HostingModel::InProcess;
     if is_in_process && !wanted.iter().any(|wanted| wanted.framework.name == WEB_FRAMEWORK) {
         let message = format!("the application does not use {WEB_FRAMEWORK}");
         findings.push(
@@ -218,7 +219,12 @@ fn wanted(
     wanted
 }
 
-fn missing_framework(framework: &Framework, versions: &[Version], host: &HostFxr) -> Finding {
+fn missing_framework(
+    number: &str,
+    framework: &Framework,
+    versions: &[Version],
+    host: &HostFxr,
+) -> Finding {
     let installed = if versions.is_empty() {
         "none".to_owned()
     } else {
@@ -226,7 +232,7 @@ fn missing_framework(framework: &Framework, versions: &[Version], host: &HostFxr
     };
     let root = host.dotnet_root.as_deref().unwrap_or(Path::new("?")).display();
     let message = format!(
-        "500.31: wants {} {}; installed in {root}: {installed}",
+        "{number}: wants {} {}; installed in {root}: {installed}",
         framework.name, framework.version
     );
     let file = host.app_dll.with_extension("runtimeconfig.json");

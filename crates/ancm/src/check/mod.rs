@@ -19,7 +19,7 @@ const PREVENTED: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 /// Examines the application in `dir`, writes the report to `out` and returns the exit code.
-pub fn run(dir: &Path, json: bool, out: &mut dyn io::Write) -> u8 {
+pub(crate) fn run(dir: &Path, json: bool, out: &mut dyn io::Write) -> u8 {
     let report = examine::report(dir, &Env::of_process());
     let is_prevented = report.findings.iter().any(|finding| finding.severity == Severity::Error);
     let written = if json {

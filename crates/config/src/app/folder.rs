@@ -28,11 +28,19 @@ impl Folder {
             names.sort();
             Ok(Self { dir, names })
         });
+        let file = dir.display().to_string();
         let error = match listed {
+            // The path goes into variables, properties and messages that are text.
+            Ok(folder) if folder.dir.to_str().is_none() => {
+                let message = "the name of the folder is not valid UTF-8";
+                findings.push(
+                    Finding::error("folder-name", file, message).suggest("rename the folder"),
+                );
+                return None;
+            }
             Ok(folder) => return Some(folder),
             Err(error) => error,
         };
-        let file = dir.display().to_string();
         findings.push(match error.kind() {
             io::ErrorKind::NotFound => Finding::error("no-folder", file, "there is no such folder")
                 .expected("the output folder of `dotnet publish`"),

@@ -1,6 +1,7 @@
 //! Folder to [`Loaded`]: finds the source, reads it, applies what outranks it.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::{
@@ -60,8 +61,7 @@ fn load_folder(
 fn from_web_config(path: &Path, env: &Env, findings: &mut Findings) -> Option<Draft> {
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let mut bytes = Vec::new();
-    let read = std::fs::File::open(path)
-        .and_then(|opened| opened.take(READ_LIMIT_BYTES).read_to_end(&mut bytes));
+    let read = open_regular(path).and_then(|f| f.take(READ_LIMIT_BYTES).read_to_end(&mut bytes));
     if let Err(error) = read {
         let message = format!("cannot be read: {error}");
         findings.push(Finding::error("unreadable-file", path.display().to_string(), message));
@@ -75,6 +75,15 @@ fn from_web_config(path: &Path, env: &Env, findings: &mut Findings) -> Option<Dr
         process_path_at: read.process_path_at,
         arguments_at: read.arguments_at,
     })
+}
+
+/// Opens a file that is one: opening a pipe would wait for a writer that never comes.
+fn open_regular(path: &Path) -> io::Result<File> {
+    if path.metadata()?.is_file() {
+        File::open(path)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+    }
 }
 
 fn from_runtime_config(folder: &Folder, findings: &mut Findings) -> Option<Draft> {
