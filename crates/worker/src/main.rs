@@ -1,2 +1,133 @@
-//! worker
-fn main() {}
+//! `ancm-worker`: one generation of one application. Started by `ancm`, of no use alone.
+//!
+//! 1. Signals are blocked before the first thread: a hosted runtime would take them over.
+//! 2. The supervisor says what to serve and where.
+//! 3. The application is started; a failure is reported and ends the process.
+//! 4. The engine accepts, and the supervisor is told that requests are served.
+//! 5. Whoever asks first (supervisor, application, a signal, the end of the supervisor) ends it:
+//!    requests finish, the application stops, the process goes without running destructors, since
+//!    threads of the runtime still run.
+#![forbid(unsafe_code)]
+
+mod hosted;
+mod orders;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
+use engine::Engine;
+use lifecycle::{Code, StartReport, Step, exit};
+use os::process::exit_now;
+use os::signal::{Signal, Signals};
+
+use hosted::Hosted;
+use orders::{Order, Orders, Supervisor};
+
+fn main() {
+    let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {
+        exit_now(exit::SYSTEM);
+    };
+    let Some((mut control, supervisor, start)) = meet_supervisor() else {
+        eprintln!("ancm-worker is started by `ancm run`, which tells it what to serve");
+        exit_now(exit::WORKER_CONTROL);
+    };
+    let _ = supervisor.send(&ToSupervisor::Step { step: Step::WorkerStarted });
+
+    let (sender, orders) = channel();
+    let is_serving = Arc::new(AtomicBool::new(false));
+    let give = Orders::new(sender, Arc::clone(&is_serving));
+    let listening = give.clone();
+    thread::spawn(move || listening.follow_supervisor(&mut control));
+    let listening = give.clone();
+    thread::spawn(move || listening.follow_signals(signals));
+
+    let hosted = Hosted::start(&start, &supervisor, give);
+    let hosted = hosted.unwrap_or_else(|report| fail(&supervisor, report));
+    is_serving.store(true, Ordering::Release);
+    let engine = accept(&start, &hosted).unwrap_or_else(|error| {
+        let summary = format!("the worker cannot serve: {error}");
+        fail(&supervisor, Box::new(StartReport::new(Code::General, summary)))
+    });
+    let waker = engine.waker();
+    hosted.on_change(move || waker.wake());
+    let _ = supervisor.send(&ToSupervisor::Ready);
+
+    let limit = match orders.recv() {
+        Ok(Order::Drain(limit)) => limit,
+        Ok(Order::Leave(reason)) => {
+            let _ = supervisor.send(&ToSupervisor::Stopping { reason });
+            hosted.stop_limit()
+        }
+        Ok(Order::SupervisorGone) | Err(_) => hosted.stop_limit(),
+        Ok(Order::Stop) => exit_now(exit::OK),
+    };
+    drain(engine, &hosted, limit, &orders, &supervisor)
+}
+
+/// The control socket and the first message; `None` when this is no child of a supervisor.
+fn meet_supervisor() -> Option<(control::Receiver<ToWorker>, Supervisor, Start)> {
+    let descriptor = os::inherited::take(CONTROL_DESCRIPTOR).ok()?;
+    let (mut receiver, sender) = control::Receiver::<ToWorker>::open(descriptor).ok()?;
+    match receiver.receive() {
+        Ok(Some(ToWorker::Start(start))) => Some((receiver, Arc::new(sender), *start)),
+        _ => None,
+    }
+}
+
+fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
+    let listeners = start.listeners.iter().zip(FIRST_LISTENER..).map(|(listener, number)| {
+        let socket = os::inherited::take(number)?;
+        Ok(engine::Listener { socket, lane: listener.lane })
+    });
+    let listeners: std::io::Result<Vec<_>> = listeners.collect();
+    Engine::start(listeners?, hosted.application(), engine::Options::new(start.lanes))
+}
+
+/// The supervisor serves the report; this process has nothing more to do.
+fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
+    let _ = supervisor.send(&ToSupervisor::Failed { report });
+    exit_now(exit::WORKER_START_FAILED)
+}
+
+/// Lets requests finish, then stops the application. Requests that have not finished after the
+/// shutdown delay need the application's help: it is told while they still run.
+fn drain(
+    engine: Engine,
+    hosted: &Hosted,
+    limit: Duration,
+    orders: &Receiver<Order>,
+    supervisor: &Supervisor,
+) -> ! {
+    const LAST_RESORT: Duration = Duration::from_millis(1500);
+    let end = Instant::now() + limit;
+    thread::spawn(move || {
+        thread::sleep(limit + LAST_RESORT);
+        exit_now(exit::WORKER_DRAIN_INCOMPLETE);
+    });
+    let (sender, drained) = channel();
+    thread::spawn(move || sender.send(engine.drain(limit)));
+
+    let delay = hosted.shutdown_delay().min(limit);
+    let mut left = drained.recv_timeout(delay).ok();
+    let is_stopped = hosted.stop(end.saturating_duration_since(Instant::now()));
+    while left.is_none() && Instant::now() < end + LAST_RESORT {
+        left = drained.recv_timeout(Duration::from_millis(20)).ok();
+        if let Ok(Order::Stop) = orders.try_recv() {
+            break;
+        }
+    }
+    let _ = supervisor.send(&ToSupervisor::Drained { left: left.unwrap_or(0) });
+    let is_complete = is_stopped && left == Some(0);
+    exit_now(if is_complete { exit::OK } else { exit::WORKER_DRAIN_INCOMPLETE })
+}
+
+/// The folder of this program, where handlers are installed.
+fn own_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.parent().map(PathBuf::from).unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! What this worker serves: an application of either hosting model, or why there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{App, HostingModel};
+use control::{Payload, Start, ToSupervisor};
+use engine::Application;
+use lifecycle::event::Level;
+use lifecycle::{Code, StartReport};
+use outofprocess::{OutOfProcess, Severity};
+use shim::{InProcess, Life};
+
+use crate::orders::{Orders, Supervisor};
+
+/// For a generation that serves a page.
+const PAGE_STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The application object of this process.
+pub(crate) struct Hosted {
+    kind: Kind,
+    stop_limit: Duration,
+    shutdown_delay: Duration,
+}
+
+enum Kind {
+    Failed(Arc<dyn Application>),
+    InProcess(InProcess),
+    OutOfProcess(Arc<OutOfProcess>),
+}
+
+impl Hosted {
+    /// Starts what `start` describes and waits until it can serve.
+    pub(crate) fn start(
+        start: &Start,
+        supervisor: &Supervisor,
+        orders: Orders,
+    ) -> Result<Self, Box<StartReport>> {
+        let application = match &start.payload {
+            Payload::Failed { report } => {
+                let application = shim::failed((**report).clone(), start.detailed_errors);
+                return Ok(Self {
+                    kind: Kind::Failed(application),
+                    stop_limit: PAGE_STOP_LIMIT,
+                    shutdown_delay: Duration::ZERO,
+                });
+            }
+            Payload::Run { application } => application,
+        };
+        let app: App = serde_json::from_str(application).map_err(|error| {
+            let summary = format!("the supervisor's description is not understood: {error}");
+            Box::new(StartReport::new(Code::General, summary))
+        })?;
+        let kind = match app.settings.hosting_model {
+            HostingModel::InProcess => in_process(&app, start, supervisor.clone(), orders)?,
+            HostingModel::OutOfProcess => out_of_process(&app, supervisor.clone())?,
+        };
+        Ok(Self {
+            kind,
+            stop_limit: app.settings.shutdown_time_limit,
+            shutdown_delay: app.settings.handler_settings.shutdown_delay,
+        })
+    }
+
+    /// What the engine serves.
+    pub(crate) fn application(&self) -> Arc<dyn Application> {
+        match &self.kind {
+            Kind::Failed(application) => application.clone(),
+            Kind::InProcess(application) => application.application(),
+            Kind::OutOfProcess(application) => application.clone(),
+        }
+    }
+
+    /// Has `wake` called when requests that were held may be served.
+    pub(crate) fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
+        if let Kind::OutOfProcess(application) = &self.kind {
+            application.on_change(wake);
+        }
+    }
+
+    /// Stops the application; whether it has stopped within the limit.
+    pub(crate) fn stop(&self, limit: Duration) -> bool {
+        match &self.kind {
+            Kind::Failed(_) => true,
+            Kind::InProcess(application) => application.stop(limit),
+            Kind::OutOfProcess(application) => {
+                application.stop(limit);
+                true
+            }
+        }
+    }
+
+    /// How long a stop may take when nobody says otherwise.
+    pub(crate) const fn stop_limit(&self) -> Duration {
+        self.stop_limit
+    }
+
+    /// How long requests may finish before the application is told to stop.
+    pub(crate) const fn shutdown_delay(&self) -> Duration {
+        self.shutdown_delay
+    }
+}
+
+fn in_process(
+    app: &App,
+    start: &Start,
+    supervisor: Supervisor,
+    orders: Orders,
+) -> Result<Kind, Box<StartReport>> {
+    let on_life = move |life| {
+        let message = match life {
+            Life::Log { event, text } => ToSupervisor::Log { event, level: level_of(event), text },
+            Life::Step(step) => ToSupervisor::Step { step },
+            Life::Stopping(reason) => return orders.on_app_stopping(reason),
+        };
+        // Without a supervisor there is nobody to tell.
+        let _ = supervisor.send(&message);
+    };
+    let started = InProcess::start(app, &start.addresses, &crate::own_folder(), on_life);
+    started.map(Kind::InProcess)
+}
+
+fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartReport>> {
+    let on_event = move |event: outofprocess::Event| {
+        let level = match event.severity() {
+            Severity::Error => Level::Error,
+            Severity::Information => Level::Information,
+            Severity::Warning => Level::Warning,
+        };
+        let text = event.to_string();
+        let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
+    };
+    outofprocess::start(app, "", Arc::new(on_event))
+        .map(Kind::OutOfProcess)
+        .map_err(|report| Box::new(StartReport::clone(&report)))
+}
+
+/// The module's level of an event of the in-process handler.
+const fn level_of(event: u16) -> Level {
+    match event {
+        1025 | 1032 | 1033 => Level::Information,
+        1007 | 1010 | 1011 | 1018 | 1027 | 1031 | 1035 => Level::Error,
+        _ => Level::Warning,
+    }
+}

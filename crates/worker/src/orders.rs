@@ -1,0 +1,94 @@
+//! What ends a worker: orders from the supervisor, from the application, from signals.
+//!
+//! They are collected by threads and followed by the main thread, one after the other. While the
+//! application is still starting there is nothing to drain, and the main thread may be waiting for
+//! ever: an order then ends the process on the spot.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use control::{ToSupervisor, ToWorker};
+use lifecycle::exit;
+use os::poll::{Readiness, poll};
+use os::process::exit_now;
+use os::signal::{Signal, Signals};
+
+/// The way to the supervisor.
+pub(crate) type Supervisor = Arc<control::Sender<ToSupervisor>>;
+
+/// What the main thread has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The supervisor wants this generation to end within this time.
+    Drain(Duration),
+    /// It ends for a reason of its own.
+    Leave(String),
+    /// Nobody is left to give orders, or to kill us at a deadline.
+    SupervisorGone,
+    /// End at once.
+    Stop,
+}
+
+/// Where orders are given.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    sender: Sender<Order>,
+    is_serving: Arc<AtomicBool>,
+}
+
+impl Orders {
+    pub(crate) const fn new(sender: Sender<Order>, is_serving: Arc<AtomicBool>) -> Self {
+        Self { sender, is_serving }
+    }
+
+    /// Gives an order from outside.
+    pub(crate) fn give(&self, order: Order) {
+        if !self.is_serving.load(Ordering::Acquire) || order == Order::Stop {
+            exit_now(exit::OK);
+        }
+        // The receiver lives as long as the process.
+        let _ = self.sender.send(order);
+    }
+
+    /// The application stops by itself. Before it serves, that is a failed start, which the start
+    /// itself notices.
+    pub(crate) fn on_app_stopping(&self, reason: String) {
+        if self.is_serving.load(Ordering::Acquire) {
+            let _ = self.sender.send(Order::Leave(reason));
+        }
+    }
+
+    /// Listens to the supervisor until it is gone.
+    pub(crate) fn follow_supervisor(&self, control: &mut control::Receiver<ToWorker>) {
+        loop {
+            match control.receive() {
+                Ok(Some(ToWorker::Drain { deadline_ms })) => {
+                    self.give(Order::Drain(Duration::from_millis(deadline_ms)));
+                }
+                Ok(Some(ToWorker::Stop)) => self.give(Order::Stop),
+                // It is sent once; a second one means that the two do not understand each other.
+                Ok(Some(ToWorker::Start(_))) => exit_now(exit::WORKER_CONTROL),
+                Ok(None) => return self.give(Order::SupervisorGone),
+                Err(_) => exit_now(exit::WORKER_CONTROL),
+            }
+        }
+    }
+
+    /// A person may signal the worker instead of the supervisor: it ends in good order, and the
+    /// supervisor starts another.
+    pub(crate) fn follow_signals(&self, mut signals: Signals) {
+        loop {
+            if poll(&[(signals.as_fd(), Readiness::READ)], None).is_err() {
+                return;
+            }
+            while let Some(signal) = signals.next() {
+                if signal != Signal::HUP {
+                    self.give(Order::Leave(format!("the worker was sent {signal}")));
+                }
+            }
+        }
+    }
+}
