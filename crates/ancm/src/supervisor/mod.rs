@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use control::{ToSupervisor, ToWorker};
 use lifecycle::GenerationId;
-use lifecycle::event::Event as Told;
+use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::{Payload, StartFailure};
 use lifecycle::report::StartReport;
 use lifecycle::site::{Action, Event, Notice, Policy, Site};
@@ -223,6 +223,7 @@ impl Supervisor {
                 self.tell(&Told::ExchangesLeft { generation: id, left });
             }
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
+            ToSupervisor::Log { level: Level::Information, .. } => {}
             ToSupervisor::Log { text, .. } => self.output.tell(text),
             ToSupervisor::Ready => self.events.push_back(Event::Ready(id)),
             ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
