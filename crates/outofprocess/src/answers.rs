@@ -2,12 +2,9 @@
 
 use std::io;
 
-use config::App;
 use engine::{Answer, UpstreamFailure, UpstreamPhase};
-use lifecycle::code::Code;
-use lifecycle::report::StartReport;
-
-use crate::backend::Remains;
+use lifecycle::StartReport;
+use shim::page::{self, Form};
 
 /// What decides how much an answer says.
 #[derive(Clone, Copy, Debug)]
@@ -19,39 +16,24 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// 502.5: no backend could be started.
-    pub(crate) fn start_failed(self, report: &StartReport) -> Answer {
+    /// 502.5: there is no backend, and this is why.
+    pub(crate) fn no_backend(self, report: &StartReport, accept: Option<&str>) -> Answer {
+        let status = report.code.status();
         if self.blank {
-            return Answer { status: report.code.status(), fields: Vec::new(), body: Vec::new() };
+            return Answer { status, fields: Vec::new(), body: Vec::new() };
         }
-        let detail = self.detailed.then(|| report.to_string());
-        page(report.code.number(), report.code.title(), report.code.hints(), detail.as_deref())
-    }
-
-    /// 502.5: backends ended too often to start another one now.
-    pub(crate) fn crashed_too_often(
-        self,
-        app: &App,
-        per_minute: u32,
-        exit: String,
-        remains: Remains,
-    ) -> Answer {
-        let summary = format!("the backend process ended more than {per_minute} times in a minute");
-        let mut report = StartReport::new(Code::BackendDidNotStart, summary);
-        report.app_dir = Some(app.dir.display().to_string());
-        report.exit = Some(exit);
-        report.stdout = remains.stdout;
-        report.stderr = remains.stderr;
-        self.start_failed(&report)
+        let form = Form::preferred(accept);
+        answer(status, form.content_type(), page::render(report, self.detailed, form))
     }
 
     /// 502.3: a backend that is running did not answer.
     pub(crate) fn forward_failed(self, failure: &UpstreamFailure) -> Answer {
-        let name = name_of(failure);
-        let detail = self
-            .detailed
-            .then(|| format!("{name} after {:.1?}: {}", failure.elapsed, failure.error));
-        page("502.3", "The backend did not answer", &[], detail.as_deref())
+        let mut body = "HTTP Error 502.3 - The backend did not answer\n".to_owned();
+        if self.detailed {
+            let UpstreamFailure { elapsed, error, .. } = failure;
+            body.push_str(&format!("{} after {elapsed:.1?}: {error}\n", name_of(failure)));
+        }
+        answer(502, "text/plain; charset=utf-8", body)
     }
 
     /// 503: the application is being stopped.
@@ -71,27 +53,19 @@ fn name_of(failure: &UpstreamFailure) -> &'static str {
     }
 }
 
-fn page(number: &str, title: &str, hints: &[&str], detail: Option<&str>) -> Answer {
-    let hints: String = hints.iter().map(|hint| format!("<li>{}</li>\n", escaped(hint))).collect();
-    let hints = if hints.is_empty() { hints } else { format!("<ul>\n{hints}</ul>\n") };
-    let detail = detail.map(|text| format!("<pre>{}</pre>\n", escaped(text))).unwrap_or_default();
-    let heading = format!("HTTP Error {number} - {title}");
-    let body = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{heading}</title></head>\n\
-         <body>\n<h1>{heading}</h1>\n{hints}{detail}</body>\n</html>\n"
-    );
-    let status = number.split('.').next().and_then(|status| status.parse().ok()).unwrap_or(502);
-    let content_type = ("Content-Type".to_owned(), "text/html; charset=utf-8".to_owned());
-    Answer { status, fields: vec![content_type], body: body.into_bytes() }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn answer(status: u16, content_type: &str, body: String) -> Answer {
+    let fields = vec![
+        ("Content-Type".to_owned(), content_type.to_owned()),
+        ("Cache-Control".to_owned(), "no-store".to_owned()),
+    ];
+    Answer { status, fields, body: body.into_bytes() }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use lifecycle::Code;
 
     use super::*;
 
@@ -101,15 +75,17 @@ mod tests {
 
     #[test]
     fn details_are_shown_only_when_asked_for_and_always_escaped() {
-        let mut report = StartReport::new(Code::BackendDidNotStart, "the process ended");
-        report.stderr = "<script>".to_owned();
-        let public = Answers { detailed: false, blank: false }.start_failed(&report);
+        let mut report = StartReport::new(Code::BackendDidNotStart, "exit of the process");
+        report.stderr = "<b>bold</b>".to_owned();
+        let public = Answers { detailed: false, blank: false }.no_backend(&report, None);
         assert_eq!(public.status, 502);
         assert!(text(&public).contains("HTTP Error 502.5 - "), "{}", text(&public));
-        assert!(!text(&public).contains("script") && !text(&public).contains("ended</pre>"));
-        let detailed = Answers { detailed: true, blank: false }.start_failed(&report);
-        assert!(text(&detailed).contains("&lt;script&gt;"));
-        let blank = Answers { detailed: true, blank: true }.start_failed(&report);
+        assert!(!text(&public).contains("bold") && !text(&public).contains("xit of the process"));
+        let answers = Answers { detailed: true, blank: false };
+        assert!(text(&answers.no_backend(&report, None)).contains("&lt;b&gt;bold"));
+        let json = answers.no_backend(&report, Some("application/json"));
+        assert_eq!(json.fields[0].1, "application/json");
+        let blank = Answers { detailed: true, blank: true }.no_backend(&report, None);
         assert_eq!((blank.status, blank.body.len()), (502, 0));
     }
 

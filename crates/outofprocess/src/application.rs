@@ -8,9 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use config::{App, Env};
-use engine::{Answer, Application, Exchange, Outcome, Upstream};
-use lifecycle::code::Code;
-use lifecycle::report::StartReport;
+use engine::{Application, Exchange, Outcome, Upstream};
+use lifecycle::{Code, StartReport};
 
 use crate::answers::Answers;
 use crate::board::{Board, Choice};
@@ -39,7 +38,7 @@ pub fn start(
     app: &App,
     path_base: &str,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
-) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
+) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
     start_with(app, path_base, on_event, &Env::of_process(), || vec![Box::new(OwnStreams)])
 }
 
@@ -49,13 +48,13 @@ pub(crate) fn start_with(
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
     process: &Env,
     sinks: fn() -> Vec<Box<dyn Sink>>,
-) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
+) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
     let settings = &app.settings;
     let places = usize::try_from(settings.processes_per_application).unwrap_or(1).max(1);
     let system = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| {
-            Box::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
+            Arc::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
         }
     };
     let shared = Arc::new(Shared {
@@ -96,7 +95,7 @@ pub(crate) fn start_with(
     }
     handler.stop(Duration::ZERO);
     Err(failed.unwrap_or_else(|| {
-        Box::new(StartReport::new(Code::BackendDidNotStart, "the start was given up"))
+        Arc::new(StartReport::new(Code::BackendDidNotStart, "the start was given up"))
     }))
 }
 
@@ -123,18 +122,22 @@ impl OutOfProcess {
 }
 
 impl OutOfProcess {
-    pub(crate) fn choose(&self) -> Choice<Upstream, Answer> {
+    pub(crate) fn choose(&self) -> Choice<Upstream, StartReport> {
         self.shared.board.choose()
     }
 }
 
 impl Application for OutOfProcess {
     fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
+        let answers = &self.shared.answers;
         let answer = match self.choose() {
             Choice::Forward(upstream) => return Outcome::Forward(upstream),
             Choice::Hold => return Outcome::Hold,
-            Choice::Refuse(answer) => answer,
-            Choice::Stopped => Arc::new(self.shared.answers.stopping()),
+            Choice::Refuse(report) => {
+                let accept = exchange.request().header("accept");
+                answers.no_backend(&report, accept.and_then(|text| str::from_utf8(text).ok()))
+            }
+            Choice::Stopped => answers.stopping(),
         };
         exchange.respond(&answer);
         Outcome::Done

@@ -1,7 +1,10 @@
 //! What operators are told, one variant per event of the module, with the module's numbers.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use lifecycle::StartReport;
 
 /// Something that happened to a backend. People search for the numbers, so they are the module's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum Event {
     RapidFailLimitExceeded {
         /// The limit.
         per_minute: u32,
+        /// What requests are answered with.
+        report: Arc<StartReport>,
         /// When the next one is started.
         retry_after: Duration,
     },
@@ -58,12 +63,10 @@ pub enum Event {
     },
     /// All attempts to start a backend failed.
     StartFailed {
-        /// What went wrong at the last one.
-        reason: String,
-        /// The first 30,000 characters that it wrote.
-        output: String,
-        /// When it is tried again, if it is.
-        retry_after: Option<Duration>,
+        /// What is known, with the beginning of what the last one wrote.
+        report: Arc<StartReport>,
+        /// When it is tried again. The very first start is not: its caller decides.
+        retry_after: Duration,
     },
     /// The file for a backend's output cannot be written.
     StdoutLogFailed {
@@ -140,7 +143,7 @@ impl fmt::Display for Event {
             Self::GracefulStopFailed { pid, limit } => {
                 write!(f, "backend process {pid} did not end within {limit:?} and was killed")
             }
-            Self::RapidFailLimitExceeded { per_minute, retry_after } => write!(
+            Self::RapidFailLimitExceeded { per_minute, retry_after, .. } => write!(
                 f,
                 "backends crashed more than {per_minute} times within a minute; the next start is \
                  in {retry_after:.0?}"
@@ -156,12 +159,11 @@ impl fmt::Display for Event {
                 "an attempt to start a backend failed at {stage}: {reason} (attempts left: \
                  {attempts_left})"
             ),
-            Self::StartFailed { reason, retry_after: Some(pause), .. } => {
-                write!(f, "no backend could be started: {reason}; the next try is in {pause:.0?}")
-            }
-            Self::StartFailed { reason, retry_after: None, .. } => {
-                write!(f, "no backend could be started: {reason}")
-            }
+            Self::StartFailed { report, retry_after } => write!(
+                f,
+                "no backend could be started: {}; the next try is in {retry_after:.0?}",
+                report.summary
+            ),
             Self::StdoutLogFailed { reason } => write!(f, "no stdout log: {reason}"),
         }
     }
@@ -169,6 +171,8 @@ impl fmt::Display for Event {
 
 #[cfg(test)]
 mod tests {
+    use lifecycle::Code;
+
     use super::*;
 
     #[test]
@@ -191,7 +195,11 @@ mod tests {
                 "backend process 7 did not answer the shutdown message",
             ),
             (
-                Event::RapidFailLimitExceeded { per_minute: 3, retry_after: ms(41_900) },
+                Event::RapidFailLimitExceeded {
+                    per_minute: 3,
+                    report: Arc::new(StartReport::new(Code::BackendDidNotStart, "x")),
+                    retry_after: ms(41_900),
+                },
                 1003,
                 "backends crashed more than 3 times within a minute; the next start is in 42s",
             ),

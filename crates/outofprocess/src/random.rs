@@ -9,7 +9,12 @@ use std::io::{self, Read};
 ///
 /// The kernel's device cannot be read.
 pub(crate) fn token() -> io::Result<String> {
-    Ok(bytes::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&bytes::<16>()?))
+}
+
+/// A short name under which a person finds a report in the log; empty when the kernel gives nothing.
+pub(crate) fn reference() -> String {
+    bytes::<4>().map(|bytes| hexadecimal(&bytes)).unwrap_or_default()
 }
 
 /// A number below `bound`, which is not zero.
@@ -21,6 +26,10 @@ pub(crate) fn below(bound: u32) -> io::Result<u32> {
     // The bias of the remainder is below one in a hundred million for the bounds in use.
     let number = u64::from_ne_bytes(bytes()?) % u64::from(bound);
     Ok(u32::try_from(number).unwrap_or_default())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes<const N: usize>() -> io::Result<[u8; N]> {

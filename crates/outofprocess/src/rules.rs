@@ -57,8 +57,8 @@ impl<'a> RequestHead<'a> for Request<'a> {
         Request::content_length(self)
     }
 
-    fn has_body(&self) -> bool {
-        Request::has_body(self)
+    fn is_chunked(&self) -> bool {
+        Request::is_chunked(self)
     }
 
     fn remote(&self) -> Option<SocketAddr> {

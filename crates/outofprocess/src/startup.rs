@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use lifecycle::code::Code;
 use lifecycle::exit::Ending;
-use lifecycle::journey::{Journey, Route, Step};
-use lifecycle::report::StartReport;
+use lifecycle::{Code, Journey, Route, StartReport, Step};
 
 use config::App;
 use config::paths::ProgramNotFound;
@@ -90,7 +88,7 @@ impl StartFailure {
     }
 
     /// The error and its causes in one line.
-    pub(crate) fn reason(&self) -> String {
+    fn reason(&self) -> String {
         match (&self.error, &self.trace.remains) {
             (StartError::NotReady(NotReady::Exited { port }), Some(remains)) => {
                 format!("the process {} before it listened on port {port}", words(remains))
@@ -99,16 +97,10 @@ impl StartFailure {
         }
     }
 
-    /// What the last attempt wrote, both streams.
-    pub(crate) fn output(&self) -> String {
-        let streams =
-            self.trace.remains.iter().flat_map(|r| [r.stdout.as_str(), r.stderr.as_str()]);
-        streams.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
-    }
-
     /// All that is known.
     pub(crate) fn report(&self, app: &App) -> StartReport {
         let mut report = StartReport::new(Code::BackendDidNotStart, self.reason());
+        report.reference = random::reference();
         report.journey = self.trace.journey.clone();
         report.command = self.trace.command.clone();
         report.app_dir = Some(app.dir.display().to_string());

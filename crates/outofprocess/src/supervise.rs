@@ -19,15 +19,16 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lifecycle::report::StartReport;
+use lifecycle::{Code, StartReport};
 
-use engine::{Answer, Upstream, UpstreamAddress};
+use engine::{Upstream, UpstreamAddress};
 use os::poll::{Readiness, poll};
 
 use crate::answers::Answers;
-use crate::backend::{Backend, Woken};
+use crate::backend::{Backend, Remains, Woken};
 use crate::board::{Board, State};
 use crate::events::Event;
+use crate::random;
 use crate::recovery::{CrashCount, Next, Recovery};
 use crate::rules::Rules;
 use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
@@ -37,7 +38,7 @@ use crate::stop::StopOrder;
 pub(crate) struct Shared {
     pub(crate) startup: Startup,
     pub(crate) path_base: String,
-    pub(crate) board: Board<Upstream, Answer>,
+    pub(crate) board: Board<Upstream, StartReport>,
     pub(crate) stop: StopOrder,
     pub(crate) answers: Arc<Answers>,
     pub(crate) crashes: Mutex<CrashCount>,
@@ -51,17 +52,17 @@ pub(crate) struct Place {
     shared: Arc<Shared>,
     recovery: Recovery,
     /// Who waits for the result of the first start.
-    first: Option<Sender<Result<(), Box<StartReport>>>>,
+    first: Option<Sender<Result<(), Arc<StartReport>>>>,
 }
 
 impl Place {
     pub(crate) fn new(
         number: usize,
         shared: Arc<Shared>,
-        first: Sender<Result<(), Box<StartReport>>>,
+        first: Sender<Result<(), Arc<StartReport>>>,
     ) -> Self {
         // A hint for pauses, not a secret: any number will do when the kernel gives none.
-        let seed = crate::random::below(u32::MAX).unwrap_or_default();
+        let seed = random::below(u32::MAX).unwrap_or_default();
         Self { number, shared, recovery: Recovery::new(seed.into()), first: Some(first) }
     }
 
@@ -115,12 +116,11 @@ impl Place {
     fn on_start_failed(&mut self, failure: &StartFailure) -> Duration {
         let shared = &self.shared;
         let pause = self.recovery.on_start_failed();
-        let report = failure.report(&shared.startup.app);
-        let answer = shared.answers.start_failed(&report);
-        shared.board.publish(self.number, State::Failed(Arc::new(answer)));
-        let (reason, output) = (failure.reason(), failure.output());
-        (shared.tell)(Event::StartFailed { reason, output, retry_after: Some(pause) });
-        self.tell_first(Err(Box::new(report)));
+        let report = Arc::new(failure.report(&shared.startup.app));
+        shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
+        let retry_after = pause;
+        (shared.tell)(Event::StartFailed { report: Arc::clone(&report), retry_after });
+        self.tell_first(Err(report));
         pause
     }
 
@@ -130,7 +130,7 @@ impl Place {
         shared.board.publish(self.number, State::Starting);
         let remains = backend.bury();
         let (pid, exit) = (remains.pid, words(&remains));
-        (shared.tell)(Event::BackendExited { pid, exit: exit.clone(), served_for });
+        (shared.tell)(Event::BackendExited { pid, exit, served_for });
         let next = {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
             self.recovery.on_crash(served_for, Instant::now(), &mut crashes)
@@ -138,14 +138,28 @@ impl Place {
         match next {
             Next::Restart { pause } => pause,
             Next::Break { pause } => {
-                let app = &shared.startup.app;
-                let per_minute = app.settings.rapid_fails_per_minute;
-                let answer = shared.answers.crashed_too_often(app, per_minute, exit, remains);
-                shared.board.publish(self.number, State::Failed(Arc::new(answer)));
-                (shared.tell)(Event::RapidFailLimitExceeded { per_minute, retry_after: pause });
+                let per_minute = shared.startup.app.settings.rapid_fails_per_minute;
+                let report = Arc::new(self.crashed_too_often(per_minute, remains));
+                shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
+                let retry_after = pause;
+                (shared.tell)(Event::RapidFailLimitExceeded { per_minute, report, retry_after });
                 pause
             }
         }
+    }
+
+    fn crashed_too_often(&self, per_minute: u32, remains: Remains) -> StartReport {
+        let exit = words(&remains);
+        let times = format!("more than {per_minute} times within a minute");
+        let summary = format!("backend processes ended {times}; the last one {exit}");
+        let mut report = StartReport::new(Code::BackendDidNotStart, summary)
+            .suggest("raise rapidFailsPerMinute in web.config if so many ends are expected");
+        report.app_dir = Some(self.shared.startup.app.dir.display().to_string());
+        report.reference = random::reference();
+        report.exit = Some(exit);
+        report.stdout = remains.stdout;
+        report.stderr = remains.stderr;
+        report
     }
 
     fn stop(&self, backend: Backend) {
@@ -170,7 +184,7 @@ impl Place {
         }
     }
 
-    fn tell_first(&mut self, result: Result<(), Box<StartReport>>) {
+    fn tell_first(&mut self, result: Result<(), Arc<StartReport>>) {
         if let Some(first) = self.first.take() {
             // Nobody waits any more when another place was ready sooner.
             let _ = first.send(result);

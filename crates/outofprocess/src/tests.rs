@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use config::{App, AspNetCore, Env, Origin, Source};
-use lifecycle::report::StartReport;
+use lifecycle::StartReport;
 
 use crate::application::{OutOfProcess, start_with};
 use crate::board::Choice;
@@ -57,7 +57,7 @@ impl Site {
         self
     }
 
-    fn start(&mut self) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
+    fn start(&mut self) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
         let (sender, events) = channel();
         self.events = Some(events);
         let tell = Arc::new(move |event| drop(sender.send(event)));
@@ -222,7 +222,7 @@ fn an_early_end_is_noticed_at_once_and_reported_with_its_output() {
     assert_eq!(report.exit.as_deref(), Some("exited with code 7"));
     assert_eq!(report.stdout, "going to exit\n");
     assert_eq!(report.stderr, "for no good reason\n");
-    assert!(report.command.unwrap().ends_with("misfit exit 7"));
+    assert!(report.command.as_ref().unwrap().ends_with("misfit exit 7"));
     for left in [1, 0] {
         match site.event(1000) {
             Event::StartAttemptFailed { stage: "PostStartCheck", attempts_left, .. } => {
@@ -232,7 +232,7 @@ fn an_early_end_is_noticed_at_once_and_reported_with_its_output() {
         }
     }
     match site.event(1020) {
-        Event::StartFailed { output, .. } => assert!(output.contains("for no good reason")),
+        Event::StartFailed { report: told, .. } => assert_eq!(told, report),
         other => panic!("{other}"),
     }
 }
@@ -321,13 +321,16 @@ fn too_many_crashes_are_answered_with_a_page() {
     let pid = site.started_pid();
     get(&handler, "/exit/3");
     match site.event(1003) {
-        Event::RapidFailLimitExceeded { per_minute: 0, retry_after } => {
+        Event::RapidFailLimitExceeded { per_minute: 0, retry_after, .. } => {
             assert!(retry_after > Duration::from_secs(30));
         }
         other => panic!("{other}"),
     }
     match handler.choose() {
-        Choice::Refuse(answer) => assert_eq!(answer.status, 502),
+        Choice::Refuse(report) => {
+            let end = "0 times within a minute; the last one exited with code 3";
+            assert!(report.summary.ends_with(end), "{}", report.summary);
+        }
         _ => panic!("requests are refused"),
     }
     // The pause does not keep a stop waiting.

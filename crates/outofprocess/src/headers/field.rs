@@ -29,6 +29,14 @@ pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
+/// Whether an `Upgrade` value names HTTP/2 in the clear, with or without a version.
+pub(super) fn names_http2(value: &[u8]) -> bool {
+    elements(value).any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
+        is(name, "h2c") || is(name, "h2")
+    })
+}
+
 /// Appends one field line.
 pub(super) fn push(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);

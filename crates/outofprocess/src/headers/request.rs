@@ -48,7 +48,7 @@ pub(crate) trait RequestHead<'a> {
     fn target(&self) -> &'a [u8];
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])>;
     fn content_length(&self) -> Option<u64>;
-    fn has_body(&self) -> bool;
+    fn is_chunked(&self) -> bool;
     fn remote(&self) -> Option<SocketAddr>;
     fn local(&self) -> Option<SocketAddr>;
     fn scheme(&self) -> &'a str;
@@ -169,8 +169,7 @@ fn asks_for_h2c<'a>(request: &impl RequestHead<'a>) -> bool {
     request
         .headers()
         .filter(|(name, _)| field::is(name, "upgrade"))
-        .flat_map(|(_, value)| field::elements(value))
-        .any(|protocol| protocol.get(..3).is_some_and(|start| field::is(start, "h2c")))
+        .any(|(_, value)| field::names_http2(value))
 }
 
 /// The target without scheme and authority, and the authority if there was one. It takes the place
@@ -198,14 +197,13 @@ fn write_missing_host(local: Option<SocketAddr>, out: &mut Vec<u8>) {
 }
 
 fn write_framing<'a>(request: &impl RequestHead<'a>, out: &mut Vec<u8>) {
-    match request.content_length() {
-        Some(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            field::push_decimal(out, length);
-            out.extend_from_slice(b"\r\n");
-        }
-        None if request.has_body() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        None => {}
+    // INVARIANT: the engine puts chunks on exactly the bodies that have this flag.
+    if request.is_chunked() {
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    } else if let Some(length) = request.content_length() {
+        out.extend_from_slice(b"Content-Length: ");
+        field::push_decimal(out, length);
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 struct Sample {
     head: String,
     content_length: Option<u64>,
-    has_body: bool,
+    is_chunked: bool,
     remote: Option<SocketAddr>,
     is_upgrade: bool,
 }
@@ -14,7 +14,7 @@ impl Sample {
         Self {
             head: head.to_owned(),
             content_length: None,
-            has_body: false,
+            is_chunked: false,
             remote: Some("203.0.113.9:4711".parse().unwrap()),
             is_upgrade: false,
         }
@@ -44,8 +44,8 @@ impl<'a> RequestHead<'a> for &'a Sample {
     fn content_length(&self) -> Option<u64> {
         self.content_length
     }
-    fn has_body(&self) -> bool {
-        self.has_body
+    fn is_chunked(&self) -> bool {
+        self.is_chunked
     }
     fn remote(&self) -> Option<SocketAddr> {
         self.remote
@@ -179,17 +179,18 @@ fn a_missing_host_is_replaced_by_our_own_address() {
 
 #[test]
 fn framing_is_ours() {
-    let framing = |content_length, has_body| {
+    let framing = |content_length, is_chunked| {
         let mut sample = Sample::of("POST / HTTP/1.1\nHost: h\nTransfer-Encoding: chunked");
-        (sample.content_length, sample.has_body) = (content_length, has_body);
+        (sample.content_length, sample.is_chunked) = (content_length, is_chunked);
         let text = sample.forwarded();
         let start = text.strip_prefix("POST / HTTP/1.1\nHost: h\n").unwrap();
         start.strip_suffix(OURS).unwrap().to_owned()
     };
     assert_eq!(framing(None, false), "");
     assert_eq!(framing(Some(0), false), "Content-Length: 0\n");
-    assert_eq!(framing(Some(5_000_000_000), true), "Content-Length: 5000000000\n");
+    assert_eq!(framing(Some(5_000_000_000), false), "Content-Length: 5000000000\n");
     assert_eq!(framing(None, true), "Transfer-Encoding: chunked\n");
+    assert_eq!(framing(Some(5), true), "Transfer-Encoding: chunked\n");
 }
 
 #[test]

@@ -5,8 +5,7 @@ use super::field;
 /// Fields of a response that end at this hop, or that the engine writes itself.
 ///
 /// `Date` is here as in the module: the host's clock is the one that the client sees.
-const DROPPED: &[&str] =
-    &["date", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+const DROPPED: &[&str] = &["date", "keep-alive", "proxy-connection", "transfer-encoding"];
 
 /// Which response fields reach the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +16,13 @@ pub(crate) struct ResponseRules {
 
 impl ResponseRules {
     /// Whether the client gets this field.
-    pub(crate) fn keep(self, name: &[u8], _value: &[u8]) -> bool {
+    ///
+    /// `Upgrade` is part of an answer with 101 or 426, and the engine writes the `Connection` that
+    /// belongs to it. An offer of HTTP/2 is about the backend's connection, not the client's.
+    pub(crate) fn keep(self, name: &[u8], value: &[u8]) -> bool {
+        if field::is(name, "upgrade") {
+            return !field::names_http2(value);
+        }
         if field::is(name, "connection") {
             return self.forward_connection;
         }
@@ -47,11 +52,18 @@ mod tests {
             ("Transfer-Encoding", false),
             ("Date", false),
             ("Proxy-Connection", false),
-            ("Upgrade", false),
             ("MS-ASPNETCORE-TOKEN", false),
             ("ms-aspnetcore-anything", false),
         ] {
             assert_eq!(rules.keep(name.as_bytes(), b"value"), kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_protocols_is_answered_but_http2_is_not_offered() {
+        let rules = ResponseRules::default();
+        for (value, kept) in [("websocket", true), ("h2,h2c", false), ("H2C/1", false)] {
+            assert_eq!(rules.keep(b"Upgrade", value.as_bytes()), kept, "{value}");
         }
     }
 
