@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its part")]
 #![allow(unsafe_code, reason = "the other side of a C contract")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -42,15 +43,17 @@ struct World {
 
 static WORLD: OnceLock<World> = OnceLock::new();
 
-/// What a test needs from its environment; `None` (and a word about it) without.
+/// What a test needs from its environment, for the sample app with these arguments; `None`, and a
+/// word about it, without.
 pub fn properties(arguments: &[&str]) -> Option<HashMap<String, String>> {
-    let variables = ["DOTNET_ROOT", "ANCM_TEST_SAMPLES", "ANCM_TEST_SERVER"];
-    let [root, samples, server] = variables.map(|name| std::env::var(name).ok().map(PathBuf::from));
-    let (Some(root), Some(samples), Some(server)) = (root, samples, server) else {
+    let variables = ["DOTNET_ROOT", "ANCM_TEST_SAMPLES", "ANCM_TEST_BIN"];
+    let [root, samples, bin] = variables.map(|name| std::env::var(name).ok().map(PathBuf::from));
+    let (Some(root), Some(samples), Some(bin)) = (root, samples, bin) else {
         println!("skipped: needs {}; `cargo xtask test` sets them", variables.join(", "));
         return None;
     };
     let app = samples.join("hello");
+    let server = bin.join("inprocess").join(env!("CARGO_PKG_VERSION"));
     let host = std::fs::read_dir(root.join("host/fxr")).unwrap().map(|entry| entry.unwrap().path());
     let fxr = host.max().unwrap().join("libhostfxr.so");
     std::env::set_current_dir(&app).unwrap();
@@ -132,6 +135,10 @@ impl Worker {
 
     pub fn get(&self, target: &str) -> Answer {
         self.send(Request::get(target))
+    }
+
+    pub fn lane(&self, target: &str) -> exchange::Lane<'_> {
+        exchange::Lane::new(&self.handler, Request { slot: 77, ..Request::get(target) })
     }
 
     pub fn stop(&self) {

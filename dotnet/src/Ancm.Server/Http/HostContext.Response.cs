@@ -189,7 +189,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         var head = new HeadWriter(_exchange, _status, _reason, _responseHeaders.ContentLength);
         _responseHeaders.WriteTo(ref head);
         head.Finish();
-        _writer.CommitHeld();
+        _writer.TakeEarly();
     }
 
     /// <summary>

@@ -140,11 +140,6 @@ internal sealed class RequestBody
             {
                 throw TooLarge();
             }
-
-            if (_more)
-            {
-                Interlocked.Or(ref _context.Exchange->Progress, ProgressFlags.Reading);
-            }
         }
     }
 
@@ -163,7 +158,7 @@ internal sealed class RequestBody
             return -1;
         }
 
-        _readable.Disarm();
+        _readable.Withdraw();
         switch (read)
         {
             case > 0:

@@ -28,8 +28,10 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     private int _committed;
     private long _unflushed;
     private ulong _committedTotal;
-    private Held[] _held = new Held[4];
-    private int _heldCount;
+    // Written before the start and beyond the first block: a block that has a successor belongs to
+    // the engine, and these bytes can still be dropped.
+    private byte[] _early = [];
+    private int _earlyLength;
     private bool _discard;
     private bool _completed;
     private bool _cancelNext;
@@ -53,7 +55,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _committed = _position;
         _unflushed = 0;
         _committedTotal = 0;
-        _heldCount = 0;
         _discard = discard;
         _completed = false;
         _cancelNext = false;
@@ -64,31 +65,44 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     {
         // Nobody may wait for a response that is over.
         OnWritable();
+        ReturnEarly();
         _exchange = null;
     }
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        Reserve(sizeHint);
-        return BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..];
+        return Reserve(sizeHint)
+            ? BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..]
+            : _early.AsMemory(_earlyLength);
     }
 
     public override Span<byte> GetSpan(int sizeHint = 0)
     {
-        Reserve(sizeHint);
-        return new Span<byte>(_block->Data + _position, Capacity - _position);
+        return Reserve(sizeHint)
+            ? new Span<byte>(_block->Data + _position, Capacity - _position)
+            : _early.AsSpan(_earlyLength);
     }
 
     public override void Advance(int bytes)
     {
         ThrowIfEnded();
-        if ((uint)bytes > (uint)(Capacity - _position))
+        var free = _early.Length > 0 ? _early.Length - _earlyLength : Capacity - _position;
+        if ((uint)bytes > (uint)free)
         {
             throw new ArgumentOutOfRangeException(nameof(bytes));
         }
 
         Accept(bytes);
-        if (!_discard)
+        if (_discard)
+        {
+            return;
+        }
+
+        if (_early.Length > 0)
+        {
+            _earlyLength += bytes;
+        }
+        else
         {
             _position += bytes;
         }
@@ -156,17 +170,15 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
             return;
         }
 
-        while (!source.IsEmpty)
+        if (_early.Length == 0 && (_context.HasStarted || source.Length <= Capacity - _position))
         {
-            if (_position == Capacity)
-            {
-                Grow(Math.Min(source.Length, HighWater));
-            }
-
-            var part = Math.Min(source.Length, Capacity - _position);
-            source[..part].CopyTo(new Span<byte>(_block->Data + _position, part));
-            _position += part;
-            source = source[part..];
+            Copy(source);
+        }
+        else
+        {
+            ReserveEarly(source.Length);
+            source.CopyTo(_early.AsSpan(_earlyLength));
+            _earlyLength += source.Length;
         }
     }
 
@@ -182,23 +194,20 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
     }
 
-    /// <summary>The response starts: blocks that were filled before belong to it now.</summary>
-    internal void CommitHeld()
+    /// <summary>The response starts: what was written before belongs to it now.</summary>
+    internal void TakeEarly()
     {
-        for (var index = 0; index < _heldCount; index++)
+        if (_early.Length > 0)
         {
-            var held = _held[index];
-            _committedTotal += (ulong)(held.Length - (int)held.Block->Committed);
-            Volatile.Write(ref held.Block->Committed, (uint)held.Length);
+            Copy(_early.AsSpan(0, _earlyLength));
+            ReturnEarly();
         }
-
-        _heldCount = 0;
     }
 
     /// <summary>Forgets what was written before the start, for an error response in its place.</summary>
     internal void DropUncommitted()
     {
-        _heldCount = 0;
+        ReturnEarly();
         _position = _committed;
         _unflushed = 0;
         Length = 0;
@@ -213,38 +222,77 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
     }
 
-    private void Reserve(int sizeHint)
+    /// <summary>Makes room: true in the block, false among the early bytes.</summary>
+    private bool Reserve(int sizeHint)
     {
         ThrowIfEnded();
         ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
         var wanted = Math.Max(sizeHint, 1);
-        if (Capacity - _position < wanted)
+        if (_early.Length == 0)
         {
-            Grow(wanted);
+            if (Capacity - _position >= wanted)
+            {
+                return true;
+            }
+
+            if (_context.HasStarted)
+            {
+                Grow(wanted);
+                return true;
+            }
+        }
+
+        ReserveEarly(wanted);
+        return false;
+    }
+
+    private void ReserveEarly(int size)
+    {
+        if (_early.Length - _earlyLength >= size)
+        {
+            return;
+        }
+
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_earlyLength + size, _early.Length * 2));
+        _early.AsSpan(0, _earlyLength).CopyTo(larger);
+        var length = _earlyLength;
+        ReturnEarly();
+        _early = larger;
+        _earlyLength = length;
+    }
+
+    private void ReturnEarly()
+    {
+        if (_early.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_early);
+            _early = [];
+            _earlyLength = 0;
+        }
+    }
+
+    private void Copy(ReadOnlySpan<byte> source)
+    {
+        while (!source.IsEmpty)
+        {
+            if (_position == Capacity)
+            {
+                Grow(Math.Min(source.Length, HighWater));
+            }
+
+            var part = Math.Min(source.Length, Capacity - _position);
+            source[..part].CopyTo(new Span<byte>(_block->Data + _position, part));
+            _position += part;
+            source = source[part..];
         }
     }
 
     private void Grow(int min)
     {
-        if (_context.HasStarted)
-        {
-            Commit();
-        }
-        else
-        {
-            // The engine looks at blocks only once there is a head, so this one can wait.
-            if (_heldCount == _held.Length)
-            {
-                Array.Resize(ref _held, _heldCount * 2);
-            }
-
-            _held[_heldCount++] = new Held { Block = _block, Length = _position };
-        }
-
+        Commit();
         _block = NativeApi.Grow(_exchange, min);
         _position = (int)_block->Committed;
         _committed = _position;
-        _memory = null;
     }
 
     private void Accept(int bytes)
@@ -292,8 +340,9 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _space.Arm();
         Interlocked.Or(ref _exchange->Waiting, WaitingFlags.Space);
         // The engine sends, then looks whether somebody waits; we say so, then look again.
-        if ((Unsent <= HighWater / 2 || _context.IsAborted || _cancelNext) && _space.Disarm())
+        if (Unsent <= HighWater / 2 || _context.IsAborted || _cancelNext)
         {
+            _space.Withdraw();
             return Result();
         }
 
@@ -324,12 +373,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         {
             throw new InvalidOperationException("Writing is not allowed after writer was completed.");
         }
-    }
-
-    private struct Held
-    {
-        internal NativeBlock* Block;
-        internal int Length;
     }
 }
 

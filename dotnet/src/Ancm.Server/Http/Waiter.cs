@@ -26,8 +26,21 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
         Interlocked.Exchange(ref _armed, 1);
     }
 
-    /// <summary>Takes the arming back; false when an event was faster.</summary>
-    internal bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;
+    /// <summary>Takes the arming back, because there is no need to wait.</summary>
+    internal void Withdraw()
+    {
+        if (Disarm())
+        {
+            return;
+        }
+
+        // An event was faster. It must have left before the next arming resets what it completes.
+        var spinner = default(SpinWait);
+        while (_core.GetStatus(_core.Version) == ValueTaskSourceStatus.Pending)
+        {
+            spinner.SpinOnce();
+        }
+    }
 
     internal ValueTask Wait(CancellationToken cancellationToken)
     {
@@ -59,6 +72,9 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
     public void OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
         => _core.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>True for the one who may complete the wait.</summary>
+    private bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;
 
     private void Register(CancellationToken cancellationToken)
     {
