@@ -220,6 +220,10 @@ impl Lane {
                 self.draining = true;
                 self.deadline = Some(self.clock.at(deadline));
                 for key in self.entries.keys() {
+                    if let Some(Entry::Client(mut client)) = self.entries.take(key) {
+                        client.look_again();
+                        self.entries.put(key, Entry::Client(client));
+                    }
                     self.drive(key, 0);
                 }
             }

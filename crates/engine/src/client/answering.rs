@@ -1,0 +1,213 @@
+//! Responses out: what the handler publishes, and the request body on its way to it.
+
+use std::io::IoSlice;
+
+use abi::{event, progress};
+
+use super::{COPY, Client, DRAIN, DRAIN_TIME, State, Step};
+use crate::application::Answer;
+use crate::body::{Inbound, Taken};
+use crate::exchange::SlotRef;
+use crate::http1::response::write_head;
+use crate::lane::Lane;
+use crate::response::Plan;
+use crate::ring::End;
+
+impl Client {
+    pub(super) fn answer(&mut self, lane: &mut Lane) -> Step {
+        if self.forwarding.is_some() {
+            return self.drive_forwarding(lane);
+        }
+        let Some(slot) = self.slot else { return Step::Close };
+        if !slot.lane().in_use {
+            // Its turn has not come, or it is held; only the end of the client matters.
+            return if self.half_closed && self.gone { Step::Close } else { Step::Wait };
+        }
+        let progress = slot.progress();
+        if progress & progress::ABORT != 0 {
+            self.socket.reset_on_close();
+            return Step::Close;
+        }
+        if progress & progress::READING != 0 && self.feed(lane, slot, progress).is_err() {
+            return Step::Close;
+        }
+        if self.gone {
+            return Step::Close;
+        }
+        if self.half_closed && self.inbound.is_complete() && !self.response.is_raw() && slot.abort()
+        {
+            // A client that half-closes may still read: tell the application, go on sending.
+            lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
+        }
+        match self.send_response(lane, slot, progress) {
+            Ok(true) => self.finish(lane, slot),
+            Ok(false) => Step::Wait,
+            Err(()) => Step::Close,
+        }
+    }
+
+    /// Moves request body bytes to the handler.
+    fn feed(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<(), ()> {
+        if self.response.continue_wanted && progress & progress::HEAD == 0 {
+            self.response.continue_wanted = false;
+            if !self.inbound.is_complete() {
+                self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                self.flush().map_err(drop)?;
+            }
+        }
+        let ring = slot.ring();
+        let mut moved = false;
+        while self.readable && !self.inbound.is_complete() {
+            if ring.free() == 0 {
+                if ring.pause() {
+                    break;
+                }
+                continue;
+            }
+            let limit = ring.free().min(lane.scratch.len());
+            match self.inbound.receive(&self.socket, &mut lane.scratch[..limit]) {
+                Ok(Taken::Bytes { end, short, surplus }) => {
+                    // SAFETY: the lane is the one producer, and `limit` left room.
+                    unsafe { ring.push(&lane.scratch[..end]) };
+                    moved |= end > 0;
+                    self.readable = !short || self.half_closed;
+                    if let Some((from, to)) = surplus {
+                        self.keep_surplus(lane, from, to);
+                    }
+                }
+                Ok(Taken::WouldBlock) => self.readable = false,
+                Ok(Taken::Closed) => {
+                    ring.finish(if self.response.is_raw() {
+                        End::Complete
+                    } else {
+                        End::Disconnected
+                    });
+                    self.inbound = Inbound::Complete;
+                    self.response.keep_alive = false;
+                    moved = true;
+                    break;
+                }
+                Ok(Taken::Malformed) => {
+                    ring.finish(End::Malformed);
+                    self.inbound = Inbound::Complete;
+                    self.response.keep_alive = false;
+                    moved = true;
+                    break;
+                }
+                Err(_) => return Err(()),
+            }
+        }
+        if self.inbound.is_complete() {
+            ring.finish(End::Complete);
+            moved = true;
+        }
+        if (moved || ring.free() < crate::ring::CAPACITY) && slot.take_body_wish() {
+            lane.application.signal(slot.as_abi(), slot.id(), event::READABLE);
+        }
+        Ok(())
+    }
+
+    /// Sends what the handler has published. `true`: the response has ended.
+    fn send_response(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<bool, ()> {
+        let ended = progress & progress::ENDED != 0;
+        if !self.response.head_written {
+            if progress & progress::HEAD == 0 {
+                return Ok(false);
+            }
+            if progress & progress::CLOSE != 0 {
+                self.response.keep_alive = false;
+            }
+            let total = ended.then(|| slot.lane().unsent() as u64);
+            let context = self.head_context(lane, total);
+            match write_head(slot.head(), &context, self.out.tail()) {
+                Ok(written) => self.response.begin(&written, &mut self.inbound),
+                Err(bad) => {
+                    let answer = Answer::text(500, format!("500: {bad}\n"));
+                    self.write_answer(lane, &answer);
+                    self.response.replace();
+                }
+            }
+        }
+        loop {
+            let unsent = slot.lane().unsent();
+            let plan = self.response.plan(unsent as u64, ended, self.out.tail());
+            match plan {
+                Plan::Drop => slot.take_sent(unsent),
+                Plan::Ended => return Ok(true),
+                Plan::Broken => return Err(()),
+                Plan::Wait => break,
+                Plan::Send(count) => {
+                    let sent = self.send_body(slot, count)?;
+                    self.response.sent(sent as u64, self.out.tail());
+                    slot.take_sent(sent);
+                    if (sent as u64) < count && (sent == 0 || !self.writable) {
+                        break;
+                    }
+                }
+            }
+        }
+        if slot.take_space_wish() {
+            lane.application.signal(slot.as_abi(), slot.id(), event::WRITABLE);
+        }
+        Ok(false)
+    }
+
+    /// Sends up to `count` body bytes behind what waits; small ones are only put there.
+    fn send_body(&mut self, slot: SlotRef, count: u64) -> Result<usize, ()> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut pieces = Vec::with_capacity(8);
+        slot.lane().pieces(count, &mut pieces);
+        if self.out.len() + count <= COPY {
+            for piece in &pieces {
+                self.out.tail().extend_from_slice(piece);
+            }
+            return Ok(count);
+        }
+        if !self.writable {
+            return Ok(0);
+        }
+        let (sent, more) = self.out.flush_with(&self.socket, &pieces).map_err(drop)?;
+        self.writable = more || sent == pieces.iter().map(|piece: &IoSlice<'_>| piece.len()).sum();
+        Ok(sent)
+    }
+
+    /// The response is out, or in the buffer.
+    fn finish(&mut self, lane: &mut Lane, slot: SlotRef) -> Step {
+        let raw = self.response.is_raw();
+        self.release(lane, slot);
+        let keep = self.response.keep_alive && !lane.draining && !raw;
+        if !self.inbound.is_complete() && !raw {
+            let open_ended = self.response.continue_wanted;
+            if keep && !open_ended {
+                self.state = State::Draining(DRAIN);
+                self.deadline = lane.clock.now() + DRAIN_TIME;
+                return Step::Again;
+            }
+            return self.say_goodbye(lane);
+        }
+        if !keep {
+            return self.say_goodbye(lane);
+        }
+        self.next_request(lane);
+        Step::Again
+    }
+
+    pub(super) fn next_request(&mut self, lane: &Lane) {
+        self.slot = self.surplus.take();
+        self.state = State::Reading;
+        let limit =
+            if self.slot.is_some() { lane.options.head_time } else { lane.options.keep_alive };
+        self.deadline = lane.clock.now() + limit.as_millis() as u64;
+    }
+
+    /// Lets an exchange go: back to the lane, or to its handler until that lets go too.
+    fn release(&mut self, lane: &mut Lane, slot: SlotRef) {
+        self.slot = None;
+        slot.lane().owner = None;
+        if slot.progress() & progress::RELEASED != 0 {
+            lane.recycle(slot);
+        } else {
+            lane.settle_orphan(slot);
+        }
+    }
+}

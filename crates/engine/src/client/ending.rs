@@ -1,0 +1,111 @@
+//! Unread bodies, goodbyes and broken connections: what happens when an exchange does not simply
+//! end where the next begins.
+
+use abi::{event, progress};
+
+use super::{Client, DRAIN, DRAIN_TIME, State, Step};
+use crate::body::{Inbound, Taken};
+use crate::exchange::SlotRef;
+use crate::lane::Lane;
+use crate::ring::End;
+
+impl Client {
+    /// No more requests: close once the client has everything, without a reset that would take
+    /// the answer away from it.
+    pub(crate) fn say_goodbye(&mut self, lane: &mut Lane) -> Step {
+        if let Some(slot) = self.slot.take() {
+            self.give_back(lane, slot);
+        }
+        if self.flush().is_err() {
+            return Step::Close;
+        }
+        if self.out.is_empty() {
+            if self.half_closed || (self.inbound.is_complete() && !self.readable) {
+                // Nothing unread is left that would make closing a reset.
+                return Step::Close;
+            }
+            self.socket.shut_down_send();
+        }
+        self.state = State::Lingering(DRAIN);
+        self.deadline = lane.clock.now() + DRAIN_TIME;
+        Step::Again
+    }
+
+    pub(super) fn drop_body(&mut self, lane: &mut Lane, left: u64) -> Step {
+        let lingering = matches!(self.state, State::Lingering(_));
+        if self.inbound.is_complete() && !lingering {
+            self.next_request(lane);
+            return Step::Again;
+        }
+        if !self.readable {
+            return Step::Wait;
+        }
+        let limit = lane.scratch.len();
+        let taken = if lingering {
+            Inbound::Raw.receive(&self.socket, &mut lane.scratch[..limit])
+        } else {
+            self.inbound.receive(&self.socket, &mut lane.scratch[..limit])
+        };
+        match taken {
+            Ok(Taken::Bytes { end, short, surplus }) => {
+                self.readable = !short || self.half_closed;
+                if let Some((from, to)) = surplus {
+                    self.keep_surplus(lane, from, to);
+                }
+                let Some(left) = left.checked_sub(end as u64) else { return Step::Close };
+                self.state = if lingering { State::Lingering(left) } else { State::Draining(left) };
+                Step::Again
+            }
+            Ok(Taken::WouldBlock) => {
+                self.readable = false;
+                Step::Wait
+            }
+            Ok(Taken::Closed | Taken::Malformed) | Err(_) => {
+                if self.out.is_empty() || self.gone {
+                    Step::Close
+                } else {
+                    // The client has stopped sending but may still be reading.
+                    self.readable = false;
+                    Step::Wait
+                }
+            }
+        }
+    }
+
+    /// The connection is over, however that came.
+    pub(crate) fn close(&mut self, lane: &mut Lane) {
+        let forwarding = self.forwarding.take();
+        if let Some(surplus) = self.surplus.take() {
+            lane.recycle(surplus);
+        }
+        let Some(slot) = self.slot.take() else { return };
+        match forwarding {
+            Some(mut forwarding) => {
+                forwarding.abandon(lane);
+                lane.recycle(slot);
+            }
+            None => self.give_back(lane, slot),
+        }
+    }
+
+    /// Takes an unfinished exchange from the connection.
+    fn give_back(&mut self, lane: &mut Lane, slot: SlotRef) {
+        // An exchange in a queue is found there to be without an owner.
+        let waits_in_a_queue = slot.lane().owner.is_some() && !slot.lane().in_use;
+        slot.lane().owner = None;
+        if slot.lane().in_use {
+            if slot.progress() & progress::RELEASED == 0 {
+                slot.ring().finish(End::Disconnected);
+                if slot.take_body_wish() {
+                    lane.application.signal(slot.as_abi(), slot.id(), event::READABLE);
+                }
+                if slot.abort() {
+                    lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
+                }
+            }
+            lane.settle_orphan(slot);
+        } else if !waits_in_a_queue {
+            lane.recycle(slot);
+        }
+    }
+}

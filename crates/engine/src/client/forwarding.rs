@@ -1,0 +1,119 @@
+//! The client's side of an exchange that goes through a backend (`crate::forward`).
+
+use std::io;
+use std::sync::Arc;
+
+use super::{COPY, Client, DRAIN, DRAIN_TIME, Fate, State, Step};
+use crate::application::Upstream;
+use crate::forward::{Forwarding, Progress};
+use crate::http1::response::{BadHead, write_head};
+use crate::lane::Lane;
+use crate::response::Plan;
+
+impl Client {
+    /// Sends the current exchange to a backend.
+    pub(crate) fn forward(&mut self, lane: &mut Lane, upstream: Arc<Upstream>) -> Fate {
+        let Some(slot) = self.slot else { return Fate::Close };
+        if self.response.continue_wanted && !self.inbound.is_complete() {
+            // The body is read as it comes, so the client may begin.
+            self.response.continue_wanted = false;
+            self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        let forwarding = Forwarding::begin(lane, self.key, slot, upstream);
+        self.forwarding = Some(Box::new(forwarding));
+        self.drive(lane)
+    }
+
+    pub(super) fn drive_forwarding(&mut self, lane: &mut Lane) -> Step {
+        let Some(mut forwarding) = self.forwarding.take() else { return Step::Close };
+        let Some(slot) = self.slot else { return Step::Close };
+        if self.half_closed && self.gone {
+            self.forwarding = Some(forwarding);
+            return Step::Close;
+        }
+        match forwarding.drive(lane, self, slot) {
+            Progress::Wait => {
+                self.forwarding = Some(forwarding);
+                Step::Wait
+            }
+            Progress::Again => {
+                // The exchange goes back to the application, which names a backend anew.
+                Step::Wait
+            }
+            Progress::Broken => {
+                self.forwarding = Some(forwarding);
+                self.socket.reset_on_close();
+                Step::Close
+            }
+            Progress::Done => {
+                self.slot = None;
+                slot.lane().owner = None;
+                lane.recycle(slot);
+                let keep = self.response.keep_alive && !lane.draining;
+                if !self.inbound.is_complete() && keep && !self.response.continue_wanted {
+                    self.state = State::Draining(DRAIN);
+                    self.deadline = lane.clock.now() + DRAIN_TIME;
+                    return Step::Again;
+                }
+                if !keep || !self.inbound.is_complete() {
+                    return self.say_goodbye(lane);
+                }
+                self.next_request(lane);
+                Step::Again
+            }
+        }
+    }
+
+    /// Keeps bytes that came behind the request body.
+    pub(crate) fn keep_surplus(&mut self, lane: &mut Lane, from: usize, to: usize) {
+        let slot = lane.slot();
+        slot.lane().input.extend_from_slice(&lane.scratch[from..to]);
+        self.surplus = Some(slot);
+    }
+
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.half_closed
+    }
+
+    /// Writes a response head that a backend gave.
+    pub(crate) fn write_forwarded_head(
+        &mut self,
+        lane: &Lane,
+        encoded: &[u8],
+    ) -> Result<(), BadHead> {
+        let mut context = self.head_context(lane, None);
+        // The backend's own `Server`, or none: the host does not claim the answer.
+        context.server = b"";
+        let written = write_head(encoded, &context, self.out.tail())?;
+        self.response.begin(&written, &mut self.inbound);
+        Ok(())
+    }
+
+    /// Sends body bytes that a backend gave, or keeps them until the client takes them.
+    pub(crate) fn push_forwarded_body(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.response.plan(rest.len() as u64, false, self.out.tail()) {
+                Plan::Send(count) => {
+                    let (now, later) = rest.split_at((count as usize).min(rest.len()));
+                    if self.writable && now.len() >= COPY {
+                        self.out.send(&self.socket, now)?;
+                        self.writable = self.out.is_empty();
+                    } else {
+                        self.out.tail().extend_from_slice(now);
+                    }
+                    self.response.sent(now.len() as u64, self.out.tail());
+                    rest = later;
+                }
+                Plan::Drop | Plan::Wait | Plan::Ended | Plan::Broken => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The backend's body is complete.
+    pub(crate) fn end_forwarded_body(&mut self) {
+        // Writes the last chunk; a short body was noticed where it was read.
+        let _ = self.response.plan(0, true, self.out.tail());
+    }
+}

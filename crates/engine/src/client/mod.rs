@@ -1,0 +1,223 @@
+//! A client's connection: requests in, responses out, one exchange at a time.
+//!
+//! [`Client::drive`] moves everything that can move and returns when it needs an event. It may
+//! be called at any time and finds out by itself what there is to do:
+//!
+//! ```text
+//!  Reading ──head complete──► Active ──response ended──► Reading        (body read to its end)
+//!     ▲                                     ├──────────► Draining ──┐   (body left, keep-alive)
+//!     └─────────────────────────────────────│───────────────────────┘
+//!                                           └──────────► Lingering      (the connection ends)
+//! ```
+
+mod answering;
+mod ending;
+mod forwarding;
+mod reading;
+
+use std::net::SocketAddr;
+
+use os::epoll;
+use os::socket::Socket;
+
+use crate::body::Inbound;
+use crate::exchange::{ConnectionKey, SlotRef};
+use crate::forward::Forwarding;
+use crate::lane::Lane;
+use crate::outgoing::Outgoing;
+use crate::response::Response;
+
+/// Response bytes up to this are copied behind their head, so that one send carries both.
+const COPY: usize = 16 * 1024;
+/// Bytes that may wait for a client before its next pipelined request is looked at.
+const PIPELINE: usize = 64 * 1024;
+/// Bytes of an unread request body that are read and dropped to keep a connection.
+const DRAIN: u64 = 1 << 20;
+/// How long dropping may take, in milliseconds (Kestrel's 5 s).
+const DRAIN_TIME: u64 = 5_000;
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Keep,
+    Close,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waiting for, or in the middle of, a request head.
+    Reading,
+    /// An exchange is with the application, or waits for its turn.
+    Active,
+    /// The response is out; the rest of the request body is dropped, so many bytes at most.
+    Draining(u64),
+    /// As above, but we have said goodbye: the connection closes when the client does.
+    Lingering(u64),
+}
+
+/// One client.
+pub(crate) struct Client {
+    pub(crate) key: ConnectionKey,
+    pub(crate) socket: Socket,
+    pub(crate) readable: bool,
+    pub(crate) out: Outgoing,
+    pub(crate) inbound: Inbound,
+    pub(crate) response: Response,
+    /// The exchange that is being read or answered.
+    pub(crate) slot: Option<SlotRef>,
+    writable: bool,
+    /// The client will send no more.
+    half_closed: bool,
+    /// The connection is beyond use in both directions.
+    gone: bool,
+    state: State,
+    /// What came behind the current request.
+    surplus: Option<SlotRef>,
+    forwarding: Option<Box<Forwarding>>,
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    number: u64,
+    requests: u64,
+    /// In the lane's milliseconds; `u64::MAX` is none.
+    deadline: u64,
+}
+
+impl Client {
+    pub(crate) fn new(
+        key: ConnectionKey,
+        socket: Socket,
+        remote: Option<SocketAddr>,
+        number: u64,
+        deadline: u64,
+    ) -> Self {
+        Self {
+            key,
+            socket,
+            readable: false,
+            out: Outgoing::default(),
+            inbound: Inbound::Complete,
+            response: Response::default(),
+            slot: None,
+            writable: true,
+            half_closed: false,
+            gone: false,
+            state: State::Reading,
+            surplus: None,
+            forwarding: None,
+            remote,
+            local: None,
+            number,
+            requests: 0,
+            deadline,
+        }
+    }
+
+    /// Takes note of epoll bits.
+    pub(crate) fn on_bits(&mut self, bits: u32) {
+        if bits & epoll::IN != 0 {
+            self.readable = true;
+        }
+        if bits & epoll::OUT != 0 {
+            self.writable = true;
+            if self.state == State::Active {
+                self.deadline = u64::MAX;
+            }
+        }
+        if bits & (epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
+            // Reading finds the end, or the error.
+            self.readable = true;
+            self.half_closed = true;
+        }
+        if bits & (epoll::HUP | epoll::ERR) != 0 {
+            self.gone = true;
+        }
+    }
+
+    /// Takes note of epoll bits of the backend's connection.
+    pub(crate) fn on_upstream_bits(&mut self, key: ConnectionKey, bits: u32) {
+        if let Some(forwarding) = self.forwarding.as_mut().filter(|it| it.key() == key) {
+            forwarding.on_bits(bits);
+        }
+    }
+
+    /// Looks once more for a request that may have come: there will be no other occasion.
+    pub(crate) fn look_again(&mut self) {
+        self.readable = true;
+    }
+
+    pub(crate) fn is_late(&self, now: u64) -> bool {
+        now >= self.deadline
+    }
+
+    /// The deadline has passed.
+    pub(crate) fn on_late(&mut self, lane: &mut Lane) -> Fate {
+        match self.state {
+            State::Reading if self.slot.is_some() => {
+                self.refuse(lane, 408, "the request head took too long");
+                let _ = self.flush();
+                Fate::Close
+            }
+            State::Active => {
+                // Only a client that takes nothing has a deadline here.
+                self.socket.reset_on_close();
+                Fate::Close
+            }
+            State::Reading | State::Draining(_) | State::Lingering(_) => Fate::Close,
+        }
+    }
+
+    /// Moves what can move.
+    pub(crate) fn drive(&mut self, lane: &mut Lane) -> Fate {
+        let fate = self.advance(lane);
+        if fate == Fate::Keep { self.finish_turn(lane) } else { fate }
+    }
+
+    fn advance(&mut self, lane: &mut Lane) -> Fate {
+        loop {
+            let step = match self.state {
+                State::Reading => self.read_head(lane),
+                State::Active => self.answer(lane),
+                State::Draining(left) | State::Lingering(left) => self.drop_body(lane, left),
+            };
+            match step {
+                Step::Again => {}
+                Step::Wait => return Fate::Keep,
+                Step::Close => return Fate::Close,
+            }
+        }
+    }
+
+    /// Sends what has gathered, and sets the clock for a client that does not take it.
+    fn finish_turn(&mut self, lane: &mut Lane) -> Fate {
+        // The answer to come will be sent with this one.
+        let next_is_waiting = self.slot.is_some_and(|slot| slot.lane().queued);
+        if !next_is_waiting && self.flush().is_err() {
+            return Fate::Close;
+        }
+        match self.state {
+            State::Lingering(_) if self.out.is_empty() => self.socket.shut_down_send(),
+            // The clock of a client that takes nothing; `on_bits` stops it when it takes some.
+            State::Active if !self.writable && self.deadline == u64::MAX => {
+                self.deadline = lane.clock.now() + lane.options.write_stall.as_millis() as u64;
+            }
+            State::Active | State::Draining(_) | State::Lingering(_) | State::Reading => {}
+        }
+        Fate::Keep
+    }
+
+    /// Sends what has gathered, as far as the socket takes it.
+    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
+        if self.writable {
+            self.writable = self.out.flush(&self.socket)?;
+        }
+        Ok(())
+    }
+}
+
+/// How [`Client::advance`] goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Again,
+    Wait,
+    Close,
+}

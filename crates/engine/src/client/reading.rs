@@ -1,0 +1,212 @@
+//! Requests in: bytes to a complete head, and the exchange that begins with it.
+
+use os::socket::Transfer;
+
+use super::{Client, PIPELINE, State, Step};
+use crate::application::{Answer, to_abi_address};
+use crate::body::Inbound;
+use crate::exchange::SlotRef;
+use crate::http1::reject::Reject;
+use crate::http1::request::{Form, Framing};
+use crate::http1::response::{HeadContext, write_head};
+use crate::http1::target::{self, Target};
+use crate::lane::Lane;
+use crate::response::Response;
+use abi::request;
+
+impl Client {
+    pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {
+        if self.out.len() > PIPELINE {
+            if self.flush().is_err() {
+                return Step::Close;
+            }
+            if self.out.len() > PIPELINE {
+                return Step::Wait;
+            }
+        }
+        // What has come already, first.
+        if let Some(slot) = self.slot.filter(|slot| !slot.lane().input.is_empty()) {
+            match self.begin(lane, slot) {
+                Ok(true) => return Step::Wait,
+                Ok(false) => {}
+                Err(reject) => {
+                    let cause = reject.cause.to_string();
+                    self.refuse(lane, reject.status, &cause);
+                    return self.say_goodbye(lane);
+                }
+            }
+        }
+        let is_idle = self.slot.is_none_or(|slot| slot.lane().input.is_empty());
+        if lane.draining && is_idle && !self.readable {
+            return if self.out.is_empty() { Step::Close } else { self.say_goodbye(lane) };
+        }
+        if !self.readable {
+            // An idle connection holds no exchange.
+            if let Some(slot) = self.slot.filter(|slot| slot.lane().input.is_empty()) {
+                self.slot = None;
+                lane.recycle(slot);
+            }
+            return Step::Wait;
+        }
+        let slot = *self.slot.get_or_insert_with(|| lane.slot());
+        let input = &mut slot.lane().input;
+        if input.spare_capacity_mut().is_empty() {
+            input.reserve(input.capacity());
+        }
+        let space = input.spare_capacity_mut();
+        let wanted = space.len();
+        match self.socket.receive_uninit(space) {
+            Ok(Transfer::Bytes(0)) => {
+                // A head that ends in the middle needs no answer: nobody is there to read it.
+                if self.out.is_empty() { Step::Close } else { self.say_goodbye(lane) }
+            }
+            Ok(Transfer::Bytes(count)) => {
+                if input.is_empty() {
+                    self.deadline = lane.clock.now() + lane.options.head_time.as_millis() as u64;
+                }
+                // SAFETY: the kernel has initialised `count` bytes behind the present ones.
+                unsafe { input.set_len(input.len() + count) };
+                // A short read has emptied the socket; the next byte will be an event.
+                self.readable = count == wanted || self.half_closed;
+                Step::Again
+            }
+            Ok(Transfer::WouldBlock) => {
+                self.readable = false;
+                Step::Again
+            }
+            Err(_) => Step::Close,
+        }
+    }
+
+    /// Parses the head at the start of the slot's input. `true`: complete, and waiting its turn.
+    fn begin(&mut self, lane: &mut Lane, slot: SlotRef) -> Result<bool, Reject> {
+        let side = slot.lane();
+        let limits = &lane.options.head;
+        let Some(head) = crate::http1::request::parse(&side.input, &mut side.headers, limits)?
+        else {
+            return Ok(false);
+        };
+        let target = match head.form {
+            Form::Authority => Target::EMPTY,
+            Form::Origin | Form::Absolute | Form::Asterisk => {
+                target::split(head.target, lane.options.path_base.as_bytes(), &mut side.decoded)?
+            }
+        };
+        self.requests += 1;
+        if self.requests == 1 {
+            self.local = self.socket.local_address();
+        }
+        side.connection.id = self.number;
+        side.connection.remote = to_abi_address(self.remote);
+        side.connection.local = to_abi_address(self.local);
+        let shared = slot.request_mut();
+        shared.method = head.method_id;
+        shared.version = head.version;
+        shared.method_text = text(head.method);
+        shared.target = text(head.target);
+        shared.path = text(target.path);
+        shared.path_base = text(target.path_base);
+        shared.query = text(target.query);
+        shared.request_number = self.requests;
+        let (mut flags, length, inbound) = match head.framing {
+            Framing::None => (request::BODY_COMPLETE, -1, Inbound::Complete),
+            Framing::Length(0) => (request::BODY_COMPLETE, 0, Inbound::Complete),
+            Framing::Length(length) => {
+                (request::HAS_BODY, length.cast_signed(), Inbound::Length(length))
+            }
+            Framing::Chunked => (request::HAS_BODY | request::CHUNKED, -1, Inbound::chunked()),
+        };
+        if head.upgrade {
+            flags |= request::UPGRADE;
+        }
+        if head.expect_continue {
+            flags |= request::EXPECT_CONTINUE;
+        }
+        shared.content_length = length;
+        self.inbound = inbound;
+        self.response = Response::to(
+            head.version,
+            head.method_id,
+            head.keep_alive && !head.content_length_ignored,
+            head.expect_continue,
+        );
+        let head_len = head.len;
+        if head.content_length_ignored {
+            // The module moves the lying length out of the way, and so do we (REQ-49).
+            for field in &mut side.headers {
+                // SAFETY: the field points into `input`, which is alive and unchanged.
+                let name = unsafe { std::slice::from_raw_parts(field.name.ptr, field.name.len) };
+                if name.eq_ignore_ascii_case(b"content-length") {
+                    field.name = text(b"X-Content-Length");
+                }
+            }
+        }
+        shared.headers = side.headers.as_ptr();
+        shared.header_count = side.headers.len() as u32;
+
+        // What of the body came with the head; what is behind it belongs to the next request.
+        let (body, end) = self.inbound.take_in_place(&mut side.input, head_len)?;
+        if self.inbound.is_complete() {
+            flags |= request::BODY_COMPLETE;
+        }
+        shared.flags = flags;
+        shared.body = text(&side.input[head_len..head_len + body]);
+        if end < side.input.len() {
+            let surplus = lane.slot();
+            surplus.lane().input.extend_from_slice(&side.input[end..]);
+            self.surplus = Some(surplus);
+        }
+        side.owner = Some(self.key);
+        self.deadline = u64::MAX;
+        self.state = State::Active;
+        lane.enqueue(slot);
+        Ok(true)
+    }
+
+    /// Answers a request that does not deserve an exchange.
+    pub(super) fn refuse(&mut self, lane: &mut Lane, status: u16, cause: &str) {
+        let answer = Answer::text(status, format!("{status}: {cause}\n"));
+        self.response = Response::to(0x0101, 0, false, false);
+        self.write_answer(lane, &answer);
+    }
+
+    /// Writes a whole answer of the host's own to a connection that closes after it.
+    pub(crate) fn write_answer(&mut self, lane: &Lane, answer: &Answer) {
+        let mut head = Vec::with_capacity(256);
+        let fields = answer.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let length = Some(answer.body.len() as u64);
+        crate::http1::response::encode_head(answer.status, "", length, fields, &mut head);
+        let context = self.head_context(lane, length);
+        let is_head = self.response.is_head;
+        if let Ok(written) = write_head(&head, &context, self.out.tail()) {
+            self.response.keep_alive &= written.keep_alive;
+            if !is_head {
+                self.out.tail().extend_from_slice(&answer.body);
+            }
+        }
+        self.response.head_written = true;
+    }
+
+    pub(super) fn head_context<'a>(&self, lane: &'a Lane, total: Option<u64>) -> HeadContext<'a> {
+        HeadContext {
+            version: self.response.version,
+            is_head: self.response.is_head,
+            is_connect: self.response.is_connect,
+            keep_alive: self.response.keep_alive && !lane.draining && self.may_go_on(),
+            total,
+            date: lane.clock.date(),
+            server: lane.options.server.as_bytes(),
+        }
+    }
+
+    /// Whether the rest of the request, if any, can be got out of the way after the response.
+    fn may_go_on(&self) -> bool {
+        // A client that waits for `100 Continue` may or may not send its body after an answer.
+        self.inbound.is_complete() || !self.response.continue_wanted
+    }
+}
+
+/// A text of the contract that lives as long as its exchange.
+fn text(bytes: &[u8]) -> abi::Str {
+    abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
+}
