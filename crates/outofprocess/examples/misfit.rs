@@ -8,7 +8,8 @@
 //! * `with-child`: like `serve`, beside a child that would outlive it.
 //! * `wrapper`: lets a child of its own serve, and waits for it.
 //!
-//! A backend that serves answers `/pid`, `/cwd`, `/env/NAME` and `/exit/CODE`.
+//! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request)
+//! and `/exit/CODE`.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -88,7 +89,8 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
     let base = env::var("ASPNETCORE_APPL_PATH").unwrap_or_default();
     let message_path = format!("{}/iisintegration", base.trim_end_matches('/'));
     let respond = |stream: &mut TcpStream, status: u16, body: &str| {
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+        let fields = format!("Content-Length: {}\r\nConnection: close\r\n", body.len());
+        let head = format!("HTTP/1.1 {status} X\r\n{fields}MS-ASPNETCORE-X: y\r\n\r\n");
         let _ = stream.write_all(format!("{head}{body}").as_bytes());
     };
     if heeds_messages && path == message_path && request.contains(MESSAGE) {
@@ -101,6 +103,8 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         exit(code.parse().unwrap_or(1));
     } else if path == "/pid" {
         respond(&mut stream, 200, &process::id().to_string());
+    } else if path.starts_with("/head") {
+        respond(&mut stream, 200, &request);
     } else if path == "/cwd" {
         let directory = env::current_dir().unwrap_or_default();
         respond(&mut stream, 200, &directory.display().to_string());

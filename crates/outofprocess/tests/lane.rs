@@ -1,0 +1,134 @@
+//! Requests through the engine's lanes to real backends; `examples/misfit.rs` is the backend.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use ancm_outofprocess::{Event, OutOfProcess};
+use config::{App, AspNetCore, Origin, Source};
+use engine::{Engine, Options};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One application behind one lane.
+struct Site {
+    engine: Engine,
+    handler: Arc<OutOfProcess>,
+    address: SocketAddr,
+    events: Receiver<Event>,
+    _dir: tempfile::TempDir,
+}
+
+impl Site {
+    fn start(change: impl FnOnce(&mut AspNetCore)) -> Self {
+        let tests = std::env::current_exe().unwrap();
+        let misfit = tests.parent().and_then(Path::parent).unwrap().join("examples/misfit");
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = AspNetCore::of(misfit.to_str().unwrap(), vec!["serve".to_owned()]);
+        change(&mut settings);
+        let app = App {
+            name: "misfit".into(),
+            dir: dir.path().to_owned(),
+            web_config_path: None,
+            settings,
+            source: Source::WebConfig,
+            hosting_model_origin: Origin::WebConfig,
+        };
+        let (sender, events) = channel();
+        let tell = Arc::new(move |event| drop(sender.send(event)));
+        let handler = ancm_outofprocess::start(&app, "", tell).unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = engine::Listener { socket: socket.into(), lane: 0 };
+        let application: Arc<dyn engine::Application> = handler.clone();
+        let engine = Engine::start(vec![listener], application, Options::new(1)).unwrap();
+        let waker = engine.waker();
+        handler.on_change(move || waker.wake());
+        Self { engine, handler, address, events, _dir: dir }
+    }
+
+    /// Sends one request on a connection of its own and returns the whole answer.
+    fn ask(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head.replace('\n', "\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn get(&self, path: &str) -> String {
+        self.ask(&format!("GET {path} HTTP/1.1\nHost: x\nConnection: close\n\n"))
+    }
+
+    fn event(&self, id: u16) {
+        while self.events.recv_timeout(PATIENCE).expect("the event comes").id() != id {}
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.handler.stop(PATIENCE);
+        self.engine.drain(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_request_reaches_the_backend_by_the_rules() {
+    let site = Site::start(|_| {});
+    let answer = site.ask(
+        "GET /head%2F?q=%20 HTTP/1.1\nHost: shop.example\nMS-ASPNETCORE-EVENT: shutdown\n\
+         ms-aspnetcore-token: forged\nX-Forwarded-For: 192.0.2.7\nConnection: close, X-Hop\n\
+         X-Hop: 1\nAccept: */*\n\n",
+    );
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(!head.contains("MS-ASPNETCORE"), "{head}");
+    assert!(head.contains("\r\nDate: "), "{head}");
+    let (line, fields) = body.split_once("\r\n").unwrap();
+    assert_eq!(line, "GET /head%2F?q=%20 HTTP/1.1");
+    for field in ["Host: shop.example\r\n", "X-Forwarded-Proto: http\r\n", "Accept: */*\r\n"] {
+        assert!(fields.contains(field), "{field} in {fields}");
+    }
+    assert!(fields.contains("X-Forwarded-For: 192.0.2.7, 127.0.0.1:"), "{fields}");
+    assert_eq!(fields.matches("MS-ASPNETCORE-TOKEN: ").count(), 1, "{fields}");
+    for stripped in ["forged", "shutdown", "X-Hop", "Connection"] {
+        assert!(!fields.contains(stripped), "{stripped} in {fields}");
+    }
+}
+
+#[test]
+fn requests_wait_for_a_backend_that_is_replaced() {
+    let site = Site::start(|_| {});
+    let before = site.get("/pid");
+    assert!(before.starts_with("HTTP/1.1 200 "), "{before}");
+    // Not a safe method, so it is not repeated: its client learns that the backend is gone.
+    let lost = site.ask("POST /exit/3 HTTP/1.1\nHost: x\nContent-Length: 0\nConnection: close\n\n");
+    assert!(lost.starts_with("HTTP/1.1 502 "), "{lost}");
+    let after = site.get("/pid");
+    assert!(after.starts_with("HTTP/1.1 200 "), "{after}");
+    assert_ne!(before.rsplit_once("\r\n\r\n"), after.rsplit_once("\r\n\r\n"));
+}
+
+#[test]
+fn without_a_backend_in_sight_requests_get_a_page() {
+    let site = Site::start(|settings| settings.rapid_fails_per_minute = 0);
+    site.ask("POST /exit/3 HTTP/1.1\nHost: x\nContent-Length: 0\nConnection: close\n\n");
+    site.event(1003);
+    let begun = Instant::now();
+    let page = site.get("/pid");
+    assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
+    assert!(page.contains("HTTP Error 502.5 - "), "{page}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "refused, not held");
+}
+
+#[test]
+fn a_stopped_application_answers_503() {
+    let site = Site::start(|_| {});
+    site.handler.stop(PATIENCE);
+    let answer = site.get("/pid");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
