@@ -47,7 +47,7 @@ pub(crate) struct Supervisor {
     events: VecDeque<Event>,
     /// What a page shows.
     report: Option<StartReport>,
-    /// Number and cause of the failure that was told in full.
+    /// Number and cause, without digits, of the failure that was told in full.
     told: Option<(Code, String)>,
     output: Output,
     begun: Instant,
@@ -307,7 +307,9 @@ impl Supervisor {
             (None, Some(error)) => explain::of_launch(&error, app),
             (None, None) => return,
         };
-        let kind = (report.code, report.summary.clone());
+        // Ports, process ids and times differ from one attempt to the next.
+        let words = report.summary.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let kind = (report.code, words);
         if self.told.as_ref() != Some(&kind) {
             self.output.tell(report.to_string().trim_end());
             self.told = Some(kind);
