@@ -95,9 +95,17 @@ impl Hosted {
         self.stop_limit
     }
 
-    /// How long requests may finish before the application is told to stop.
-    pub(crate) const fn shutdown_delay(&self) -> Duration {
-        self.shutdown_delay
+    /// Of the `limit` for a stop, how long requests may finish before the application is told.
+    ///
+    /// In-process the application itself waits for its requests, so it is told early: long-lived
+    /// ones end only with its help. Many a backend ends on the spot and takes its requests along,
+    /// so it is told late.
+    pub(crate) fn shutdown_delay(&self, limit: Duration) -> Duration {
+        let delay = match self.kind {
+            Kind::OutOfProcess(_) => self.shutdown_delay.max(limit / 4 * 3),
+            Kind::Failed(_) | Kind::InProcess(_) => self.shutdown_delay,
+        };
+        delay.min(limit)
     }
 }
 

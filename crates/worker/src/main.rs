@@ -112,7 +112,7 @@ fn drain(
     let (sender, drained) = channel();
     thread::spawn(move || sender.send(engine.drain(limit)));
 
-    let delay = hosted.shutdown_delay().min(limit);
+    let delay = hosted.shutdown_delay(limit);
     let mut left = drained.recv_timeout(delay).ok();
     let is_stopped = hosted.stop(end.saturating_duration_since(Instant::now()));
     while left.is_none() && Instant::now() < end + LAST_RESORT {
