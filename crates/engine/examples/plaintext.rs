@@ -2,6 +2,8 @@
 //!
 //! What is left of the cost of a request when no application is behind the engine.
 
+#![expect(clippy::print_stdout, reason = "whoever starts it must learn the address")]
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;

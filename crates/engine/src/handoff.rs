@@ -112,10 +112,11 @@ impl Crew {
 
     /// Wakes the watchdog if it lies down. One load when it does not.
     pub(crate) fn rouse(&self) {
-        if self.dozing.load(Ordering::Relaxed) && self.dozing.swap(false, Ordering::Relaxed) {
-            if let Some(watchdog) = self.watchdog.get() {
-                watchdog.unpark();
-            }
+        if self.dozing.load(Ordering::Relaxed)
+            && self.dozing.swap(false, Ordering::Relaxed)
+            && let Some(watchdog) = self.watchdog.get()
+        {
+            watchdog.unpark();
         }
     }
 

@@ -230,10 +230,11 @@ pub fn local_address(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
 pub fn prepare_listener(listener: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers.
     let flags = unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_GETFL) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
     // SAFETY: no pointers.
-    if flags < 0
-        || unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0
-    {
+    if unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
         return Err(io::Error::last_os_error());
     }
     // Unix sockets have no such option, and no such delay.
