@@ -33,6 +33,12 @@ fn answers_at_once(worker: &Worker) {
         assert_eq!(answer.header("Content-Type"), Some("text/plain; charset=utf-8"));
         assert_eq!(answer.progress & progress::ABORT, 0);
     }
+    let mut kept = worker.keep("/plaintext");
+    for _ in 0..1000 {
+        kept.go();
+        let answer = kept.answer();
+        assert_eq!((answer.status, answer.headers.len(), answer.text()), (200, 1, "Hello, World!"));
+    }
     let answer = worker.get("/json");
     assert_eq!(answer.text(), r#"{"message":"Hello, World!"}"#);
     let missing = worker.get("/nothing/here");
@@ -40,6 +46,7 @@ fn answers_at_once(worker: &Worker) {
     let head =
         worker.send(Request { method: method::HEAD, method_text: "HEAD", ..Request::get("/") });
     assert_eq!((head.status, head.body.len()), (405, 0));
+    assert_eq!(head.header("Allow"), Some("GET"));
 }
 
 fn answers_later(worker: &Worker) {

@@ -35,30 +35,22 @@ internal sealed class ContextTable
     }
 
     /// <summary>Whether any request is being processed.</summary>
-    internal bool AnyActive()
-    {
-        lock (_growing)
-        {
-            foreach (var context in _contexts)
-            {
-                if (context is { IsActive: true })
-                {
-                    return true;
-                }
-            }
-
-            return false;
-        }
-    }
+    internal bool AnyActive() => Array.Exists(Snapshot(), static context => context is { IsActive: true });
 
     internal void AbortAll()
     {
+        // Outside the lock: an abort wakes lanes, and a lane may be waiting to add a context.
+        foreach (var context in Snapshot())
+        {
+            context?.AbortByServer();
+        }
+    }
+
+    private HostContext?[] Snapshot()
+    {
         lock (_growing)
         {
-            foreach (var context in _contexts)
-            {
-                context?.AbortByServer();
-            }
+            return (HostContext?[])_contexts.Clone();
         }
     }
 }

@@ -51,6 +51,8 @@ internal sealed class HostServer : IServer
     {
         _createContext = () => new HostContext<TContext>(this, application);
         PublishAddresses();
+        // The bootstrap takes back what it did to get us registered.
+        (AppContext.GetData("ANCM_STARTED") as Action)?.Invoke();
         _lifetime.ApplicationStopping.UnsafeRegister(static server => ((HostServer)server!).OnStopping(), this);
         NativeApi.Attach(this);
         NativeApi.Life(LifeEvent.Ready);

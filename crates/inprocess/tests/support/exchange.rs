@@ -357,14 +357,14 @@ pub unsafe extern "C" fn read(exchange: *mut Exchange, id: u64, into: *mut u8, l
     }
 }
 
-/// Sends the same request again and again, in the same memory.
-pub struct Lane<'a> {
+/// One exchange used again and again, as a kept connection does.
+pub struct Kept<'a> {
     handler: &'a Handler,
     slot: *mut Slot,
     first: *mut Block,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> Kept<'a> {
     pub fn new(handler: &'a Handler, request: Request) -> Self {
         let slot: *mut Slot = slot_for(&request);
         // SAFETY: leaked.
@@ -372,6 +372,7 @@ impl<'a> Lane<'a> {
         Self { handler, slot, first }
     }
 
+    /// Runs the request once more; it must be answered at once.
     pub fn go(&mut self) {
         // SAFETY: the exchange is between two uses, so it is ours alone.
         let exchange = unsafe { &mut (*self.slot).exchange };
@@ -385,5 +386,15 @@ impl<'a> Lane<'a> {
         // SAFETY: as the contract says.
         let outcome = unsafe { (self.handler.dispatch)(self.handler.context, self.slot.cast()) };
         assert_eq!(outcome, outcome::DONE);
+    }
+
+    /// What came of the last time.
+    pub fn answer(&self) -> Answer {
+        // SAFETY: the exchange is between two uses, so it is ours alone.
+        let exchange = unsafe { &(*self.slot).exchange };
+        let mut answer = Answer { progress: super::progress(exchange), ..Answer::default() };
+        send(exchange, self.first, &mut answer);
+        decode_head(exchange, &mut answer);
+        answer
     }
 }

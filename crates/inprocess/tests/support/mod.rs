@@ -16,7 +16,7 @@ use abi::{Exchange, Handler, Host, Str, life};
 
 mod exchange;
 
-pub use exchange::{Answer, Request};
+pub use exchange::{Answer, Kept, Request};
 
 /// Longest wait for anything that a test expects.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -137,8 +137,9 @@ impl Worker {
         self.send(Request::get(target))
     }
 
-    pub fn lane(&self, target: &str) -> exchange::Lane<'_> {
-        exchange::Lane::new(&self.handler, Request { slot: 77, ..Request::get(target) })
+    /// An exchange on a slot of its own that is used more than once.
+    pub fn keep(&self, target: &str) -> Kept<'_> {
+        Kept::new(&self.handler, Request { slot: 77, ..Request::get(target) })
     }
 
     pub fn stop(&self) {

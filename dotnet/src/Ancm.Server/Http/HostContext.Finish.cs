@@ -82,7 +82,8 @@ internal abstract partial class HostContext
             }
             catch (Exception error)
             {
-                Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
+                // The response is over; only the log can tell.
+                LogError(error);
             }
         }
     }

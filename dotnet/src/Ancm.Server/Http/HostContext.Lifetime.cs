@@ -59,12 +59,13 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
 
     private void AbortWith(Abortion cause)
     {
-        if (_phase == Phase.Idle || !Mark(cause))
+        var exchange = _exchange;
+        if (_phase == Phase.Idle || exchange is null || !Mark(cause))
         {
             return;
         }
 
-        _exchange->Publish(ProgressFlags.Abort);
+        exchange->Publish(ProgressFlags.Abort);
         _body.OnReadable();
         _writer.OnWritable();
     }

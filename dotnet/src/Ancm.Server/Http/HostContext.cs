@@ -113,6 +113,12 @@ internal abstract unsafe partial class HostContext
     {
         var exchange = _exchange;
         var progress = _unpublished | ProgressFlags.Released;
+        if (_phase != Phase.Ended)
+        {
+            // Only a bug of ours comes here; the client must not wait for what will not come.
+            progress |= ProgressFlags.Abort | ProgressFlags.Ended;
+        }
+
         _phase = Phase.Idle;
         EndResponse();
         EndRequest();
@@ -138,7 +144,22 @@ internal abstract unsafe partial class HostContext
         }
     }
 
+    /// <summary>Keeps the first error and logs every one.</summary>
     private protected void Report(Exception error)
+    {
+        _error ??= error;
+        try
+        {
+            LogError(error);
+        }
+        catch (Exception failure)
+        {
+            // A logging provider that throws must not decide how a request ends.
+            _server.ReportBug("log", failure);
+        }
+    }
+
+    private void LogError(Exception error)
     {
         if (IsAborted && error is OperationCanceledException or IOException)
         {
@@ -152,8 +173,6 @@ internal abstract unsafe partial class HostContext
         {
             Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
         }
-
-        _error ??= error;
     }
 
     private static ExecutionContext CaptureClean()

@@ -2,7 +2,6 @@ using System;
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Threading;
-using System.Threading.Tasks;
 
 using Ancm.Server.Native;
 
@@ -15,12 +14,7 @@ namespace Ancm.Server;
 /// </summary>
 internal sealed unsafe partial class ResponseWriter : PipeWriter
 {
-    /// <summary>Unsent bytes above which a flush waits; the engine wakes it at half.</summary>
-    internal const int HighWater = 64 * 1024;
-
     private readonly HostContext _context;
-    private readonly Waiter _space = new();
-    private TaskCompletionSource<FlushResult>? _sharedFlush;
     private NativeExchange* _exchange;
     private NativeBlock* _block;
     private BlockMemory? _memory;
@@ -34,7 +28,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     private int _earlyLength;
     private bool _discard;
     private bool _completed;
-    private bool _cancelNext;
 
     internal ResponseWriter(HostContext context) => _context = context;
 
@@ -108,49 +101,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
     }
 
-    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
-    {
-        if (cancellationToken.IsCancellationRequested)
-        {
-            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
-        }
-
-        if (_context.IsEnded)
-        {
-            return default;
-        }
-
-        if (!_context.TryStart())
-        {
-            return FlushAfterStart(cancellationToken);
-        }
-
-        return Push() ? Result() : WaitForSpace(cancellationToken);
-    }
-
-    public override ValueTask<FlushResult> WriteAsync(
-        ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
-    {
-        if (source.Length > HighWater)
-        {
-            return WritePieces(source, cancellationToken);
-        }
-
-        if (cancellationToken.IsCancellationRequested)
-        {
-            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
-        }
-
-        Append(source.Span);
-        return FlushAsync(cancellationToken);
-    }
-
-    public override void CancelPendingFlush()
-    {
-        _cancelNext = !_space.IsArmed;
-        _space.Set(canceled: true);
-    }
-
     public override void Complete(Exception? exception = null)
     {
         _completed = true;
@@ -213,13 +163,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         Length = 0;
         // The error answers have no body at all.
         _discard = true;
-    }
-
-    /// <summary>An event of the lane, or the end of everything. Runs no app code.</summary>
-    internal void OnWritable()
-    {
-        _space.Set();
-        Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
     }
 
     /// <summary>Makes room: true in the block, false among the early bytes.</summary>
@@ -313,55 +256,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _unflushed += bytes;
     }
 
-    /// <summary>Publishes; true when the app may go on at once.</summary>
-    private bool Push()
-    {
-        Commit();
-        _context.Flushed();
-        return Unsent <= HighWater || _context.IsAborted;
-    }
-
-    private ulong Unsent => _committedTotal - Volatile.Read(ref _exchange->Sent);
-
-    private ValueTask<FlushResult> Result()
-    {
-        var canceled = _cancelNext;
-        _cancelNext = false;
-        return canceled ? new(new FlushResult(isCanceled: true, isCompleted: false)) : default;
-    }
-
-    private ValueTask<FlushResult> WaitForSpace(CancellationToken cancellationToken)
-    {
-        if (_space.IsArmed)
-        {
-            return JoinFlush();
-        }
-
-        _space.Arm();
-        Interlocked.Or(ref _exchange->Waiting, WaitingFlags.Space);
-        // The engine sends, then looks whether somebody waits; we say so, then look again.
-        if (Unsent <= HighWater / 2 || _context.IsAborted || _cancelNext)
-        {
-            _space.Withdraw();
-            return Result();
-        }
-
-        return _space.WaitFlush(cancellationToken);
-    }
-
-    /// <summary>A flush beside one that waits already. Rare, so it may allocate.</summary>
-    private ValueTask<FlushResult> JoinFlush()
-    {
-        var created = new TaskCompletionSource<FlushResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var shared = Interlocked.CompareExchange(ref _sharedFlush, created, null) ?? created;
-        if (!_space.IsArmed)
-        {
-            OnWritable();
-        }
-
-        return new(shared.Task);
-    }
-
     private void ThrowIfEnded()
     {
         if (_context.IsEnded)
@@ -373,30 +267,5 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         {
             throw new InvalidOperationException("Writing is not allowed after writer was completed.");
         }
-    }
-}
-
-/// <summary>The ways that wait; an unsafe context may not.</summary>
-internal sealed partial class ResponseWriter
-{
-    private async ValueTask<FlushResult> FlushAfterStart(CancellationToken cancellationToken)
-    {
-        await _context.StartAsync(cancellationToken).ConfigureAwait(false);
-        return await FlushAsync(cancellationToken).ConfigureAwait(false);
-    }
-
-    private async ValueTask<FlushResult> WritePieces(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
-    {
-        var result = default(FlushResult);
-        while (!source.IsEmpty)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var part = Math.Min(source.Length, HighWater);
-            Append(source.Span[..part]);
-            source = source[part..];
-            result = await FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
-
-        return result;
     }
 }

@@ -1,0 +1,146 @@
+using System;
+using System.IO.Pipelines;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Ancm.Server.Native;
+
+namespace Ancm.Server;
+
+/// <summary>
+/// Flushing: bytes go to the lane at once; the app goes on at once, too, unless the client is so
+/// far behind that the engine would have to hold more than the high-water mark for it.
+/// </summary>
+internal sealed unsafe partial class ResponseWriter
+{
+    /// <summary>Unsent bytes above which a flush waits; the engine wakes it at half.</summary>
+    internal const int HighWater = 64 * 1024;
+
+    private readonly Waiter _space = new();
+    private TaskCompletionSource<FlushResult>? _sharedFlush;
+    private bool _cancelNext;
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+        }
+
+        if (_context.IsEnded)
+        {
+            return default;
+        }
+
+        if (!_context.TryStart())
+        {
+            return FlushAfterStart(cancellationToken);
+        }
+
+        return Push() ? Result() : WaitForSpace(cancellationToken);
+    }
+
+    public override ValueTask<FlushResult> WriteAsync(
+        ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
+    {
+        if (source.Length > HighWater)
+        {
+            return WritePieces(source, cancellationToken);
+        }
+
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+        }
+
+        Append(source.Span);
+        return FlushAsync(cancellationToken);
+    }
+
+    public override void CancelPendingFlush()
+    {
+        _cancelNext = !_space.IsArmed;
+        _space.Set(canceled: true);
+    }
+
+    /// <summary>An event of the lane, or the end of everything. Runs no app code.</summary>
+    internal void OnWritable()
+    {
+        _space.Set();
+        Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
+    }
+
+    /// <summary>Publishes; true when the app may go on at once.</summary>
+    private bool Push()
+    {
+        Commit();
+        _context.Flushed();
+        return Unsent <= HighWater || _context.IsAborted;
+    }
+
+    private ulong Unsent => _committedTotal - Volatile.Read(ref _exchange->Sent);
+
+    private ValueTask<FlushResult> Result()
+    {
+        var canceled = _cancelNext;
+        _cancelNext = false;
+        return canceled ? new(new FlushResult(isCanceled: true, isCompleted: false)) : default;
+    }
+
+    private ValueTask<FlushResult> WaitForSpace(CancellationToken cancellationToken)
+    {
+        if (_space.IsArmed)
+        {
+            return JoinFlush();
+        }
+
+        _space.Arm();
+        Interlocked.Or(ref _exchange->Waiting, WaitingFlags.Space);
+        // The engine sends, then looks whether somebody waits; we say so, then look again.
+        if (Unsent <= HighWater / 2 || _context.IsAborted || _cancelNext)
+        {
+            _space.Withdraw();
+            return Result();
+        }
+
+        return _space.WaitFlush(cancellationToken);
+    }
+
+    /// <summary>A flush beside one that waits already. Rare, so it may allocate.</summary>
+    private ValueTask<FlushResult> JoinFlush()
+    {
+        var created = new TaskCompletionSource<FlushResult>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var shared = Interlocked.CompareExchange(ref _sharedFlush, created, null) ?? created;
+        if (!_space.IsArmed)
+        {
+            OnWritable();
+        }
+
+        return new(shared.Task);
+    }
+}
+
+/// <summary>The ways that wait; an unsafe context may not.</summary>
+internal sealed partial class ResponseWriter
+{
+    private async ValueTask<FlushResult> FlushAfterStart(CancellationToken cancellationToken)
+    {
+        await _context.StartAsync(cancellationToken).ConfigureAwait(false);
+        return await FlushAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<FlushResult> WritePieces(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        var result = default(FlushResult);
+        while (!source.IsEmpty)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var part = Math.Min(source.Length, HighWater);
+            Append(source.Span[..part]);
+            source = source[part..];
+            result = await FlushAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return result;
+    }
+}
