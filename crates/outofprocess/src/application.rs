@@ -1,7 +1,6 @@
 //! The handler: backends that are kept running, and the requests that are sent to them.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -38,7 +37,7 @@ pub fn start(
     app: &App,
     path_base: &str,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
-) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
+) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
     start_with(app, path_base, on_event, &Env::of_process(), || vec![Box::new(OwnStreams)])
 }
 
@@ -48,13 +47,13 @@ pub(crate) fn start_with(
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
     process: &Env,
     sinks: fn() -> Vec<Box<dyn Sink>>,
-) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
+) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
     let settings = &app.settings;
     let places = usize::try_from(settings.processes_per_application).unwrap_or(1).max(1);
     let system = |what: &str| {
         let what = what.to_owned();
         move |error: std::io::Error| {
-            Arc::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
+            Box::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
         }
     };
     let shared = Arc::new(Shared {
@@ -71,7 +70,6 @@ pub(crate) fn start_with(
             blank: settings.disable_start_up_error_page,
         }),
         crashes: Mutex::new(CrashCount::new(settings.rapid_fails_per_minute)),
-        incarnations: AtomicU64::new(0),
         tell: on_event,
     });
     let handler = Arc::new(OutOfProcess { shared, threads: Mutex::new(Vec::new()) });
@@ -94,8 +92,9 @@ pub(crate) fn start_with(
         }
     }
     handler.stop(Duration::ZERO);
-    Err(failed.unwrap_or_else(|| {
-        Arc::new(StartReport::new(Code::BackendDidNotStart, "the start was given up"))
+    Err(Box::new(match failed {
+        Some(report) => Arc::unwrap_or_clone(report),
+        None => StartReport::new(Code::BackendDidNotStart, "the start was given up"),
     }))
 }
 

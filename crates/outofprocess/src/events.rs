@@ -68,11 +68,6 @@ pub enum Event {
         /// When it is tried again. The very first start is not: its caller decides.
         retry_after: Duration,
     },
-    /// The file for a backend's output cannot be written.
-    StdoutLogFailed {
-        /// What went wrong.
-        reason: String,
-    },
 }
 
 /// How much an event matters, as in the module.
@@ -93,7 +88,6 @@ impl Event {
             Self::StartAttemptFailed { .. } => 1000,
             Self::BackendStarted { .. } => 1001,
             Self::RapidFailLimitExceeded { .. } => 1003,
-            Self::StdoutLogFailed { .. } => 1004,
             Self::GracefulStopFailed { .. } => 1005,
             Self::ShutdownMessageSent { .. } => 1006,
             Self::StartFailed { .. } => 1020,
@@ -111,7 +105,6 @@ impl Event {
             Self::ShutdownMessageSent { .. } => "shutdown-message-sent",
             Self::StartAttemptFailed { .. } => "start-attempt-failed",
             Self::StartFailed { .. } => "start-failed",
-            Self::StdoutLogFailed { .. } => "stdout-log-failed",
         }
     }
 
@@ -123,8 +116,7 @@ impl Event {
             Self::BackendStarted { .. } | Self::ShutdownMessageSent { .. } => Severity::Information,
             Self::BackendExited { .. }
             | Self::GracefulStopFailed { .. }
-            | Self::StartAttemptFailed { .. }
-            | Self::StdoutLogFailed { .. } => Severity::Warning,
+            | Self::StartAttemptFailed { .. } => Severity::Warning,
         }
     }
 }
@@ -164,7 +156,6 @@ impl fmt::Display for Event {
                 "no backend could be started: {}; the next try is in {retry_after:.0?}",
                 report.summary
             ),
-            Self::StdoutLogFailed { reason } => write!(f, "no stdout log: {reason}"),
         }
     }
 }

@@ -34,6 +34,10 @@ use crate::rules::Rules;
 use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
 use crate::stop::StopOrder;
 
+/// Names every backend that this process ever had: the engine reuses connections within one name,
+/// so it must not come back, not even in another handler.
+static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
+
 /// What all places of an application share.
 pub(crate) struct Shared {
     pub(crate) startup: Startup,
@@ -42,7 +46,6 @@ pub(crate) struct Shared {
     pub(crate) stop: StopOrder,
     pub(crate) answers: Arc<Answers>,
     pub(crate) crashes: Mutex<CrashCount>,
-    pub(crate) incarnations: AtomicU64,
     pub(crate) tell: Arc<dyn Fn(Event) + Send + Sync>,
 }
 
@@ -107,7 +110,7 @@ impl Place {
 
     fn upstream(&self, backend: &Backend, token: String) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
-        let id = self.shared.incarnations.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let rules = Rules::new(token, &settings.handler_settings, Arc::clone(&self.shared.answers));
         let address = UpstreamAddress::Tcp(backend.address());
         Arc::new(Upstream { id, address, rules: Arc::new(rules) })

@@ -57,7 +57,7 @@ impl Site {
         self
     }
 
-    fn start(&mut self) -> Result<Arc<OutOfProcess>, Arc<StartReport>> {
+    fn start(&mut self) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
         let (sender, events) = channel();
         self.events = Some(events);
         let tell = Arc::new(move |event| drop(sender.send(event)));
@@ -232,7 +232,7 @@ fn an_early_end_is_noticed_at_once_and_reported_with_its_output() {
         }
     }
     match site.event(1020) {
-        Event::StartFailed { report: told, .. } => assert_eq!(told, report),
+        Event::StartFailed { report: told, .. } => assert_eq!(*told, *report),
         other => panic!("{other}"),
     }
 }

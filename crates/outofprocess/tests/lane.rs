@@ -1,5 +1,7 @@
 //! Requests through the engine's lanes to real backends; `examples/misfit.rs` is the backend.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

@@ -101,7 +101,7 @@ fn write_fields<'a>(
     authority: Option<&[u8]>,
     out: &mut Vec<u8>,
 ) -> Seen {
-    let has_options = request.headers().any(|(name, _)| field::is(name, "connection"));
+    let has_options = connection_options(request).any(names_a_field);
     let may_upgrade = request.is_upgrade() && !asks_for_h2c(request);
     let mut seen = Seen::default();
     if let Some(authority) = authority {
@@ -157,11 +157,18 @@ fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
 /// Whether a `Connection` field names this field as one for this hop only. Asked only for fields
 /// that are in no table, so a client cannot make us lose `Host` or the framing.
 fn is_connection_option<'a>(request: &impl RequestHead<'a>, name: &[u8]) -> bool {
-    request
-        .headers()
-        .filter(|(other, _)| field::is(other, "connection"))
-        .flat_map(|(_, value)| field::elements(value))
-        .any(|option| option.eq_ignore_ascii_case(name))
+    connection_options(request).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+fn connection_options<'a>(request: &impl RequestHead<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let fields = request.headers().filter(|(name, _)| field::is(name, "connection"));
+    fields.flat_map(|(_, value)| field::elements(value))
+}
+
+/// Whether a connection option can mean a field that is in no table. The options that nearly every
+/// client sends cannot, so nearly no request has its fields compared with options.
+fn names_a_field(option: &[u8]) -> bool {
+    !["keep-alive", "close", "upgrade"].iter().any(|known| field::is(option, known))
 }
 
 /// A tunnel to HTTP/2 would carry requests past every rule in this file.
