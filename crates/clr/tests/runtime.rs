@@ -1,20 +1,17 @@
 //! One process, one runtime: everything that needs a real .NET, in one test.
 //!
-//! Runs with the private toolchain (`cargo xtask dotnet`) and its sample; without them it says so
-//! and passes.
+//! Run by `cargo xtask test`, which provides both.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 
 use ancm_clr::locate::{Request, installed};
 use ancm_clr::{HostFxrLibrary, InitError, LocateError, Runtime, Substatus, locate};
 
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
-}
-
 fn request_and_locate(dir: &Path, dll: &str) -> Result<ancm_clr::HostFxr, LocateError> {
-    let root = target().join("dotnet/private/root").display().to_string();
+    let root = support::root().display().to_string();
     locate(&Request {
         process_path: "dotnet",
         arguments: &[dll.to_owned(), "--from-test".to_owned()],
@@ -25,12 +22,7 @@ fn request_and_locate(dir: &Path, dll: &str) -> Result<ancm_clr::HostFxr, Locate
 
 #[test]
 fn a_runtime_is_initialised_once_and_explains_failures() {
-    let sample = target().join("samples/hello");
-    if !sample.join("Hello.dll").is_file() || !target().join("dotnet/private/root").is_dir() {
-        println!("skipped: no sample application; run `cargo xtask dotnet`");
-        return;
-    }
-    let sample = sample.canonicalize().unwrap();
+    let sample = support::sample();
     let host = request_and_locate(&sample, "Hello.dll").unwrap();
     let root = host.dotnet_root.clone().unwrap();
     assert!(installed(&root).iter().any(|framework| framework.name == "Microsoft.AspNetCore.App"));

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 
@@ -24,27 +26,22 @@ fn link_files(from: &Path, to: &Path) {
 
 #[test]
 fn an_application_that_brings_its_runtime_needs_no_installation() {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    let sample = target.join("samples/hello");
-    let root = target.join("dotnet/private/root");
-    let core = root.join("shared/Microsoft.NETCore.App/9.0.7");
-    if !sample.join("Hello.dll").is_file() || !core.is_dir() {
-        println!("skipped: no sample application; run `cargo xtask dotnet`");
-        return;
-    }
-    let dir = tempfile::tempdir_in(&target).unwrap();
+    let (sample, root, version) = (support::sample(), support::root(), support::version());
+    // Beside the sample, since hard links do not reach other file systems.
+    let dir = tempfile::tempdir_in(sample.parent().unwrap()).unwrap();
     let app = dir.path().canonicalize().unwrap();
     for folder in [
         &sample,
-        &core,
-        &root.join("shared/Microsoft.AspNetCore.App/9.0.7"),
-        &root.join("host/fxr/9.0.7"),
+        &root.join("shared/Microsoft.NETCore.App").join(&version),
+        &root.join("shared/Microsoft.AspNetCore.App").join(&version),
+        &root.join("host/fxr").join(&version),
     ] {
         link_files(folder, &app);
     }
-    let config = r#"{"runtimeOptions":{"tfm":"net9.0","includedFrameworks":[
-        {"name":"Microsoft.NETCore.App","version":"9.0.7"},
-        {"name":"Microsoft.AspNetCore.App","version":"9.0.7"}]}}"#;
+    let config = r#"{"runtimeOptions":{"includedFrameworks":[
+        {"name":"Microsoft.NETCore.App","version":"VERSION"},
+        {"name":"Microsoft.AspNetCore.App","version":"VERSION"}]}}"#
+        .replace("VERSION", &version);
     fs::write(app.join("Hello.runtimeconfig.json"), config).unwrap();
 
     let host = locate(&Request {
