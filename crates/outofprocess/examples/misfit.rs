@@ -8,8 +8,8 @@
 //! * `with-child`: like `serve`, beside a child that would outlive it.
 //! * `wrapper`: lets a child of its own serve, and waits for it.
 //!
-//! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request)
-//! and `/exit/CODE`.
+//! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request),
+//! `/upgrade` (to a protocol that echoes) and `/exit/CODE`.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -97,7 +97,13 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         respond(&mut stream, if is_paired { 202 } else { 400 }, "");
         exit(if is_paired { 0 } else { 97 });
     }
-    if let Some(name) = path.strip_prefix("/env/") {
+    if path == "/upgrade" {
+        let fields = "Connection: Upgrade\r\nUpgrade: echo\r\n";
+        let _ = stream.write_all(format!("HTTP/1.1 101 X\r\n{fields}\r\n").as_bytes());
+        while let Ok(count @ 1..) = stream.read(&mut piece) {
+            let _ = stream.write_all(&piece[..count]);
+        }
+    } else if let Some(name) = path.strip_prefix("/env/") {
         respond(&mut stream, 200, &env::var(name).unwrap_or_default());
     } else if let Some(code) = path.strip_prefix("/exit/") {
         exit(code.parse().unwrap_or(1));

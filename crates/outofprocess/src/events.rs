@@ -17,6 +17,8 @@ pub enum Event {
         exit: String,
         /// How long it had been ready.
         served_for: Duration,
+        /// When the next one is started.
+        restart_after: Duration,
     },
     /// A backend listens.
     BackendStarted {
@@ -125,8 +127,12 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackendExited { pid, exit, served_for } => {
-                write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}")
+            Self::BackendExited { pid, exit, served_for, restart_after } => {
+                write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}; ")?;
+                match restart_after.is_zero() {
+                    true => f.write_str("the next one is started now"),
+                    false => write!(f, "the next one is started in {restart_after:.1?}"),
+                }
             }
             Self::BackendStarted { pid, listening_pid, port, took } => {
                 write!(f, "backend process {pid} listens on port {port} after {took:.1?}")?;
@@ -179,6 +185,17 @@ mod tests {
                 Event::BackendStarted { pid: 7, listening_pid: 9, port: 80, took: ms(90) },
                 1001,
                 "backend process 7 listens on port 80 after 90.0ms (process 9)",
+            ),
+            (
+                Event::BackendExited {
+                    pid: 7,
+                    exit: "exited with code 3".into(),
+                    served_for: ms(61_000),
+                    restart_after: ms(0),
+                },
+                1030,
+                "backend process 7 exited with code 3 after serving for 61.0s; the next one is \
+                 started now",
             ),
             (
                 Event::ShutdownMessageSent { pid: 7, status: None },

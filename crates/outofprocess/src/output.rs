@@ -8,9 +8,10 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lifecycle::report::OUTPUT_LIMIT_CHARS;
 use os::eventfd::EventFd;
@@ -54,7 +55,8 @@ impl Sink for OwnStreams {
 pub(crate) struct Output {
     kept: Arc<Mutex<Kept>>,
     cancel: Arc<EventFd>,
-    drain: Option<JoinHandle<()>>,
+    /// The thread, and a channel that is closed when it ends.
+    drain: Option<(JoinHandle<()>, Receiver<()>)>,
 }
 
 impl Output {
@@ -76,9 +78,12 @@ impl Output {
         let streams = vec![(Source::Stdout, stdout), (Source::Stderr, stderr)];
         let mut reader =
             Reader { streams, sinks, kept: Arc::clone(&kept), cancel: Arc::clone(&cancel) };
-        let drain =
-            thread::Builder::new().name("backend-output".to_owned()).spawn(move || reader.run())?;
-        Ok(Self { kept, cancel, drain: Some(drain) })
+        let (running, ended) = sync_channel(0);
+        let drain = thread::Builder::new().name("backend-output".to_owned()).spawn(move || {
+            let _running: SyncSender<()> = running;
+            reader.run();
+        })?;
+        Ok(Self { kept, cancel, drain: Some((drain, ended)) })
     }
 
     /// Lets go of the beginning: the start is over.
@@ -95,11 +100,8 @@ impl Output {
 
     /// Waits up to `limit` for the end of both streams, then stops reading.
     pub(crate) fn finish(&mut self, limit: Duration) {
-        let Some(drain) = self.drain.take() else { return };
-        let deadline = Instant::now() + limit;
-        while !drain.is_finished() && Instant::now() < deadline {
-            thread::park_timeout(Duration::from_millis(2));
-        }
+        let Some((drain, ended)) = self.drain.take() else { return };
+        let _ = ended.recv_timeout(limit);
         self.cancel.wake();
         // The thread cannot be waiting for the pipes now. It can only be held up by our own
         // standard output, which would hold up everything else too.

@@ -12,6 +12,10 @@ use lifecycle::restart::Restart;
 /// Over which the module counts crashes.
 const WINDOW: Duration = Duration::from_secs(60);
 
+/// Requests wait for a restart that begins within this time. Beyond it an answer now is worth more
+/// to a client than a better one later.
+const WORTH_WAITING: Duration = Duration::from_secs(3);
+
 /// The module's counter, one per application.
 #[derive(Debug)]
 pub(crate) struct CrashCount {
@@ -43,8 +47,10 @@ impl CrashCount {
 /// What to do after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Too many crashes: requests are refused until the start after this pause succeeds.
+    /// Too many crashes in a minute: requests are refused until the start after this pause succeeds.
     Break { pause: Duration },
+    /// Backends keep dying young: requests are refused until the start after this pause succeeds.
+    Refuse { pause: Duration },
     /// Start again after this pause; requests wait.
     Restart { pause: Duration },
 }
@@ -71,6 +77,7 @@ impl Recovery {
         let pause = self.restart.after_end(served_for);
         match crashes.on_crash(now) {
             Some(left) => Next::Break { pause: left.max(pause) },
+            None if pause > WORTH_WAITING => Next::Refuse { pause },
             None => Next::Restart { pause },
         }
     }
@@ -99,6 +106,18 @@ mod tests {
         assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
         assert_ne!(recovery.on_crash(secs(1), now, &mut crashes), at_once);
         assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
+    }
+
+    #[test]
+    fn requests_do_not_wait_for_backends_that_keep_dying() {
+        let (now, mut crashes) = (Instant::now(), CrashCount::new(100));
+        let mut recovery = Recovery::new(1);
+        let waits: Vec<bool> = (0..6)
+            .map(|_| recovery.on_crash(secs(1), now, &mut crashes))
+            .map(|next| matches!(next, Next::Restart { .. }))
+            .collect();
+        // Pauses of about 0, 1, 2, 4, 8 and 16 seconds, some shorter by chance.
+        assert_eq!((waits[..3].to_vec(), waits[4..].to_vec()), (vec![true; 3], vec![false; 2]));
     }
 
     #[test]

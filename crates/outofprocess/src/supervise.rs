@@ -132,36 +132,42 @@ impl Place {
         // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
         shared.board.publish(self.number, State::Starting);
         let remains = backend.bury();
-        let (pid, exit) = (remains.pid, words(&remains));
-        (shared.tell)(Event::BackendExited { pid, exit, served_for });
         let next = {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
             self.recovery.on_crash(served_for, Instant::now(), &mut crashes)
         };
+        let (Next::Break { pause } | Next::Refuse { pause } | Next::Restart { pause }) = next;
+        let (pid, exit) = (remains.pid, words(&remains));
+        let exited = Event::BackendExited { pid, exit, served_for, restart_after: pause };
+        (shared.tell)(exited);
+        let per_minute = shared.startup.app.settings.rapid_fails_per_minute;
         match next {
-            Next::Restart { pause } => pause,
-            Next::Break { pause } => {
-                let per_minute = shared.startup.app.settings.rapid_fails_per_minute;
-                let report = Arc::new(self.crashed_too_often(per_minute, remains));
-                shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
+            Next::Restart { .. } => {}
+            Next::Refuse { .. } => {
+                self.refuse(Code::KeepsCrashing, "backend processes keep ending", remains);
+            }
+            Next::Break { .. } => {
+                let often =
+                    format!("backend processes ended more than {per_minute} times a minute");
+                let report = self.refuse(Code::BackendDidNotStart, &often, remains);
                 let retry_after = pause;
                 (shared.tell)(Event::RapidFailLimitExceeded { per_minute, report, retry_after });
-                pause
             }
         }
+        pause
     }
 
-    fn crashed_too_often(&self, per_minute: u32, remains: Remains) -> StartReport {
+    /// Has requests answered with what is known of the last backend.
+    fn refuse(&self, code: Code, what: &str, remains: Remains) -> Arc<StartReport> {
         let exit = words(&remains);
-        let times = format!("more than {per_minute} times within a minute");
-        let summary = format!("backend processes ended {times}; the last one {exit}");
-        let mut report = StartReport::new(Code::BackendDidNotStart, summary)
-            .suggest("raise rapidFailsPerMinute in web.config if so many ends are expected");
+        let mut report = StartReport::new(code, format!("{what}; the last one {exit}"));
         report.app_dir = Some(self.shared.startup.app.dir.display().to_string());
         report.reference = random::reference();
         report.exit = Some(exit);
         report.stdout = remains.stdout;
         report.stderr = remains.stderr;
+        let report = Arc::new(report);
+        self.shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
         report
     }
 

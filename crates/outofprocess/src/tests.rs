@@ -328,7 +328,7 @@ fn too_many_crashes_are_answered_with_a_page() {
     }
     match handler.choose() {
         Choice::Refuse(report) => {
-            let end = "0 times within a minute; the last one exited with code 3";
+            let end = "0 times a minute; the last one exited with code 3";
             assert!(report.summary.ends_with(end), "{}", report.summary);
         }
         _ => panic!("requests are refused"),

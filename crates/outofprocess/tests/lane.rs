@@ -1,10 +1,10 @@
 //! Requests through the engine's lanes to real backends; `examples/misfit.rs` is the backend.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -14,6 +14,12 @@ use config::{App, AspNetCore, Origin, Source};
 use engine::{Engine, Options};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `cargo test` builds examples beside the folder of this test.
+fn example(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().and_then(Path::parent).unwrap().join("examples").join(name)
+}
 
 /// One application behind one lane.
 struct Site {
@@ -26,8 +32,7 @@ struct Site {
 
 impl Site {
     fn start(change: impl FnOnce(&mut AspNetCore)) -> Self {
-        let tests = std::env::current_exe().unwrap();
-        let misfit = tests.parent().and_then(Path::parent).unwrap().join("examples/misfit");
+        let misfit = example("misfit");
         let dir = tempfile::tempdir().unwrap();
         let mut settings = AspNetCore::of(misfit.to_str().unwrap(), vec!["serve".to_owned()]);
         change(&mut settings);
@@ -125,6 +130,53 @@ fn without_a_backend_in_sight_requests_get_a_page() {
     assert!(page.starts_with("HTTP/1.1 502 "), "{page}");
     assert!(page.contains("HTTP Error 502.5 - "), "{page}");
     assert!(begun.elapsed() < Duration::from_secs(30), "refused, not held");
+}
+
+#[test]
+fn a_change_of_protocols_passes_both_ways() {
+    let site = Site::start(|_| {});
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "GET /upgrade HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: echo\n\n";
+    stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.push(byte[0]);
+    }
+    let head = String::from_utf8(answer).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert!(head.contains("\r\nUpgrade: echo\r\n"), "{head}");
+    assert!(head.contains("\r\nConnection: Upgrade\r\n"), "{head}");
+    for text in [&b"one"[..], b"another"] {
+        stream.write_all(text).unwrap();
+        let mut back = vec![0; text.len()];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(back, text);
+    }
+}
+
+#[test]
+fn a_backend_dies_with_the_worker() {
+    // The example starts a backend, says its number and waits to be killed.
+    let mut worker = std::process::Command::new(example("mortal"))
+        .arg(example("misfit"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(worker.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let stat = format!("/proc/{}/stat", line.trim());
+    let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(runs(), "{stat}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while runs() {
+        assert!(Instant::now() < deadline, "the backend is alive");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
