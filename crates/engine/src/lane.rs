@@ -160,6 +160,9 @@ impl Lane {
                 continue;
             }
             self.take_posted();
+            for command in self.shared.take_commands() {
+                self.on_command(command);
+            }
             if let Some(key) = self.backlog.pop_front() {
                 self.drive(key, 0);
                 continue;
@@ -196,12 +199,8 @@ impl Lane {
 
     fn on_event(&mut self, event: Event) {
         match event.token() {
-            WAKE => {
-                self.shared.wake.clear();
-                for command in self.shared.take_commands() {
-                    self.on_command(command);
-                }
-            }
+            // What was said is found by looking, also by a lane that was awake anyway.
+            WAKE => self.shared.wake.clear(),
             token if token & LISTENER != 0 => self.accept((token & !LISTENER) as usize),
             key => self.drive(key, event.bits()),
         }
@@ -220,9 +219,11 @@ impl Lane {
                 self.draining = true;
                 self.deadline = Some(self.clock.at(deadline));
                 for key in self.entries.keys() {
-                    if let Some(Entry::Client(mut client)) = self.entries.take(key) {
-                        client.look_again();
-                        self.entries.put(key, Entry::Client(client));
+                    if let Some(mut entry) = self.entries.take(key) {
+                        if let Entry::Client(client) = &mut entry {
+                            client.look_again();
+                        }
+                        self.entries.put(key, entry);
                     }
                     self.drive(key, 0);
                 }
