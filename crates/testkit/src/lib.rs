@@ -1,1 +1,26 @@
-//! testkit
+//! What the end-to-end tests stand on: real programs, real applications, exact bytes.
+//!
+//! * [`env`]: what `cargo xtask test` provides.
+//! * [`app`]: a copy of a published application, changed as a test wants it.
+//! * [`site`]: `ancm run` on such a copy, its output and its end.
+//! * [`process`]: what `/proc` knows about a process.
+//! * [`http`]: an HTTP/1.1 client that sends what it is told, byte for byte.
+//! * [`wait`]: waiting for something that can be observed; there are no sleeps in tests.
+//! * [`hosting`]: one body, two hosting models.
+//!
+//! Everything here fails by panicking: a test has nothing better to do.
+
+pub mod app;
+pub mod env;
+pub mod hosting;
+pub mod http;
+pub mod process;
+pub mod site;
+pub mod wait;
+
+pub use app::App;
+pub use hosting::Model;
+pub use http::{Connection, Request, Response};
+pub use process::Process;
+pub use site::{Site, Start};
+pub use wait::{eventually, patience};

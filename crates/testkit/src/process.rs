@@ -1,0 +1,120 @@
+//! What `/proc` knows about a process.
+
+use std::{fs, process::Command, thread, time::Duration};
+
+/// A process by its number. It may have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process(pub u32);
+
+impl Process {
+    /// Sends a signal, named as `kill` does: `TERM`, `KILL`, `INT`, `HUP`.
+    pub fn signal(self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.0)]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {self:?}");
+    }
+
+    /// Whether it runs. One that has ended and was not waited for does not.
+    pub fn is_alive(self) -> bool {
+        self.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    /// The processes that it has started and that run.
+    pub fn children(self) -> Vec<Process> {
+        let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut children: Vec<Process> = numbers
+            .map(Process)
+            .filter(|process| {
+                let stat = process.stat();
+                stat.is_some_and(|stat| stat.parent == self.0 && !matches!(stat.state, 'Z' | 'X'))
+            })
+            .collect();
+        children.sort();
+        children
+    }
+
+    /// Itself and everything below it.
+    pub fn tree(self) -> Vec<Process> {
+        let mut all = vec![self];
+        let mut at = 0;
+        while let Some(process) = all.get(at) {
+            all.extend(process.children());
+            at += 1;
+        }
+        all
+    }
+
+    /// The file name of its program.
+    pub fn program(self) -> String {
+        let path = fs::read_link(format!("/proc/{}/exe", self.0)).unwrap_or_default();
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Bytes of memory that are its own: without files that are merely mapped.
+    pub fn own_memory_bytes(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
+    fn stat(self) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The name is in parentheses and may contain anything, parentheses included.
+        let mut fields = text.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some(Stat { state, parent: fields.next()?.parse().ok()? })
+    }
+}
+
+struct Stat {
+    state: char,
+    parent: u32,
+}
+
+/// Watches how much memory processes take while something happens.
+#[derive(Debug)]
+pub struct MemoryWatch {
+    stop: std::sync::mpsc::Sender<()>,
+    thread: thread::JoinHandle<u64>,
+}
+
+impl MemoryWatch {
+    /// Starts to look at these processes, often.
+    pub fn start(processes: Vec<Process>) -> Self {
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let total = || processes.iter().map(|process| process.own_memory_bytes()).sum();
+            let mut most: u64 = total();
+            while stopped.recv_timeout(Duration::from_millis(20)).is_err() {
+                most = most.max(total());
+            }
+            most
+        });
+        Self { stop, thread }
+    }
+
+    /// The most that was seen, in bytes.
+    pub fn most_bytes(self) -> u64 {
+        let _ = self.stop.send(());
+        self.thread.join().expect("looking does not fail")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_seen_until_it_has_ended() {
+        let this = Process(std::process::id());
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
+        let process = Process(child.id());
+        assert!(this.children().contains(&process) && this.tree().contains(&process));
+        assert!(process.is_alive());
+        process.signal("KILL");
+        child.wait().unwrap();
+        assert!(!process.is_alive());
+        assert!(this.own_memory_bytes() > 0);
+    }
+}

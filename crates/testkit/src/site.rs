@@ -1,0 +1,327 @@
+//! `ancm run` on an application: started, watched, stopped.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, ToSocketAddrs},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use crate::{App, Connection, Model, Process, Request, Response, env, eventually, patience};
+
+/// How a site is started.
+#[derive(Debug)]
+pub struct Start {
+    command: Command,
+    urls: Vec<String>,
+    app: Option<App>,
+}
+
+impl Start {
+    /// `ancm run` on a copy of an application.
+    pub fn of(app: App) -> Self {
+        Self { app: Some(app), ..Self::command() }
+    }
+
+    /// `ancm run` on a folder that may not be an application.
+    pub fn of_folder(dir: &Path) -> Self {
+        Self::command().argument(dir)
+    }
+
+    fn command() -> Self {
+        let mut command = Command::new(env::programs().join("ancm"));
+        command.arg("run").env("DOTNET_ROOT", env::dotnet_root());
+        // What the caller's shell has set is not part of a test.
+        for (name, _) in std::env::vars() {
+            if name.starts_with("ASPNETCORE_") || name.starts_with("ANCM_") {
+                command.env_remove(name);
+            }
+        }
+        Self { command, urls: Vec::new(), app: None }
+    }
+
+    /// With an environment variable of the process.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Without an environment variable of the process.
+    #[must_use]
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// With an argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// With another hosting model than `web.config` has.
+    #[must_use]
+    pub fn hosting_model(self, model: Model) -> Self {
+        self.argument("--hosting-model").argument(model.to_string())
+    }
+
+    /// With another place to listen than a free port.
+    #[must_use]
+    pub fn url(mut self, url: &str) -> Self {
+        self.urls.push(url.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it serves: the application, or the page of a failed start.
+    pub fn run(self) -> Site {
+        let site = self.spawn();
+        site.wait_until_listening();
+        site
+    }
+
+    /// Starts it.
+    pub fn spawn(mut self) -> Site {
+        if let Some(app) = &self.app {
+            self.command.arg(app.dir());
+        }
+        if self.urls.is_empty() {
+            self.urls.push("http://127.0.0.1:0".to_owned());
+        }
+        for url in &self.urls {
+            self.command.args(["--url", url]);
+        }
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap_or_else(|error| {
+            panic!("cannot start {:?}: {error}", self.command.get_program());
+        });
+        let output = Output::default();
+        let stdout = child.stdout.take().expect("standard output is a pipe");
+        let stderr = child.stderr.take().expect("standard error is a pipe");
+        let readers = vec![output.collect(stdout, false), output.collect(stderr, true)];
+        Site { child, app: self.app, output, readers, urls: self.urls.len(), status: None }
+    }
+
+    /// Runs it to its end, which comes by itself.
+    pub fn run_to_end(self) -> Ended {
+        let mut site = self.spawn();
+        let status = site.wait_for_end();
+        Ended { status, stdout: site.stdout(), stderr: site.stderr() }
+    }
+}
+
+/// What is left of a run.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it said.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+/// A running `ancm`. What it has written is shown when the test fails.
+#[derive(Debug)]
+pub struct Site {
+    child: Child,
+    app: Option<App>,
+    output: Output,
+    readers: Vec<thread::JoinHandle<()>>,
+    urls: usize,
+    status: Option<ExitStatus>,
+}
+
+impl Site {
+    /// A sample or test application with a hosting model, served.
+    pub fn start(app: App, model: Model) -> Self {
+        Start::of(app.model(model)).run()
+    }
+
+    /// Where it listens first.
+    pub fn address(&self) -> SocketAddr {
+        let url = self.addresses().into_iter().next().expect("it listens");
+        let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let mut found = address.to_socket_addrs().unwrap_or_else(|error| panic!("{url}: {error}"));
+        found.next().expect("a name has an address")
+    }
+
+    /// The addresses that it has told.
+    pub fn addresses(&self) -> Vec<String> {
+        let stdout = self.stdout();
+        let told = stdout.lines().filter_map(|line| line.strip_prefix("listening on "));
+        told.map(str::to_owned).collect()
+    }
+
+    /// Waits for the announcement of every address.
+    pub fn wait_until_listening(&self) {
+        eventually("`listening on`", || {
+            let enough = self.addresses().len() >= self.urls;
+            assert!(enough || self.supervisor().is_alive(), "it ended before it listened");
+            enough.then_some(())
+        });
+    }
+
+    /// A new connection.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address())
+    }
+
+    /// GET on a connection of its own.
+    pub fn get(&self, target: &str) -> Response {
+        self.connect().get(target)
+    }
+
+    /// A request on a connection of its own.
+    pub fn request(&self, request: &Request) -> Response {
+        self.connect().request(request)
+    }
+
+    /// What a handler of the application `Site` has told under this name, once it is `expected`.
+    pub fn wait_for_outcome(&self, id: &str, expected: &str) {
+        eventually(&format!("the outcome {expected:?} of {id}"), || {
+            (self.outcome(id).as_deref() == Some(expected)).then_some(())
+        });
+    }
+
+    /// What a handler of the application `Site` has told under this name.
+    pub fn outcome(&self, id: &str) -> Option<String> {
+        let response = self.get(&format!("/Outcome?id={id}"));
+        (response.status() == 200).then(|| response.text())
+    }
+
+    /// The application's folder.
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("it was started with an application")
+    }
+
+    /// The supervisor.
+    pub fn supervisor(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// The worker that serves; there is one unless generations are changing.
+    pub fn worker(&self) -> Process {
+        let workers = || self.supervisor().children();
+        eventually("exactly one worker", || match workers()[..] {
+            [worker] => Some(worker),
+            _ => None,
+        })
+    }
+
+    /// The process in which the application is.
+    pub fn application(&self) -> Process {
+        let text = self.get("/ProcessId").ok().text();
+        Process(text.parse().expect("a process has a number"))
+    }
+
+    /// What was written to standard output so far.
+    pub fn stdout(&self) -> String {
+        self.output.text(false)
+    }
+
+    /// What was written to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.output.text(true)
+    }
+
+    /// Both of them.
+    pub fn log(&self) -> String {
+        self.stdout() + &self.stderr()
+    }
+
+    /// Waits until the output contains `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        eventually(&format!("{text:?} in the output"), || self.log().contains(text).then_some(()));
+    }
+
+    /// Sends a signal to the supervisor.
+    pub fn signal(&self, name: &str) {
+        self.supervisor().signal(name);
+    }
+
+    /// SIGTERM, which ends it cleanly, with everything that it has started.
+    pub fn stop(mut self) {
+        let tree = self.supervisor().tree();
+        self.signal("TERM");
+        let status = self.wait_for_end();
+        assert_eq!(status.code(), Some(0), "it {status}");
+        for process in tree {
+            eventually(&format!("the end of {process:?}"), || (!process.is_alive()).then_some(()));
+        }
+        assert!(!self.log().contains("panicked"), "something panicked");
+    }
+
+    /// Waits for its end.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let end = Instant::now() + patience();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                break status;
+            }
+            assert!(Instant::now() < end, "it does not end");
+            thread::sleep(std::time::Duration::from_millis(5));
+        };
+        self.status = Some(status);
+        // What it started may still hold the pipes; the last lines of itself are what counts.
+        eventually("the end of its output", || {
+            self.readers.iter().all(thread::JoinHandle::is_finished).then_some(())
+        });
+        status
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let tree = self.supervisor().tree();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            for process in tree.into_iter().skip(1).filter(|process| process.is_alive()) {
+                let _ = Command::new("sh")
+                    .args(["-c", &format!("kill -s KILL {} 2>/dev/null", process.0)])
+                    .status();
+            }
+        }
+        if thread::panicking() {
+            let web_config = self.app.as_ref().map(|app| app.path("web.config"));
+            let web_config = web_config.and_then(|path| std::fs::read_to_string(path).ok());
+            eprintln!("--- web.config\n{}", web_config.unwrap_or_default());
+            eprintln!("--- standard output of ancm\n{}", self.stdout());
+            eprintln!("--- standard error of ancm\n{}---", self.stderr());
+        }
+    }
+}
+
+/// What a process has written so far.
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<[Vec<u8>; 2]>>);
+
+impl Output {
+    fn collect(&self, from: impl Read + Send + 'static, is_stderr: bool) -> thread::JoinHandle<()> {
+        let output = self.0.clone();
+        thread::spawn(move || {
+            let mut reader = BufReader::new(from);
+            loop {
+                let count = match reader.fill_buf() {
+                    Ok([]) | Err(_) => return,
+                    Ok(bytes) => {
+                        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                        output[usize::from(is_stderr)].extend_from_slice(bytes);
+                        bytes.len()
+                    }
+                };
+                reader.consume(count);
+            }
+        })
+    }
+
+    fn text(&self, is_stderr: bool) -> String {
+        let output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&output[usize::from(is_stderr)]).into_owned()
+    }
+}

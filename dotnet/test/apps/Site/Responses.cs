@@ -1,0 +1,219 @@
+// Status, headers and bodies of responses.
+
+using System.Globalization;
+using System.IO.Compression;
+using System.Text;
+
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Site;
+
+internal static class Responses
+{
+    public static Task ResponseHeaders(HttpContext context)
+    {
+        context.Response.Headers["UnknownHeader"] = "test123=foo";
+        context.Response.ContentType = "text/plain";
+        context.Response.Headers["MultiHeader"] = new[] { "1", "2" };
+        return context.Response.WriteAsync("Request Complete");
+    }
+
+    public static Task ResponseEmptyHeaders(HttpContext context)
+    {
+        context.Response.Headers["EmptyHeader"] = "";
+        return context.Response.WriteAsync("EmptyHeaderShouldBeSkipped");
+    }
+
+    public static Task OverrideServer(HttpContext context)
+    {
+        context.Response.Headers.Server = "MyServer/7.8";
+        return context.Response.WriteAsync("");
+    }
+
+    public static Task ConnectionClose(HttpContext context)
+    {
+        context.Response.Headers.Connection = "close";
+        return context.Response.WriteAsync("closing");
+    }
+
+    public static Task SetCustomErrorCode(HttpContext context)
+    {
+        var query = context.Request.Query;
+        context.Response.StatusCode = int.Parse(query["code"].ToString(), CultureInfo.InvariantCulture);
+        if (query.TryGetValue("reason", out var reason))
+        {
+            context.Features.GetRequiredFeature<IHttpResponseFeature>().ReasonPhrase = reason;
+        }
+
+        return query.TryGetValue("body", out var body)
+            ? context.Response.WriteAsync(body.ToString())
+            : Task.CompletedTask;
+    }
+
+    public static Task Throw(HttpContext context) => throw new InvalidOperationException("thrown on request");
+
+    public static async Task ThrowLater(HttpContext context)
+    {
+        await Task.Yield();
+        throw new InvalidOperationException("thrown on request");
+    }
+
+    public static async Task ThrowAfterStart(HttpContext context)
+    {
+        await context.Response.WriteAsync("started");
+        await context.Response.Body.FlushAsync();
+        throw new InvalidOperationException("thrown after the start");
+    }
+
+    public static async Task StatusAfterWrite(HttpContext context)
+    {
+        await context.Response.WriteAsync("Started_");
+        await context.Response.Body.FlushAsync();
+        var thrown = await Outcomes.NameOf(() =>
+        {
+            context.Response.StatusCode = 404;
+            return Task.CompletedTask;
+        });
+        await context.Response.WriteAsync(thrown);
+    }
+
+    public static async Task HeaderAfterWrite(HttpContext context)
+    {
+        await context.Response.WriteAsync("Started_");
+        await context.Response.Body.FlushAsync();
+        var thrown = await Outcomes.NameOf(() =>
+        {
+            context.Response.Headers["This will fail"] = "some value";
+            return Task.CompletedTask;
+        });
+        await context.Response.WriteAsync(thrown);
+    }
+
+    public static async Task LargeResponseBody(HttpContext context)
+    {
+        var length = long.Parse(context.Request.Query["length"].ToString(), CultureInfo.InvariantCulture);
+        var piece = Encoding.ASCII.GetBytes(new string('a', 64 * 1024));
+        for (var sent = 0L; sent < length;)
+        {
+            var count = (int)Math.Min(piece.Length, length - sent);
+            await context.Response.Body.WriteAsync(piece.AsMemory(0, count));
+            sent += count;
+        }
+    }
+
+    public static Task LargeResponseAtOnce(HttpContext context)
+    {
+        var length = int.Parse(context.Request.Query["length"].ToString(), CultureInfo.InvariantCulture);
+        var body = new byte[length];
+        Array.Fill(body, (byte)'a');
+        return context.Response.Body.WriteAsync(body).AsTask();
+    }
+
+    public static async Task LargeResponseFile(HttpContext context)
+    {
+        var length = long.Parse(context.Request.Query["length"].ToString(), CultureInfo.InvariantCulture);
+        var path = System.IO.Path.GetTempFileName();
+        try
+        {
+            await using (var file = File.OpenWrite(path))
+            {
+                var piece = Encoding.ASCII.GetBytes(new string('a', 64 * 1024));
+                for (var written = 0L; written < length; written += piece.Length)
+                {
+                    await file.WriteAsync(piece.AsMemory(0, (int)Math.Min(piece.Length, length - written)));
+                }
+            }
+
+            await context.Response.SendFileAsync(path);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    public static async Task WriteManyTimes(HttpContext context)
+    {
+        for (var round = 0; round < 10_000; round++)
+        {
+            await context.Response.WriteAsync("hello world");
+        }
+    }
+
+    public static Task UnflushedPipe(HttpContext context)
+    {
+        var writer = context.Response.BodyWriter;
+        writer.GetMemory(10).Span[..10].Fill((byte)'a');
+        writer.Advance(10);
+        return Task.CompletedTask;
+    }
+
+    public static async Task FlushedAndUnflushedPipe(HttpContext context)
+    {
+        await UnflushedPipe(context);
+        await context.Response.BodyWriter.FlushAsync();
+        await UnflushedPipe(context);
+    }
+
+    public static async Task CompleteAsync(HttpContext context)
+    {
+        await context.Response.WriteAsync("complete");
+        await context.Response.CompleteAsync();
+        Outcomes.Tell(context, "completed");
+        await context.RequestServices.GetRequiredService<IHostApplicationLifetime>()
+            .ApplicationStopping.WhenCanceled();
+    }
+
+    public static Task OnCompletedContext(HttpContext context)
+    {
+        context.Response.OnCompleted(() =>
+        {
+            var seen = $"{context.Request.Method} {context.Request.Path} {context.Response.StatusCode} "
+                + $"{context.Connection.Id.Length > 0} {context.Request.Headers.Host.Count} "
+                + $"{context.Response.HasStarted}";
+            Outcomes.Tell(context, seen);
+            return Task.CompletedTask;
+        });
+        return context.Response.WriteAsync("done");
+    }
+
+    public static Task OnCompletedThrows(HttpContext context)
+    {
+        context.Response.OnCompleted(() => throw new InvalidOperationException("thrown on purpose"));
+        return context.Response.WriteAsync("still fine");
+    }
+
+    public static Task OnStartingThrows(HttpContext context)
+    {
+        context.Response.OnStarting(() => throw new InvalidOperationException("thrown on purpose"));
+        return context.Response.WriteAsync("never seen");
+    }
+
+    public static async Task CompressedData(HttpContext context)
+    {
+        context.Response.Headers.ContentEncoding = "gzip";
+        await using var gzip = new GZipStream(context.Response.Body, CompressionLevel.Fastest, leaveOpen: true);
+        await gzip.WriteAsync(new byte[100]);
+    }
+
+    public static Task BodyWithLength(HttpContext context)
+    {
+        context.Response.ContentLength = 5;
+        return context.Response.WriteAsync("12345");
+    }
+
+    /// <summary>More than was announced: the app's fault, which it is told.</summary>
+    public static async Task TooMuchBody(HttpContext context)
+    {
+        context.Response.ContentLength = 5;
+        var thrown = await Outcomes.NameOf(() => context.Response.WriteAsync("123456"));
+        Outcomes.Tell(context, thrown);
+        await context.Response.WriteAsync("12345");
+    }
+
+    public static Task TooLittleBody(HttpContext context)
+    {
+        context.Response.ContentLength = 5;
+        return context.Response.WriteAsync("1234");
+    }
+}
