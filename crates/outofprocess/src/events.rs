@@ -67,8 +67,8 @@ pub enum Event {
     StartFailed {
         /// What is known, with the beginning of what the last one wrote.
         report: Arc<StartReport>,
-        /// When it is tried again. The very first start is not: its caller decides.
-        retry_after: Duration,
+        /// When it is tried again; `None` at the very first start, about which the caller decides.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -157,11 +157,13 @@ impl fmt::Display for Event {
                 "an attempt to start a backend failed at {stage}: {reason} (attempts left: \
                  {attempts_left})"
             ),
-            Self::StartFailed { report, retry_after } => write!(
-                f,
-                "no backend could be started: {}; the next try is in {retry_after:.0?}",
-                report.summary
-            ),
+            Self::StartFailed { report, retry_after } => {
+                write!(f, "no backend could be started: {}", report.summary)?;
+                match retry_after {
+                    Some(pause) => write!(f, "; the next try is in {pause:.1?}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

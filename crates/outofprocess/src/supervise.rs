@@ -121,7 +121,7 @@ impl Place {
         let pause = self.recovery.on_start_failed();
         let report = Arc::new(failure.report(&shared.startup.app));
         shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
-        let retry_after = pause;
+        let retry_after = self.first.is_none().then_some(pause);
         (shared.tell)(Event::StartFailed { report: Arc::clone(&report), retry_after });
         self.tell_first(Err(report));
         pause

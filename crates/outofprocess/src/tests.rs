@@ -220,6 +220,7 @@ fn an_early_end_is_noticed_at_once_and_reported_with_its_output() {
     assert_eq!(report.code.number(), "502.5");
     assert!(report.summary.starts_with("the process exited with code 7 before it listened"));
     assert_eq!(report.exit.as_deref(), Some("exited with code 7"));
+    assert_eq!(report.journey.next_step(), Some(lifecycle::Step::BackendListening));
     assert_eq!(report.stdout, "going to exit\n");
     assert_eq!(report.stderr, "for no good reason\n");
     assert!(report.command.as_ref().unwrap().ends_with("misfit exit 7"));
