@@ -40,8 +40,13 @@ pub struct Options {
     pub keep_alive: Duration,
     /// A request head must be complete after this long (Kestrel's default).
     pub head_time: Duration,
-    /// A client that takes no byte for this long is cut off.
-    pub write_stall: Duration,
+    /// Bytes per second that a client must send of a body that is being read, and take of an
+    /// answer that waits for it (Kestrel's default, 240). A slower one is cut off.
+    pub min_rate: u64,
+    /// How long the rate may be missed at first (Kestrel's default, 5 s).
+    pub rate_grace: Duration,
+    /// Requests that one connection may carry. Closing now and then lets load spread anew.
+    pub requests_per_connection: u64,
     /// Connections of one lane; more wait in the accept queue.
     pub connections: usize,
 }
@@ -57,7 +62,9 @@ impl Options {
             path_base: String::new(),
             keep_alive: Duration::from_secs(130),
             head_time: Duration::from_secs(30),
-            write_stall: Duration::from_secs(60),
+            min_rate: 240,
+            rate_grace: Duration::from_secs(5),
+            requests_per_connection: 1_000_000,
             connections: 100_000,
         }
     }

@@ -43,8 +43,8 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    pub(crate) fn is_late(&self, now: u64) -> bool {
-        now >= self.deadline
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
     }
 }
 
@@ -161,6 +161,11 @@ impl Forwarding {
         self.key
     }
 
+    /// Whether more of the request body could be taken now.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.out.len() < WAITING && !matches!(self.answer, Answer::Tunnel)
+    }
+
     pub(crate) fn on_bits(&mut self, bits: u32) {
         if bits & (epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
             self.readable = true;
@@ -261,6 +266,7 @@ impl Forwarding {
                 Ok(Taken::Bytes { end, short, surplus }) => {
                     client.readable = !short || client.is_half_closed();
                     self.consumed = true;
+                    client.received += end as u64;
                     if let Some((from, to)) = surplus {
                         client.keep_surplus(lane, from, to);
                     }
@@ -573,6 +579,7 @@ impl Forwarding {
             let deadline = lane.clock.now() + IDLE_TIME;
             let idle = Idle { upstream: self.upstream.id, socket, deadline };
             lane.entries.put(self.key, Entry::Idle(idle));
+            lane.wheel.insert(self.key, deadline);
         }
     }
 

@@ -27,6 +27,7 @@ use crate::forward::Idle;
 use crate::handoff::{self, Crew, Ended, Runnable};
 use crate::inbox::{Command, LaneShared};
 use crate::slab::Slab;
+use crate::wheel::Wheel;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
@@ -34,7 +35,7 @@ const EVENTS: usize = 256;
 const ACCEPTS: usize = 64;
 /// Bytes of the buffer that all connections of a lane read into.
 pub(crate) const SCRATCH: usize = 64 * 1024;
-/// Granularity of all clocks.
+/// How often is tried again what failed for lack of something.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Tokens of descriptors that are not connections; connection keys never have the top bit.
@@ -59,6 +60,8 @@ pub(crate) struct Lane {
     pub(crate) epoll: Epoll,
     pub(crate) entries: Slab<Entry>,
     pub(crate) clock: Clock,
+    pub(crate) wheel: Wheel,
+    come_up: Vec<ConnectionKey>,
     pub(crate) scratch: Box<[u8]>,
     /// Fields and encoded head of the answer that a backend is giving.
     pub(crate) fields: Vec<abi::Header>,
@@ -113,6 +116,8 @@ impl Lane {
             epoll,
             entries: Slab::new(),
             clock: Clock::new(),
+            wheel: Wheel::new(),
+            come_up: Vec::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             fields: Vec::new(),
             encoded: Vec::new(),
@@ -178,12 +183,13 @@ impl Lane {
     }
 
     fn sleep(&mut self) {
-        let timeout = if self.entries.len() == 0 && self.held.is_empty() && !self.draining {
-            None
-        } else {
-            let until = self.deadline.map_or(self.next_tick, |at| at.min(self.next_tick));
-            Some(Duration::from_millis(until.saturating_sub(self.clock.now()).max(1)))
-        };
+        let ticks = !self.held.is_empty() || !self.accepting;
+        let until = [self.wheel.next(), self.deadline, ticks.then_some(self.next_tick)];
+        let timeout = until
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|until| Duration::from_millis(until.saturating_sub(self.clock.now()).max(1)));
         let timeout = if self.shared.fall_asleep() { timeout } else { Some(Duration::ZERO) };
         // A broken epoll instance cannot happen short of memory corruption; spinning is the most
         // visible way to go on serving what still works.
@@ -195,6 +201,7 @@ impl Lane {
             self.next_tick = self.clock.now() + TICK.as_millis() as u64;
             self.on_tick();
         }
+        self.turn_wheel();
     }
 
     fn on_event(&mut self, event: Event) {
@@ -236,25 +243,31 @@ impl Lane {
         if !self.accepting && !self.draining && self.clients < self.options.connections {
             self.set_accepting(true);
         }
+    }
+
+    /// Looks after connections whose time may have come.
+    fn turn_wheel(&mut self) {
         let now = self.clock.now();
-        for key in self.entries.keys() {
-            let late = match self.entries.get(key) {
-                Some(Entry::Client(client)) => client.is_late(now),
-                Some(Entry::Idle(idle)) => idle.is_late(now),
-                Some(Entry::Busy(_)) | None => false,
-            };
-            if !late {
-                continue;
-            }
+        let mut up = std::mem::take(&mut self.come_up);
+        self.wheel.turn(now, &mut up);
+        for key in up.drain(..) {
             match self.entries.take(key) {
                 Some(Entry::Client(mut client)) => {
-                    let fate = client.on_late(self);
+                    client.armed = u64::MAX;
+                    let late = now >= client.deadline();
+                    let fate = if late { client.on_late(self) } else { Fate::Keep };
                     self.settle(client, fate);
                 }
-                Some(Entry::Idle(idle)) => self.drop_idle(key, &idle),
-                Some(Entry::Busy(_)) | None => {}
+                Some(Entry::Idle(idle)) if now >= idle.deadline() => self.drop_idle(key, &idle),
+                Some(Entry::Idle(idle)) => {
+                    self.wheel.insert(key, idle.deadline());
+                    self.entries.put(key, Entry::Idle(idle));
+                }
+                Some(Entry::Busy(owner)) => self.entries.put(key, Entry::Busy(owner)),
+                None => {}
             }
         }
+        self.come_up = up;
     }
 
     fn accept(&mut self, index: usize) {
@@ -287,7 +300,7 @@ impl Lane {
         let deadline = self.clock.now() + self.options.keep_alive.as_millis() as u64;
         self.clients += 1;
         let client = Client::new(key, socket, remote, number, deadline);
-        self.entries.put(key, Entry::Client(Box::new(client)));
+        self.settle(Box::new(client), Fate::Keep);
     }
 
     fn set_accepting(&mut self, accepting: bool) {
@@ -342,6 +355,9 @@ impl Lane {
         match fate {
             Fate::Keep => {
                 let key = client.key;
+                if client.deadline() < client.armed {
+                    client.armed = self.wheel.insert(key, client.deadline());
+                }
                 self.entries.put(key, Entry::Client(client));
             }
             Fate::Close => {

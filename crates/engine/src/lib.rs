@@ -29,6 +29,7 @@ mod outgoing;
 mod response;
 mod ring;
 mod slab;
+mod wheel;
 
 pub use application::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,

@@ -12,12 +12,18 @@ const KEPT: usize = 16 * 1024;
 pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
+    total: u64,
 }
 
 impl Outgoing {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.sent
+    }
+
+    /// Bytes that sockets have taken from this buffer and from what was sent behind it.
+    pub(crate) fn sent_total(&self) -> u64 {
+        self.total
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,6 +62,7 @@ impl Outgoing {
         all.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
         match socket.send_pieces(&all)? {
             Transfer::Bytes(count) => {
+                self.total += (count - count.min(waiting)) as u64;
                 let own = count.min(waiting);
                 self.advance(own);
                 Ok((count - own, count == total))
@@ -73,6 +80,7 @@ impl Outgoing {
 
     fn advance(&mut self, count: usize) {
         self.sent += count;
+        self.total += count as u64;
         if self.sent == self.bytes.len() {
             self.sent = 0;
             if self.bytes.capacity() > KEPT {

@@ -67,12 +67,6 @@ impl<T> Slab<T> {
             .collect()
     }
 
-    /// Looks at a value.
-    pub(crate) fn get(&self, key: u64) -> Option<&T> {
-        let place = self.places.get(key as u32 as usize)?;
-        if u64::from(place.uses) == key >> 32 { place.value.as_ref() } else { None }
-    }
-
     fn place(&mut self, key: u64) -> Option<&mut Place<T>> {
         let place = self.places.get_mut(key as u32 as usize)?;
         (u64::from(place.uses) == key >> 32).then_some(place)

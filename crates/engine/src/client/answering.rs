@@ -70,6 +70,7 @@ impl Client {
                     // SAFETY: the lane is the one producer, and `limit` left room.
                     unsafe { ring.push(&lane.scratch[..end]) };
                     moved |= end > 0;
+                    self.received += end as u64;
                     self.readable = !short || self.half_closed;
                     if let Some((from, to)) = surplus {
                         self.keep_surplus(lane, from, to);

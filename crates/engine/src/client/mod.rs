@@ -17,9 +17,11 @@ mod reading;
 
 use std::net::SocketAddr;
 
+use abi::progress;
 use os::epoll;
 use os::socket::Socket;
 
+use crate::application::Answer;
 use crate::body::Inbound;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::forward::Forwarding;
@@ -43,6 +45,12 @@ pub(crate) enum Fate {
     Close,
 }
 
+/// Since when one side of an exchange waits for its client, and what had been moved by then.
+#[derive(Default)]
+struct Pace {
+    begun: Option<(u64, u64)>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Waiting for, or in the middle of, a request head.
@@ -62,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) readable: bool,
     pub(crate) out: Outgoing,
     pub(crate) inbound: Inbound,
+    /// Body bytes received so far, over all requests.
+    pub(crate) received: u64,
     pub(crate) response: Response,
     /// The exchange that is being read or answered.
     pub(crate) slot: Option<SlotRef>,
@@ -80,6 +90,11 @@ pub(crate) struct Client {
     requests: u64,
     /// In the lane's milliseconds; `u64::MAX` is none.
     deadline: u64,
+    /// When the lane's wheel brings the connection up; `u64::MAX` is never.
+    pub(crate) armed: u64,
+    /// The client's speed as a sender of body bytes, and as a taker of ours.
+    sending: Pace,
+    taking: Pace,
 }
 
 impl Client {
@@ -96,6 +111,7 @@ impl Client {
             readable: false,
             out: Outgoing::default(),
             inbound: Inbound::Complete,
+            received: 0,
             response: Response::default(),
             slot: None,
             writable: true,
@@ -109,6 +125,9 @@ impl Client {
             number,
             requests: 0,
             deadline,
+            armed: u64::MAX,
+            sending: Pace::default(),
+            taking: Pace::default(),
         }
     }
 
@@ -119,9 +138,6 @@ impl Client {
         }
         if bits & epoll::OUT != 0 {
             self.writable = true;
-            if self.state == State::Active {
-                self.deadline = u64::MAX;
-            }
         }
         if bits & (epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
             // Reading finds the end, or the error.
@@ -145,8 +161,9 @@ impl Client {
         self.readable = true;
     }
 
-    pub(crate) fn is_late(&self, now: u64) -> bool {
-        now >= self.deadline
+    /// When the connection has been too slow, in the lane's milliseconds.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
     }
 
     /// The deadline has passed.
@@ -158,8 +175,17 @@ impl Client {
                 Fate::Close
             }
             State::Active => {
-                // Only a client that takes nothing has a deadline here.
-                self.socket.reset_on_close();
+                let takes_nothing = !self.writable;
+                if takes_nothing || self.response.head_written {
+                    self.socket.reset_on_close();
+                    return Fate::Close;
+                }
+                let rate = lane.options.min_rate;
+                let cause = format!("the request body came too slowly, below {rate} bytes/s");
+                let answer = Answer::text(408, format!("408: {cause}\n"));
+                self.response.keep_alive = false;
+                self.write_answer(lane, &answer);
+                let _ = self.flush();
                 Fate::Close
             }
             State::Reading | State::Draining(_) | State::Lingering(_) => Fate::Close,
@@ -196,13 +222,51 @@ impl Client {
         }
         match self.state {
             State::Lingering(_) if self.out.is_empty() => self.socket.shut_down_send(),
-            // The clock of a client that takes nothing; `on_bits` stops it when it takes some.
-            State::Active if !self.writable && self.deadline == u64::MAX => {
-                self.deadline = lane.clock.now() + lane.options.write_stall.as_millis() as u64;
-            }
-            State::Active | State::Draining(_) | State::Lingering(_) | State::Reading => {}
+            State::Active => self.set_pace(lane),
+            State::Draining(_) | State::Lingering(_) | State::Reading => {}
         }
         Fate::Keep
+    }
+
+    /// Sets the clock of a client that is waited for during an exchange: it must keep up the
+    /// minimum rate, as under Kestrel, counted from the moment at which waiting began.
+    fn set_pace(&mut self, lane: &Lane) {
+        let (now, options) = (lane.clock.now(), &lane.options);
+        let grace = options.rate_grace.as_millis() as u64;
+        let allowed = |bytes: u64| grace.max((bytes * 1000) / options.min_rate.max(1));
+        self.deadline = u64::MAX;
+        if self.writable {
+            self.taking.begun = None;
+        } else {
+            // What waits counts as taken: a slow client has until all of it could have been.
+            let begun = *self.taking.begun.get_or_insert((now, self.out.sent_total()));
+            let waiting = self.out.len() + self.slot.map_or(0, |slot| slot.lane().unsent());
+            let bytes = self.out.sent_total() - begun.1 + waiting as u64;
+            self.deadline = begun.0 + allowed(bytes);
+        }
+        if self.waits_for_body() {
+            let begun = *self.sending.begun.get_or_insert((now, self.received));
+            let bytes = self.received - begun.1;
+            self.deadline = self.deadline.min(begun.0 + allowed(bytes));
+        } else {
+            self.sending.begun = None;
+        }
+    }
+
+    /// Whether the next thing to happen to the exchange is a byte of its body.
+    fn waits_for_body(&self) -> bool {
+        if self.inbound.is_complete() || self.readable || self.response.is_raw() {
+            return false;
+        }
+        match (&self.forwarding, self.slot) {
+            (Some(forwarding), _) => forwarding.wants_body(),
+            (None, Some(slot)) => {
+                slot.lane().in_use
+                    && slot.progress() & progress::READING != 0
+                    && slot.ring().free() > 0
+            }
+            (None, None) => false,
+        }
     }
 
     /// Sends what has gathered, as far as the socket takes it.

@@ -93,6 +93,7 @@ impl Client {
             }
         };
         self.requests += 1;
+        let last = self.requests >= lane.options.requests_per_connection;
         if self.requests == 1 {
             self.local = self.socket.local_address();
         }
@@ -127,7 +128,7 @@ impl Client {
         self.response = Response::to(
             head.version,
             head.method_id,
-            head.keep_alive && !head.content_length_ignored,
+            head.keep_alive && !head.content_length_ignored && !last,
             head.expect_continue,
         );
         let head_len = head.len;
@@ -158,6 +159,7 @@ impl Client {
         }
         side.owner = Some(self.key);
         self.deadline = u64::MAX;
+        (self.sending, self.taking) = Default::default();
         self.state = State::Active;
         lane.enqueue(slot);
         Ok(true)

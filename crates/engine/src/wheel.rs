@@ -1,0 +1,96 @@
+//! A lane's timers: one wheel, turned by the loop.
+//!
+//! Deadlines move far more often than they pass: a keep-alive connection sets one per request. So
+//! the wheel is told only when a deadline comes *earlier* than what it knows, and a key that comes
+//! up before its time is simply put in again. In the steady state a request costs no entry.
+
+/// Milliseconds per slot: how exact every clock is.
+const TICK: u64 = 100;
+/// Slots; what lies beyond a turn of the wheel comes up early and is put in again.
+const SLOTS: u64 = 512;
+
+/// Keys by the time at which they come up.
+pub(crate) struct Wheel {
+    slots: Vec<Vec<u64>>,
+    /// The next tick to come up.
+    tick: u64,
+    len: usize,
+}
+
+impl Wheel {
+    pub(crate) fn new() -> Self {
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: 0, len: 0 }
+    }
+
+    /// Lets `key` come up at `deadline` or, if that is far away, before. Returns when.
+    pub(crate) fn insert(&mut self, key: u64, deadline: u64) -> u64 {
+        // Rounded up: a deadline that comes up has passed.
+        let tick = (deadline.div_ceil(TICK)).clamp(self.tick, self.tick + SLOTS - 1);
+        self.slots[(tick % SLOTS) as usize].push(key);
+        self.len += 1;
+        tick * TICK
+    }
+
+    /// Takes the keys that have come up by `now`.
+    pub(crate) fn turn(&mut self, now: u64, out: &mut Vec<u64>) {
+        let until = now / TICK;
+        if self.len == 0 {
+            self.tick = self.tick.max(until + 1);
+            return;
+        }
+        while self.tick <= until {
+            let slot = &mut self.slots[(self.tick % SLOTS) as usize];
+            self.len -= slot.len();
+            out.append(slot);
+            self.tick += 1;
+            if self.len == 0 {
+                self.tick = self.tick.max(until + 1);
+            }
+        }
+    }
+
+    /// When the next key comes up.
+    pub(crate) fn next(&self) -> Option<u64> {
+        if self.len == 0 {
+            return None;
+        }
+        (self.tick..self.tick + SLOTS)
+            .find(|tick| !self.slots[(tick % SLOTS) as usize].is_empty())
+            .map(|tick| tick * TICK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(wheel: &mut Wheel, now: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        wheel.turn(now, &mut out);
+        out
+    }
+
+    #[test]
+    fn keys_come_up_when_their_deadline_has_passed_and_not_before() {
+        let mut wheel = Wheel::new();
+        assert_eq!(wheel.insert(1, 250), 300);
+        wheel.insert(2, 90);
+        assert_eq!(wheel.next(), Some(100));
+        assert_eq!(up(&mut wheel, 99), []);
+        assert_eq!(up(&mut wheel, 100), [2]);
+        assert_eq!(wheel.next(), Some(300));
+        assert_eq!(up(&mut wheel, 5_000), [1]);
+        assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn what_lies_beyond_a_turn_comes_up_early() {
+        let mut wheel = Wheel::new();
+        up(&mut wheel, 1_000_000);
+        let due = wheel.insert(7, 1_000_000 + 10 * SLOTS * TICK);
+        assert!(due < 1_000_000 + SLOTS * TICK + TICK, "{due}");
+        assert_eq!(up(&mut wheel, due), [7]);
+        wheel.insert(8, 5);
+        assert_eq!(up(&mut wheel, due + TICK), [8], "the past comes up next");
+    }
+}
