@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use config::{App, AspNetCore, Env, Origin, Source};
@@ -83,12 +83,28 @@ impl Site {
     }
 }
 
+/// The backend's program, beside the folder of this test. `cargo test` has built it together with
+/// the other examples, unless it was told to build the library's tests only.
 fn misfit() -> PathBuf {
-    // Beside `deps`, where this test is; `cargo test` builds examples.
-    let tests = std::env::current_exe().unwrap();
-    let path = tests.parent().and_then(Path::parent).unwrap().join("examples/misfit");
-    assert!(path.exists(), "{} is not built", path.display());
-    path
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let tests = std::env::current_exe().unwrap();
+        let profile = tests.parent().and_then(Path::parent).unwrap();
+        let path = profile.join("examples/misfit");
+        if !path.exists() {
+            let profile_name = profile.file_name().and_then(|name| name.to_str()).unwrap();
+            let build = std::process::Command::new(env!("CARGO"))
+                .args(["build", "--quiet", "--offline", "--example=misfit"])
+                .arg(format!("--profile={}", profile_name.replace("debug", "dev")))
+                .arg("--target-dir")
+                .arg(profile.parent().unwrap())
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .status();
+            assert!(build.unwrap().success(), "the example cannot be built");
+        }
+        path
+    });
+    built.clone()
 }
 
 fn address(handler: &OutOfProcess) -> Option<SocketAddr> {
