@@ -47,7 +47,10 @@ pub(super) fn of_worker(worker: &Worker, why: StartFailure, app: &App) -> StartR
         StartReport::new(code, summary)
     });
     complete(&mut report, app);
-    report.journey = worker.journey.clone();
+    // Whoever started a backend knows more of the way than what was told of it.
+    if report.journey.reached.len() < worker.journey.reached.len() {
+        report.journey = worker.journey.clone();
+    }
     report.exit = report.exit.or(ending);
     if report.stdout.is_empty() {
         report.stdout = worker.text(Stream::Stdout);
