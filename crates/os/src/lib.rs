@@ -8,6 +8,7 @@ pub mod eventfd;
 pub mod fd;
 pub mod inherited;
 pub mod library;
+pub mod limits;
 pub mod listen;
 pub mod pipe;
 pub mod poll;

@@ -32,6 +32,8 @@ fn main() {
     let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {
         exit_now(exit::SYSTEM);
     };
+    // A connection is a descriptor. What the system does not grant, accepting copes with.
+    let _ = os::limits::raise_open_files();
     let Some((mut control, supervisor, start)) = meet_supervisor() else {
         eprintln!("ancm-worker is started by `ancm run`, which tells it what to serve");
         exit_now(exit::WORKER_CONTROL);
