@@ -4,10 +4,12 @@
 //! * `dotnet`: an installed SDK or a private toolchain, and building C# with it.
 //! * `build`: the programs, the managed assemblies, the samples and the test applications.
 //! * `demo`: build and serve a sample.
+//! * `bench`: ancm beside Kestrel, nginx and HAProxy.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -47,6 +49,8 @@ enum Command {
     },
     /// Format, lints, import direction, file lengths, links, unit tests, documentation
     Check,
+    /// Measure ancm beside Kestrel, nginx and HAProxy; needs a quiet machine
+    Bench(bench::Arguments),
     /// Build the programs, the managed assemblies, the samples and the test applications
     Build {
         /// Optimised, as a release is
@@ -73,6 +77,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&workspace, &arguments)?,
         Command::Test { filter } => return test::run(&workspace, &filter),
+        Command::Bench(arguments) => return bench::run(&workspace, &arguments),
         Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };

@@ -20,7 +20,7 @@ for (var index = 0; index < pattern.Length; index++)
     pattern[index] = (byte)('a' + (index % 26));
 }
 
-// Without routing: the least that an application can do.
+// Before routing: the least that an application can do.
 app.Use((context, next) =>
 {
     if (!context.Request.Path.Equals("/plaintext"))
@@ -33,6 +33,8 @@ app.Use((context, next) =>
     response.ContentLength = plaintext.Length;
     return response.Body.WriteAsync(plaintext, 0, plaintext.Length);
 });
+
+app.UseRouting();
 
 app.MapGet("/json", (HttpContext context) =>
     context.Response.WriteAsJsonAsync(new Message("Hello, World!")));

@@ -1,0 +1,131 @@
+//! The rounds: who is measured when, for how long, and which rounds count.
+//!
+//! All contenders run all the time; rounds go around over them, so that whatever else happens on
+//! the machine happens to all. A round during which others used the processors is repeated, a few
+//! times, and then kept with a mark.
+
+use std::{path::Path, time::Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{
+    processes::{busy_cpu_seconds, own_cpu_seconds},
+    scenario::{Load, Scenario},
+    server::Server,
+    wrk,
+};
+
+/// The part of one core that others may use during a round.
+pub(super) const FOREIGN_LIMIT: f64 = 0.05;
+/// What a load beside the measured one runs longer at either end, in seconds.
+const BESIDE_MARGIN: u32 = 1;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Plan {
+    /// Rounds per scenario and contender.
+    pub(super) rounds: u32,
+    /// The length of a round.
+    pub(super) seconds: u32,
+    /// The length of the round before that is thrown away.
+    pub(super) warm_up_seconds: u32,
+    /// How often a disturbed round is repeated.
+    pub(super) repeats: u32,
+}
+
+/// One round of one contender.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Round {
+    pub(super) requests_per_second: f64,
+    pub(super) cpu_us_per_request: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) context_switches_per_request: f64,
+    pub(super) resident_mib: f64,
+    /// Refusals and socket errors, beside the measured load too.
+    pub(super) errors: u64,
+    /// Cores that others used.
+    pub(super) foreign_cores: f64,
+}
+
+impl Round {
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.foreign_cores > FOREIGN_LIMIT
+    }
+}
+
+/// Measures one scenario for all servers; the rounds of each, in the servers' order.
+pub(super) fn run(
+    scenario: &Scenario,
+    servers: &[Server],
+    plan: Plan,
+    scripts: &Path,
+    mut progress: impl FnMut(&str),
+) -> Result<Vec<Vec<Round>>> {
+    for server in servers {
+        progress("warm-up");
+        wrk::finish(wrk::start(server.address, &scenario.load, plan.warm_up_seconds, scripts)?)?;
+    }
+    let mut all = vec![Vec::new(); servers.len()];
+    for number in 1..=plan.rounds {
+        for (server, rounds) in servers.iter().zip(&mut all) {
+            let mut best = None::<Round>;
+            for attempt in 0..=plan.repeats {
+                progress(&format!("round {number}, attempt {}", attempt + 1));
+                let round = measure(scenario, server, plan.seconds, scripts)?;
+                // Errors are never measured away.
+                let is_final = round.errors > 0 || !round.is_disturbed();
+                if is_final || best.as_ref().is_none_or(|it| round.foreign_cores < it.foreign_cores)
+                {
+                    best = Some(round);
+                }
+                if is_final {
+                    break;
+                }
+            }
+            rounds.extend(best);
+        }
+    }
+    Ok(all)
+}
+
+fn measure(scenario: &Scenario, server: &Server, seconds: u32, scripts: &Path) -> Result<Round> {
+    let beside = match &scenario.beside {
+        None => None,
+        Some(load) => Some(start_beside(server, load, seconds, scripts)?),
+    };
+    let (start, used, own, busy) =
+        (Instant::now(), server.usage(), own_cpu_seconds(), busy_cpu_seconds()?);
+    let child = wrk::start(server.address, &scenario.load, seconds, scripts)?;
+    let outcome = wrk::finish(child)?;
+    let (busy_after, own_after, after, elapsed) =
+        (busy_cpu_seconds()?, own_cpu_seconds(), server.usage(), start.elapsed().as_secs_f64());
+    let errors_beside = beside.map(wrk::finish).transpose()?.map_or(0, |outcome| outcome.errors());
+
+    let foreign = (busy_after - busy) - (own_after - own);
+    let per_request = |amount: f64| amount / outcome.requests.max(1) as f64;
+    let switches = after.context_switches.saturating_sub(used.context_switches);
+    Ok(Round {
+        requests_per_second: outcome.per_second,
+        cpu_us_per_request: per_request((after.cpu_seconds - used.cpu_seconds) * 1e6),
+        p50_us: outcome.p50_us,
+        p99_us: outcome.p99_us,
+        context_switches_per_request: per_request(switches as f64),
+        resident_mib: after.resident_kib as f64 / 1024.0,
+        errors: outcome.errors() + errors_beside,
+        foreign_cores: (foreign / elapsed).max(0.0),
+    })
+}
+
+fn start_beside(
+    server: &Server,
+    load: &Load,
+    seconds: u32,
+    scripts: &Path,
+) -> Result<std::process::Child> {
+    let child = wrk::start(server.address, load, seconds + 2 * BESIDE_MARGIN, scripts)?;
+    // Not a wait for anything: the measured load is to meet handlers that sleep already.
+    std::thread::sleep(std::time::Duration::from_secs(BESIDE_MARGIN.into()));
+    Ok(child)
+}

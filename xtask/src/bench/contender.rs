@@ -1,0 +1,216 @@
+//! Who is compared, and how each is started: as a person would who wants it to be fast.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::server::{Server, free_address};
+use crate::{build::Build, workspace::Workspace};
+
+/// The plain Kestrels; the better of them in a scenario is what others are compared with.
+pub(super) const KESTRELS: [&str; 2] = ["kestrel", "kestrel-tuned"];
+/// The usual way to put a server in front of Kestrel.
+pub(super) const NGINX: &str = "nginx-tcp";
+
+/// One way to serve the application.
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    /// What it is, in a line.
+    pub(super) about: &'static str,
+    /// Part of a quick run.
+    pub(super) quick: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Ancm { hosting_model: &'static str, inline: bool },
+    Kestrel { inline: bool },
+    Proxy { program: &'static str, transport: Transport },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Tcp,
+    Unix,
+}
+
+impl Contender {
+    /// The program beside .NET and ours that it takes.
+    pub(super) fn program(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Proxy { program, .. } => Some(program),
+            Kind::Ancm { .. } | Kind::Kestrel { .. } => None,
+        }
+    }
+}
+
+/// Everyone, in the order of the rounds.
+pub(super) fn all() -> Vec<Contender> {
+    let ancm = |hosting_model, inline| Kind::Ancm { hosting_model, inline };
+    let proxy = |program, transport| Kind::Proxy { program, transport };
+    let contender = |name, about, kind| Contender { name, about, quick: false, kind };
+    let quick = |name, about, kind| Contender { quick: true, ..contender(name, about, kind) };
+    vec![
+        quick("ancm-in", "ancm, in-process", ancm("inprocess", false)),
+        quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", false)),
+        contender("ancm-out-tuned", "the same, Kestrel tuned", ancm("outofprocess", true)),
+        quick(KESTRELS[0], "Kestrel as it comes", Kind::Kestrel { inline: false }),
+        quick(
+            KESTRELS[1],
+            "Kestrel with inline scheduling and inline completions",
+            Kind::Kestrel { inline: true },
+        ),
+        quick(NGINX, "nginx, Kestrel behind it over TCP", proxy("nginx", Transport::Tcp)),
+        contender(
+            "nginx-unix",
+            "nginx, Kestrel behind it over a Unix socket",
+            proxy("nginx", Transport::Unix),
+        ),
+        contender(
+            "haproxy-tcp",
+            "HAProxy, Kestrel behind it over TCP",
+            proxy("haproxy", Transport::Tcp),
+        ),
+    ]
+}
+
+/// Where things are that contenders are started from.
+pub(super) struct Stage<'a> {
+    pub(super) build: &'a Build,
+    /// The published application.
+    pub(super) app: PathBuf,
+    /// Templates of configuration files.
+    pub(super) templates: PathBuf,
+    /// For configuration, logs and sockets; emptied by every run.
+    pub(super) dir: PathBuf,
+}
+
+impl<'a> Stage<'a> {
+    /// A stage for the `Bench` application.
+    pub(super) fn new(workspace: &Workspace, build: &'a Build) -> Result<Self> {
+        let dir = workspace.target.join("bench");
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        let app = crate::build::test_apps_dir(workspace).join("Bench");
+        Ok(Stage { build, app, templates: workspace.root.join("bench"), dir })
+    }
+
+    /// Starts a contender; it answers when this returns.
+    pub(super) fn start(&self, contender: &Contender) -> Result<Server> {
+        let mut server = Server::new(contender.name, free_address()?, &self.dir)?;
+        match contender.kind {
+            Kind::Ancm { hosting_model, inline } => {
+                let mut ancm = Command::new(self.build.bin.join("ancm"));
+                ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model]);
+                ancm.arg("--url").arg(format!("http://{}", server.address));
+                server.spawn("ancm", self.dotnet(&mut ancm, inline))?;
+            }
+            Kind::Kestrel { inline } => {
+                let url = format!("http://{}", server.address);
+                server.spawn("kestrel", &mut self.kestrel(&url, inline))?;
+            }
+            Kind::Proxy { program, transport } => {
+                self.start_proxy(&mut server, program, transport)?
+            }
+        }
+        server.wait_until_ready().with_context(|| format!("{} does not answer", contender.name))?;
+        Ok(server)
+    }
+
+    fn kestrel(&self, url: &str, inline: bool) -> Command {
+        let mut command = Command::new(self.build.toolchain.root.join("dotnet"));
+        command.arg(self.app.join("Bench.dll")).args(["--urls", url]).current_dir(&self.app);
+        self.dotnet(&mut command, inline);
+        command
+    }
+
+    fn dotnet<'c>(&self, command: &'c mut Command, inline: bool) -> &'c mut Command {
+        command.env("DOTNET_ROOT", &self.build.toolchain.root);
+        for name in ["BENCH_INLINE", "DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] {
+            if inline {
+                command.env(name, "1");
+            } else {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    fn start_proxy(&self, server: &mut Server, program: &str, transport: Transport) -> Result<()> {
+        let (url, backend) = match transport {
+            Transport::Tcp => {
+                let address = free_address()?;
+                (format!("http://{address}"), address.to_string())
+            }
+            Transport::Unix => {
+                let path = server.dir.join("kestrel.sock").display().to_string();
+                // nginx's name for it; HAProxy takes the bare path.
+                let prefix = if program == "nginx" { "unix:" } else { "" };
+                (format!("http://unix:{path}"), format!("{prefix}{path}"))
+            }
+        };
+        server.spawn("kestrel", &mut self.kestrel(&url, false))?;
+        let template = if program == "nginx" { "nginx.conf" } else { "haproxy.cfg" };
+        let text = fs::read_to_string(self.templates.join(template))
+            .with_context(|| format!("cannot read bench/{template}"))?;
+        let config = server.dir.join(template);
+        fs::write(&config, fill(&text, server.address, &backend, &server.dir))?;
+        let mut proxy = Command::new(program);
+        match program {
+            "nginx" => proxy.arg("-p").arg(&server.dir).arg("-c").arg(config),
+            _ => proxy.arg("-db").arg("-f").arg(config),
+        };
+        server.spawn(program, &mut proxy)
+    }
+}
+
+fn fill(template: &str, listen: SocketAddr, upstream: &str, dir: &Path) -> String {
+    // nginx's workers drop what root may do, and then cannot reach a socket that root made.
+    let user = if is_root() { "user root;" } else { "" };
+    template
+        .replace("{listen}", &listen.to_string())
+        .replace("{upstream}", upstream)
+        .replace("{dir}", &dir.display().to_string())
+        .replace("{user}", user)
+}
+
+/// Whether this process may install packages, and its children drop privileges.
+pub(super) fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_that_ratios_need_are_contenders_of_every_run() {
+        let all = all();
+        for name in KESTRELS.into_iter().chain([NGINX]) {
+            assert!(all.iter().any(|each| each.name == name && each.quick), "{name}");
+        }
+    }
+
+    #[test]
+    fn templates_are_filled_completely() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench");
+        for name in ["nginx.conf", "haproxy.cfg"] {
+            let text = fs::read_to_string(folder.join(name)).unwrap();
+            let listen = "127.0.0.1:80".parse().unwrap();
+            let filled = fill(&text, listen, "127.0.0.1:81", Path::new("/tmp"));
+            for hole in ["{listen}", "{upstream}", "{dir}", "{user}"] {
+                assert!(!filled.contains(hole), "{name}: {hole}");
+            }
+            assert!(filled.contains("127.0.0.1:80") && filled.contains("127.0.0.1:81"));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `cargo xtask bench`: ancm beside Kestrel, nginx and HAProxy, with the same application.
+//!
+//! The figure to trust is the processor time per request of all server-side processes: the load
+//! generator shares the machine and flattens every ratio of requests per second.
+//!
+//! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
+//! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
+//! * `campaign`: the rounds. `report`: tables and JSON.
+//!
+//! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
+//! do fail. Nothing but loopback is ever spoken to.
+
+mod campaign;
+mod contender;
+mod processes;
+mod report;
+mod scenario;
+mod server;
+mod tools;
+mod wrk;
+
+use std::{fs, io::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use self::{
+    campaign::Plan,
+    contender::{Contender, Stage},
+    report::{ContenderResult, Header, Report, ScenarioReport},
+    scenario::Scenario,
+    server::Server,
+};
+use crate::{
+    build::Build,
+    step::step,
+    workspace::{Profile, Workspace},
+};
+
+/// What can be chosen.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Three scenarios, five contenders, short rounds; less than a minute
+    #[arg(long)]
+    quick: bool,
+    /// Only this scenario or contender; may repeat
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Where to write all rounds
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+const FULL: Plan = Plan { rounds: 5, seconds: 3, warm_up_seconds: 2, repeats: 2 };
+const QUICK: Plan = Plan { rounds: 2, seconds: 1, warm_up_seconds: 1, repeats: 0 };
+
+/// Builds, starts everyone, measures, prints.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
+    let (scenarios, contenders) = select(arguments)?;
+    let plan = if arguments.quick { QUICK } else { FULL };
+    tools::ensure(&contenders)?;
+    let build = Build::run(workspace, Profile::Release)?;
+    let stage = Stage::new(workspace, &build)?;
+    let servers = contenders
+        .iter()
+        .map(|contender| step(contender.name, || stage.start(contender)))
+        .collect::<Result<Vec<_>>>()?;
+
+    let header = header(arguments, &build, plan, &contenders)?;
+    println!("\n{}", header.to_text());
+    let mut report = Report { header, scenarios: Vec::new() };
+    for scenario in &scenarios {
+        let result = measure(scenario, &contenders, &servers, plan, &stage)?;
+        println!("{}", result.to_text());
+        report.scenarios.push(result);
+    }
+    if let Some(path) = &arguments.json {
+        fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
+    let has_failed = results.any(|result| result.has_failed);
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What `--quick` and `--only` leave. Names narrow scenarios, contenders or both.
+fn select(arguments: &Arguments) -> Result<(Vec<Scenario>, Vec<Contender>)> {
+    let (mut scenarios, mut contenders) = (scenario::all(), contender::all());
+    let is_named = |name: &str| arguments.only.iter().any(|only| only == name);
+    for name in &arguments.only {
+        let known = scenarios.iter().map(|each| each.name);
+        let mut known = known.chain(contenders.iter().map(|each| each.name));
+        if !known.any(|known| known == name) {
+            let scenarios: Vec<_> = scenarios.iter().map(|each| each.name).collect();
+            let contenders: Vec<_> = contenders.iter().map(|each| each.name).collect();
+            bail!(
+                "nothing is named {name}; scenarios: {}; contenders: {}",
+                scenarios.join(", "),
+                contenders.join(", ")
+            );
+        }
+    }
+    let names_scenario = scenarios.iter().any(|each| is_named(each.name));
+    let names_contender = contenders.iter().any(|each| is_named(each.name));
+    scenarios
+        .retain(|s| if names_scenario { is_named(s.name) } else { s.quick || !arguments.quick });
+    contenders
+        .retain(|c| if names_contender { is_named(c.name) } else { c.quick || !arguments.quick });
+    Ok((scenarios, contenders))
+}
+
+fn measure(
+    scenario: &Scenario,
+    contenders: &[Contender],
+    servers: &[Server],
+    plan: Plan,
+    stage: &Stage<'_>,
+) -> Result<ScenarioReport> {
+    let rounds = campaign::run(scenario, servers, plan, &stage.templates, |what| {
+        eprint!("\r  {}: {what:<30}", scenario.name);
+        std::io::stderr().flush().ok();
+    })
+    .with_context(|| format!("scenario {}", scenario.name))?;
+    eprint!("\r{:<60}\r", "");
+    let address = "127.0.0.1:0".parse().context("a constant address")?;
+    let command = wrk::command(address, &scenario.load, plan.seconds, "bench".as_ref());
+    let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    let results = contenders.iter().zip(rounds);
+    Ok(ScenarioReport {
+        name: scenario.name,
+        about: scenario.about,
+        command: format!("wrk {}", words.join(" ")).replace("127.0.0.1:0", "$ADDRESS"),
+        results: results.map(|(each, rounds)| ContenderResult::new(each.name, rounds)).collect(),
+    })
+}
+
+fn header(
+    arguments: &Arguments,
+    build: &Build,
+    plan: Plan,
+    contenders: &[Contender],
+) -> Result<Header> {
+    let mut command = "cargo xtask bench".to_owned();
+    if arguments.quick {
+        command += " --quick";
+    }
+    for name in &arguments.only {
+        command += &format!(" --only {name}");
+    }
+    let mut programs: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
+    programs.dedup();
+    programs.push("wrk");
+    let mut versions = vec![format!("ASP.NET Core {}", build.toolchain.framework_version)];
+    versions.extend(programs.into_iter().filter_map(tools::version));
+    let load_average = fs::read_to_string("/proc/loadavg")?;
+    let load_average = load_average.split(' ').next().unwrap_or_default();
+    Ok(Header {
+        command,
+        versions,
+        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        cores: std::thread::available_parallelism()?.get(),
+        load_average: load_average.parse().context("cannot read /proc/loadavg")?,
+        plan,
+        contenders: contenders.iter().map(|each| (each.name, each.about)).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(quick: bool, only: &[&str]) -> Result<(Vec<&'static str>, usize)> {
+        let only = only.iter().map(|&name| name.to_owned()).collect();
+        let (scenarios, contenders) = select(&Arguments { quick, only, json: None })?;
+        Ok((scenarios.iter().map(|each| each.name).collect(), contenders.len()))
+    }
+
+    #[test]
+    fn names_narrow_what_they_name() {
+        assert_eq!(names(true, &[]).unwrap(), (vec!["plaintext", "json", "echo"], 5));
+        assert_eq!(names(true, &["churn"]).unwrap(), (vec!["churn"], 5));
+        assert_eq!(names(false, &["json", "kestrel", "ancm-in"]).unwrap(), (vec!["json"], 2));
+        assert!(names(false, &["jason"]).unwrap_err().to_string().contains("json"));
+    }
+}

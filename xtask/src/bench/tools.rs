@@ -1,0 +1,60 @@
+//! The programs of others that a campaign needs: found, or installed from Debian.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use super::contender::{Contender, is_root};
+use crate::step::{run, step};
+
+/// Makes sure that the load generator and the contenders' programs are there.
+pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
+    let mut wanted: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
+    wanted.push("wrk");
+    wanted.dedup();
+    let missing: Vec<&str> =
+        wanted.into_iter().filter(|program| version(program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let has_apt = Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !is_root() || !has_apt {
+        bail!(
+            "not installed: {packages}; install them, on Debian with `apt-get install {packages}`"
+        );
+    }
+    step(&format!("apt-get install {packages}"), || {
+        // The environment keeps Debian's scripts from starting the servers as services.
+        let apt = |arguments: &[&str]| {
+            let mut command = Command::new("apt-get");
+            command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+            run(&mut command).map(|_| ())
+        };
+        apt(&["update"])?;
+        apt(&[&["install", "--yes", "--no-install-recommends"], &missing[..]].concat())
+            .context("cannot install what the campaign needs")
+    })
+}
+
+/// What a program says of its version; nothing if it is not there.
+pub(super) fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("-v").output().ok()?;
+    // Some say it on the one stream and some on the other.
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next()?;
+    // `wrk debian/4.1.0-3 [epoll] Copyright (C) 2012 ...`, `HAProxy version 2.6.12 ... - https://`.
+    let end = [" Copyright", " - http"].iter().filter_map(|mark| line.find(mark)).min();
+    Some(line[..end.unwrap_or(line.len())].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_has_no_version() {
+        assert_eq!(version("no-such-program-anywhere"), None);
+    }
+}
