@@ -1,0 +1,35 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+
+namespace Shapes;
+
+/// <summary>What every shape serves.</summary>
+internal static class Endpoints
+{
+    internal static void Use(IApplicationBuilder app, string shape) => app.Run(context => Serve(context, shape));
+
+    private static async Task Serve(HttpContext context, string shape)
+    {
+        var services = context.RequestServices;
+        switch (context.Request.Path)
+        {
+            case "/addresses":
+                var addresses = services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
+                await context.Response.WriteAsync(string.Join(' ', addresses));
+                break;
+            case "/server":
+                await context.Response.WriteAsync(services.GetRequiredService<IServer>().GetType().Name);
+                break;
+            case "/stop":
+                await context.Response.WriteAsync("stopping");
+                services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
+                break;
+            case "/variable":
+                await context.Response.WriteAsync(Environment.GetEnvironmentVariable("ASPNETCORE_HOSTINGSTARTUPASSEMBLIES") ?? "none");
+                break;
+            default:
+                await context.Response.WriteAsync(shape);
+                break;
+        }
+    }
+}
