@@ -11,8 +11,10 @@
 //! | `ring` | producer: the lane; consumer: the handler |
 //! | `next_posted` | whoever changed `signal` from 0 to 1, until the lane takes it |
 //!
-//! INVARIANT: a slot is recycled only when the handler has set `RELEASED` (or never saw it) and
-//! no connection refers to it. The id changes first, so late calls miss.
+//! INVARIANT: a slot is recycled only when the handler has set `RELEASED` (or never saw it), no
+//! connection refers to it and it is not in the list of posted slots: a handler tells of its last
+//! word after publishing it, so the lane may have seen the word before the telling arrives. The id
+//! changes first, so late calls miss.
 
 use std::io::IoSlice;
 use std::ptr::{self, NonNull};
@@ -71,6 +73,11 @@ pub(crate) struct LaneSide {
     pub(crate) in_use: bool,
     /// It waits for its turn in the application.
     pub(crate) queued: bool,
+    /// `signal` has been set to 0 in this use: from then on a 1 in it means that the slot is, or
+    /// is about to be, in the list of posted slots.
+    listening: bool,
+    /// The exchange is over, but the slot is still in the list of posted slots.
+    pub(crate) spent: bool,
     /// How often it was given back to the application.
     pub(crate) attempts: u32,
     /// Since when the exchange waits for its application.
@@ -146,6 +153,8 @@ impl SlotRef {
                 owner: None,
                 in_use: false,
                 queued: false,
+                listening: false,
+                spent: false,
                 attempts: 0,
                 held_since: None,
                 block: ptr::null_mut(),
@@ -239,18 +248,43 @@ impl SlotRef {
         unsafe { (*self.as_ptr()).shared.progress.fetch_or(bits, Ordering::Release) };
     }
 
-    /// From now on the handler's side must tell us of news.
+    /// From now on the handler's side must tell us of news. Look for them after this: what was
+    /// published before is not told.
     pub(crate) fn listen(self) {
+        if !std::mem::replace(&mut self.lane().listening, true) {
+            self.swap_signal(0);
+        }
+    }
+
+    /// The slot was taken from the list of posted slots. `true`: listening goes on. `false`: the
+    /// exchange is over, and the slot can be recycled now.
+    pub(crate) fn heard(self) -> bool {
+        if self.lane().spent {
+            self.lane().listening = false;
+            return false;
+        }
+        self.swap_signal(0);
+        true
+    }
+
+    /// Ends listening. `false`: the slot is, or is about to be, in the list of posted slots, and
+    /// must not be used for another exchange before it was taken from there.
+    fn stop_listening(self) -> bool {
+        !self.lane().listening || self.swap_signal(1) == 0
+    }
+
+    /// Exchanges, and never stores: whoever exchanges second sees what the first has published.
+    fn swap_signal(self, value: u32) -> u32 {
         // SAFETY: slots are never freed; the field is atomic.
-        unsafe { (*self.as_ptr()).shared.signal.store(0, Ordering::SeqCst) };
+        unsafe { (*self.as_ptr()).shared.signal.swap(value, Ordering::SeqCst) }
     }
 
     /// Posts the slot to its lane, from any thread, unless that is already known.
     pub(crate) fn tell_lane(self) {
         // SAFETY: slots are never freed; the field is atomic.
-        let slot = unsafe { &*self.as_ptr() };
-        if slot.shared.signal.swap(1, Ordering::SeqCst) == 0 {
-            slot.home.post(self.as_ptr());
+        let home = unsafe { &(*self.as_ptr()).home };
+        if self.swap_signal(1) == 0 {
+            home.post(self.as_ptr());
         }
     }
 
@@ -267,8 +301,13 @@ impl SlotRef {
         happened.fetch_or(event::ABORTED, Ordering::SeqCst) & event::ABORTED == 0
     }
 
-    /// Makes the slot ready for another request, under another id.
-    pub(crate) fn recycle(self) {
+    /// Makes the slot ready for another request, under another id. `false`: it is still posted;
+    /// come again when it was taken from the list.
+    pub(crate) fn recycle(self) -> bool {
+        if !self.stop_listening() {
+            self.lane().spent = true;
+            return false;
+        }
         // SAFETY: nobody uses the exchange any more (the invariant of recycling). A late `read`
         // looks at the id only, which is replaced in one store.
         let slot = unsafe { &mut *self.as_ptr() };
@@ -282,9 +321,12 @@ impl SlotRef {
         slot.lane.headers.clear();
         slot.lane.owner = None;
         slot.lane.in_use = false;
+        slot.lane.listening = false;
+        slot.lane.spent = false;
         slot.lane.attempts = 0;
         slot.lane.held_since = None;
         self.prepare_response();
+        true
     }
 
     fn prepare_response(self) {

@@ -390,14 +390,17 @@ impl Lane {
         }
         // The list has the newest first.
         for slot in order.into_iter().rev() {
-            slot.listen();
-            self.attend(slot);
+            if slot.heard() {
+                self.attend(slot);
+            } else {
+                self.recycle(slot);
+            }
         }
     }
 
     /// Looks after an exchange that is with the application: something was published.
     fn attend(&mut self, slot: SlotRef) {
-        if !slot.lane().in_use {
+        if !slot.lane().in_use || slot.lane().spent {
             // A word that came after the last one was heard.
             return;
         }
@@ -489,9 +492,10 @@ impl Lane {
 
     /// Takes a slot back that nobody uses any more.
     pub(crate) fn recycle(&mut self, slot: SlotRef) {
-        self.in_use -= 1;
-        slot.recycle();
-        self.free.push(slot);
+        if slot.recycle() {
+            self.in_use -= 1;
+            self.free.push(slot);
+        }
     }
 
     fn is_over(&self) -> bool {
