@@ -127,19 +127,20 @@ impl Answer {
         http1::response::encode_head(self.status, "", length, fields, &mut head);
         slot.put_head(&head);
         slot.put_body(&self.body);
-        slot.add_progress(progress::HEAD | progress::ENDED | progress::RELEASED);
+        slot.add_progress(progress::HEAD | progress::ENDED);
     }
 }
 
 /// The exchange during [`Application::dispatch`].
 pub struct Exchange<'a> {
     slot: SlotRef,
+    responded: bool,
     dispatch: PhantomData<&'a mut ()>,
 }
 
 impl Exchange<'_> {
     pub(crate) fn new(slot: SlotRef) -> Self {
-        Self { slot, dispatch: PhantomData }
+        Self { slot, responded: false, dispatch: PhantomData }
     }
 
     /// The request.
@@ -154,12 +155,23 @@ impl Exchange<'_> {
 
     /// For how long the exchange has been held.
     pub fn held_for(&self) -> Duration {
-        self.slot.lane().held_since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.slot.held_since().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Gives the whole answer. Return [`Outcome::Done`] afterwards.
+    /// Gives the whole answer. Return [`Outcome::Done`] afterwards. Only the first one counts.
     pub fn respond(&mut self, answer: &Answer) {
-        answer.put(self.slot);
+        if !self.responded {
+            self.responded = true;
+            answer.put(self.slot);
+        }
+    }
+
+    /// The application has returned. Not before: it may look at the request after its answer,
+    /// while a lane that was taken over has already sent that.
+    pub(crate) fn release(self) {
+        if self.responded {
+            self.slot.add_progress(progress::RELEASED);
+        }
     }
 }
 

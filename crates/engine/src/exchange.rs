@@ -19,7 +19,7 @@
 use std::io::IoSlice;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Instant;
 
 use abi::{Block, event, waiting};
@@ -294,6 +294,13 @@ impl SlotRef {
         Self::from_ptr(unsafe { (*self.as_ptr()).next_posted.load(Ordering::Relaxed) })
     }
 
+    /// Since when the exchange waits for its application. Also for the application's own thread,
+    /// which need not be the lane's any more: nothing writes it during dispatch.
+    pub(crate) fn held_since(self) -> Option<Instant> {
+        // SAFETY: slots are never freed; the lane writes the field between dispatches only.
+        unsafe { (*self.as_ptr()).lane.held_since }
+    }
+
     /// Records that the client is gone. `true` the first time.
     pub(crate) fn abort(self) -> bool {
         // SAFETY: slots are never freed; the field is atomic.
@@ -311,7 +318,9 @@ impl SlotRef {
         // SAFETY: nobody uses the exchange any more (the invariant of recycling). A late `read`
         // looks at the id only, which is replaced in one store.
         let slot = unsafe { &mut *self.as_ptr() };
-        slot.shared.id = slot.shared.id.wrapping_add(1 << 32);
+        let next = slot.shared.id.wrapping_add(1 << 32);
+        // SAFETY: the id is an aligned u64; others only read it, atomically.
+        unsafe { AtomicU64::from_ptr(&raw mut slot.shared.id) }.store(next, Ordering::Relaxed);
         slot.lane.free_blocks(&raw const slot.handler.first);
         slot.ring.reset();
         slot.lane.input.clear();
@@ -447,6 +456,8 @@ impl SlotRef {
 
     /// Whether the handler waits for body bytes; takes the wish.
     pub(crate) fn take_body_wish(self) -> bool {
+        // Bytes first, then the wish; `host::read` does it the other way round.
+        fence(Ordering::SeqCst);
         self.waits_for(waiting::BODY) && self.take_wish(waiting::BODY)
     }
 

@@ -1,7 +1,7 @@
 //! The functions that a loadable handler may call, for the host's table of the contract.
 //! One line each through the slot; callable from any thread; none blocks or panics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use abi::{Block, progress, read, waiting};
 
@@ -88,6 +88,7 @@ pub unsafe extern "C" fn read(
         // The wish first, then one more look: bytes that came in between are found, bytes that
         // come later find the wish. An event that then comes for nothing is allowed.
         shared.waiting.fetch_or(waiting::BODY, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if shared.progress.fetch_or(progress::READING, Ordering::SeqCst) & progress::READING == 0 {
             tell();
         }

@@ -33,6 +33,9 @@ use crate::wheel::Wheel;
 const EVENTS: usize = 256;
 /// Connections accepted before others get a turn.
 const ACCEPTS: usize = 64;
+/// Calls of the application per event: a client that never stops sending requests must not have
+/// the lane to itself.
+const CALLS: usize = 64;
 /// Bytes of the buffer that all connections of a lane read into.
 pub(crate) const SCRATCH: usize = 64 * 1024;
 /// How often is tried again what failed for lack of something.
@@ -70,6 +73,10 @@ pub(crate) struct Lane {
     pub(crate) runnable: VecDeque<SlotRef>,
     /// Connections that can go on without an event.
     pub(crate) backlog: VecDeque<ConnectionKey>,
+    /// Of the backlog, so many have their turn before new events are looked for.
+    due: usize,
+    /// So many calls of the application before another event is looked at.
+    calls: usize,
     /// Exchanges that wait for their application.
     held: Vec<SlotRef>,
     /// Connections to backends that are free, by backend.
@@ -123,6 +130,8 @@ impl Lane {
             encoded: Vec::new(),
             runnable: VecDeque::new(),
             backlog: VecDeque::new(),
+            due: 0,
+            calls: CALLS,
             held: Vec::new(),
             pools: HashMap::new(),
             draining: false,
@@ -147,7 +156,10 @@ impl Lane {
     /// Works until an exchange is ready for the application, or the lane is over.
     fn next(&mut self) -> Next {
         loop {
-            if let Some(slot) = self.runnable.pop_front() {
+            if self.calls > 0
+                && let Some(slot) = self.runnable.pop_front()
+            {
+                self.calls -= 1;
                 slot.lane().queued = false;
                 // A client that left while its exchange waited needs no answer.
                 if slot.lane().owner.is_none() {
@@ -161,6 +173,7 @@ impl Lane {
             if self.event_next < self.event_count {
                 let event = self.events[self.event_next];
                 self.event_next += 1;
+                self.calls = CALLS;
                 self.on_event(event);
                 continue;
             }
@@ -168,11 +181,14 @@ impl Lane {
             for command in self.shared.take_commands() {
                 self.on_command(command);
             }
-            if let Some(key) = self.backlog.pop_front() {
+            if self.due > 0
+                && let Some(key) = self.backlog.pop_front()
+            {
+                self.due -= 1;
                 self.drive(key, 0);
                 continue;
             }
-            if !self.runnable.is_empty() {
+            if self.calls > 0 && !self.runnable.is_empty() {
                 continue;
             }
             if self.draining && self.is_over() {
@@ -190,11 +206,15 @@ impl Lane {
             .flatten()
             .min()
             .map(|until| Duration::from_millis(until.saturating_sub(self.clock.now()).max(1)));
-        let timeout = if self.shared.fall_asleep() { timeout } else { Some(Duration::ZERO) };
+        let idle = self.backlog.is_empty() && self.runnable.is_empty();
+        let timeout =
+            if self.shared.fall_asleep() && idle { timeout } else { Some(Duration::ZERO) };
         // A broken epoll instance cannot happen short of memory corruption; spinning is the most
         // visible way to go on serving what still works.
         self.event_count = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
         self.event_next = 0;
+        self.due = self.backlog.len();
+        self.calls = CALLS;
         self.shared.awake();
         self.clock.tick();
         if self.clock.now() >= self.next_tick {
@@ -557,7 +577,9 @@ impl Runnable for LaneRun {
             };
             self.crew.rouse();
             let ticket = handoff::enter(&self.shared.gate);
-            let outcome = self.application.dispatch(&mut Exchange::new(slot));
+            let mut exchange = Exchange::new(slot);
+            let outcome = self.application.dispatch(&mut exchange);
+            exchange.release();
             if !handoff::leave(&self.shared.gate, ticket) {
                 // The lane is somebody else's. What the application has answered goes there as
                 // a message; nothing else of the lane may be touched from here on.

@@ -32,6 +32,12 @@ impl Outgoing {
 
     /// The end, for appending.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        // A receiver that is always a little behind never empties the buffer; what it has taken
+        // must not pile up. Moving no more than was sent keeps this cheap.
+        if self.sent >= KEPT && self.sent >= self.len() {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
         &mut self.bytes
     }
 
@@ -74,7 +80,7 @@ impl Outgoing {
     /// Sends `bytes` behind what waits, and keeps what the socket does not take.
     pub(crate) fn send(&mut self, socket: &Socket, bytes: &[u8]) -> io::Result<()> {
         let (count, _) = self.flush_with(socket, &[IoSlice::new(bytes)])?;
-        self.bytes.extend_from_slice(&bytes[count..]);
+        self.tail().extend_from_slice(&bytes[count..]);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
 
 /// Bytes that may lie between the client and a handler that reads slowly.
 pub(crate) const CAPACITY: usize = 64 * 1024;
@@ -105,6 +105,7 @@ impl Ring {
     /// in the meantime, and reading should go on.
     pub(crate) fn pause(&self) -> bool {
         self.paused.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.free() == 0 {
             return true;
         }
@@ -142,7 +143,8 @@ impl Ring {
             ptr::copy_nonoverlapping(buffer.add(start), into, first);
             ptr::copy_nonoverlapping(buffer, into.add(first), count - first);
         }
-        self.read.store(read + count, Ordering::SeqCst);
+        self.read.store(read + count, Ordering::Release);
+        fence(Ordering::SeqCst);
         (count, self.paused.swap(false, Ordering::SeqCst))
     }
 

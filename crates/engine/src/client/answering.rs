@@ -1,7 +1,5 @@
 //! Responses out: what the handler publishes, and the request body on its way to it.
 
-use std::io::IoSlice;
-
 use abi::{event, progress};
 
 use super::{COPY, Client, DRAIN, DRAIN_TIME, State, Step};
@@ -24,7 +22,9 @@ impl Client {
             return if self.half_closed && self.gone { Step::Close } else { Step::Wait };
         }
         let progress = slot.progress();
-        if progress & progress::ABORT != 0 {
+        // A handler that lets go before the end has given up, too.
+        let gave_up = progress & (progress::ENDED | progress::RELEASED) == progress::RELEASED;
+        if gave_up || progress & progress::ABORT != 0 {
             self.socket.reset_on_close();
             return Step::Close;
         }
@@ -158,17 +158,19 @@ impl Client {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let mut pieces = Vec::with_capacity(8);
         slot.lane().pieces(count, &mut pieces);
-        if self.out.len() + count <= COPY {
+        // Perhaps fewer than `count`: a call takes so many pieces and no more.
+        let there = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        if self.out.len() + there <= COPY {
             for piece in &pieces {
                 self.out.tail().extend_from_slice(piece);
             }
-            return Ok(count);
+            return Ok(there);
         }
         if !self.writable {
             return Ok(0);
         }
         let (sent, more) = self.out.flush_with(&self.socket, &pieces).map_err(drop)?;
-        self.writable = more || sent == pieces.iter().map(|piece: &IoSlice<'_>| piece.len()).sum();
+        self.writable = more;
         Ok(sent)
     }
 
@@ -208,6 +210,12 @@ impl Client {
         if slot.progress() & progress::RELEASED != 0 {
             lane.recycle(slot);
         } else {
+            // Nobody will read the rest of the body; a handler that waits for it must not for ever.
+            let complete = self.inbound.is_complete();
+            slot.ring().finish(if complete { End::Complete } else { End::Disconnected });
+            if slot.take_body_wish() {
+                lane.application.signal(slot.as_abi(), slot.id(), event::READABLE);
+            }
             lane.settle_orphan(slot);
         }
     }

@@ -20,7 +20,7 @@ impl Client {
             return Step::Close;
         }
         if self.out.is_empty() {
-            if self.half_closed || (self.inbound.is_complete() && !self.readable) {
+            if self.inbound.is_complete() && !self.readable {
                 // Nothing unread is left that would make closing a reset.
                 return Step::Close;
             }
@@ -52,8 +52,18 @@ impl Client {
                 if let Some((from, to)) = surplus {
                     self.keep_surplus(lane, from, to);
                 }
-                let Some(left) = left.checked_sub(end as u64) else { return Step::Close };
-                self.state = if lingering { State::Lingering(left) } else { State::Draining(left) };
+                match (left.checked_sub(end as u64), lingering) {
+                    (Some(left), true) => self.state = State::Lingering(left),
+                    (Some(left), false) => self.state = State::Draining(left),
+                    // The deadline ends this; until then, others have their turns.
+                    (None, true) => {
+                        self.state = State::Lingering(DRAIN);
+                        lane.backlog.push_back(self.key);
+                        return Step::Wait;
+                    }
+                    // Not worth it; but the answer must arrive.
+                    (None, false) => return self.say_goodbye(lane),
+                }
                 Step::Again
             }
             Ok(Taken::WouldBlock) => {
@@ -61,11 +71,12 @@ impl Client {
                 Step::Wait
             }
             Ok(Taken::Closed | Taken::Malformed) | Err(_) => {
-                if self.out.is_empty() || self.gone {
+                if self.flush().is_err() || self.out.is_empty() || self.gone {
                     Step::Close
                 } else {
                     // The client has stopped sending but may still be reading.
                     self.readable = false;
+                    self.state = State::Lingering(left);
                     Step::Wait
                 }
             }

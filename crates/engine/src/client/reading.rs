@@ -170,6 +170,8 @@ impl Client {
         let answer = Answer::text(status, format!("{status}: {cause}\n"));
         self.response = Response::to(0x0101, 0, false, false);
         self.write_answer(lane, &answer);
+        // Whatever else comes is no request; it is dropped until the client has the answer.
+        self.inbound = Inbound::Raw;
     }
 
     /// Writes a whole answer of the host's own to a connection that closes after it.

@@ -1,0 +1,16 @@
+//! The engine over real sockets, with applications of the test's own.
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod support;
+
+mod asynchronous;
+mod bodies;
+mod clocks;
+mod connections;
+mod draining;
+mod forwarding;
+mod handoff;
+mod stress;
+mod upgrades;
+mod upstreams;
