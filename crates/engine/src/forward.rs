@@ -220,7 +220,6 @@ impl Forwarding {
                 Err(error) if !self.readable => return Turn::Failed(self.phase(), error),
                 Err(_) => {}
             }
-            let could_read = self.readable && client.out.len() < WAITING;
             match self.download(lane, client, slot) {
                 Ok(true) => return Turn::Complete,
                 Ok(false) => {}
@@ -229,9 +228,9 @@ impl Forwarding {
             if client.flush().is_err() {
                 return Turn::ClientFault;
             }
-            // Something moved that may have made room on the other side.
-            let again = could_read && self.readable && client.out.len() < WAITING;
-            if !again {
+            // The client may have made room for what the backend has ready; nothing would tell us
+            // of it again.
+            if !self.readable || client.out.len() >= WAITING {
                 return Turn::Wait;
             }
         }
