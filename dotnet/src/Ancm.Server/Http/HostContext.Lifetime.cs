@@ -60,36 +60,39 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
     private void AbortWith(Abortion cause)
     {
         var exchange = _exchange;
-        if (_phase == Phase.Idle || exchange is null || !Mark(cause))
+        if (exchange is null || !Mark(cause, _id))
         {
             return;
         }
 
-        exchange->Publish(ProgressFlags.Abort);
+        exchange->Wake();
         _body.OnReadable();
         _writer.OnWritable();
     }
 
-    private void OnDisconnected()
-    {
-        // The client closing after the last byte of its response is not an abort.
-        if (_phase != Phase.Ended)
-        {
-            Mark(Abortion.Client);
-        }
-    }
-
-    private bool Mark(Abortion cause)
+    /// <summary>
+    /// Records the first cause; false when it does not count. A client that closes after the last
+    /// byte of its response has not aborted anything, and the news may come while the request ends
+    /// on another thread: under the lock, it either precedes the reset or finds the request over.
+    /// </summary>
+    private bool Mark(Abortion cause, ulong id)
     {
         CancellationTokenSource? source;
         lock (_abortGate)
         {
-            if (IsAborted)
+            var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase == Phase.Ended);
+            if (!counts || id != _id || IsAborted)
             {
                 return false;
             }
 
             _abortion = cause;
+            if (cause == Abortion.App)
+            {
+                // Under the lock, so that it cannot hit the exchange's next request.
+                Interlocked.Or(ref _exchange->Progress, ProgressFlags.Abort);
+            }
+
             source = _abortSource;
             _abortSource = null;
         }

@@ -76,7 +76,7 @@ internal abstract unsafe partial class HostContext
 
         if ((events & EventFlags.Aborted) != 0)
         {
-            OnDisconnected();
+            Mark(Abortion.Client, id);
         }
 
         if ((events & (EventFlags.Readable | EventFlags.Aborted)) != 0)

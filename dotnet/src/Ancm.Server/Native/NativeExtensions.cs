@@ -17,6 +17,12 @@ internal static unsafe class NativeExtensions
     internal static void Publish(this ref NativeExchange exchange, uint progress)
     {
         Interlocked.Or(ref exchange.Progress, progress);
+        exchange.Wake();
+    }
+
+    /// <summary>Tells the lane to look. A word too many does no harm, even to a later request.</summary>
+    internal static void Wake(this ref NativeExchange exchange)
+    {
         if (Interlocked.Exchange(ref exchange.Signal, 1) == 0)
         {
             NativeApi.Notify((NativeExchange*)Unsafe.AsPointer(ref exchange));
