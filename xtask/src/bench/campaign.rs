@@ -1,8 +1,8 @@
 //! The rounds: who is measured when, for how long, and which rounds count.
 //!
 //! All contenders run all the time; rounds go around over them, so that whatever else happens on
-//! the machine happens to all. A round during which others used the processors is repeated, a few
-//! times, and then kept with a mark.
+//! the machine happens to all. A round during which others used the processors is repeated, as far
+//! as the scenario's repeats go, and then kept with a mark.
 
 use std::{path::Path, time::Instant};
 
@@ -30,7 +30,7 @@ pub(super) struct Plan {
     pub(super) seconds: u32,
     /// The length of the round before that is thrown away.
     pub(super) warm_up_seconds: u32,
-    /// How often a disturbed round is repeated.
+    /// How many disturbed rounds of a scenario are repeated.
     pub(super) repeats: u32,
 }
 
@@ -68,23 +68,20 @@ pub(super) fn run(
         wrk::finish(wrk::start(server.address, &scenario.load, plan.warm_up_seconds, scripts)?)?;
     }
     let mut all = vec![Vec::new(); servers.len()];
+    let mut repeats = plan.repeats;
     for number in 1..=plan.rounds {
         for (server, rounds) in servers.iter().zip(&mut all) {
-            let mut best = None::<Round>;
-            for attempt in 0..=plan.repeats {
-                progress(&format!("round {number}, attempt {}", attempt + 1));
+            progress(&format!("round {number} of {}", plan.rounds));
+            let mut best = measure(scenario, server, plan.seconds, scripts)?;
+            // Errors are never measured away.
+            while best.is_disturbed() && best.errors == 0 && repeats > 0 {
+                repeats -= 1;
                 let round = measure(scenario, server, plan.seconds, scripts)?;
-                // Errors are never measured away.
-                let is_final = round.errors > 0 || !round.is_disturbed();
-                if is_final || best.as_ref().is_none_or(|it| round.foreign_cores < it.foreign_cores)
-                {
-                    best = Some(round);
-                }
-                if is_final {
-                    break;
+                if round.errors > 0 || round.foreign_cores < best.foreign_cores {
+                    best = round;
                 }
             }
-            rounds.extend(best);
+            rounds.push(best);
         }
     }
     Ok(all)

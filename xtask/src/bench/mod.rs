@@ -46,18 +46,22 @@ pub(crate) struct Arguments {
     /// Only this scenario or contender; may repeat
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Rounds per scenario and contender
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
     /// Where to write all rounds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-const FULL: Plan = Plan { rounds: 5, seconds: 3, warm_up_seconds: 2, repeats: 2 };
+const FULL: Plan = Plan { rounds: 3, seconds: 2, warm_up_seconds: 1, repeats: 8 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 1, warm_up_seconds: 1, repeats: 0 };
 
 /// Builds, starts everyone, measures, prints.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let (scenarios, contenders) = select(arguments)?;
     let plan = if arguments.quick { QUICK } else { FULL };
+    let plan = Plan { rounds: arguments.rounds.unwrap_or(plan.rounds), ..plan };
     tools::ensure(&contenders)?;
     let build = Build::run(workspace, Profile::Release)?;
     let stage = Stage::new(workspace, &build)?;
@@ -144,6 +148,9 @@ fn header(
     if arguments.quick {
         command += " --quick";
     }
+    if let Some(rounds) = arguments.rounds {
+        command += &format!(" --rounds {rounds}");
+    }
     for name in &arguments.only {
         command += &format!(" --only {name}");
     }
@@ -157,12 +164,19 @@ fn header(
     Ok(Header {
         command,
         versions,
-        kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+        kernel: sysctl("kernel/osrelease")?,
+        congestion_control: sysctl("net/ipv4/tcp_congestion_control")?,
         cores: std::thread::available_parallelism()?.get(),
         load_average: load_average.parse().context("cannot read /proc/loadavg")?,
         plan,
         contenders: contenders.iter().map(|each| (each.name, each.about)).collect(),
     })
+}
+
+fn sysctl(name: &str) -> Result<String> {
+    let path = PathBuf::from("/proc/sys").join(name);
+    let text = fs::read_to_string(&path);
+    Ok(text.with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -171,7 +185,7 @@ mod tests {
 
     fn names(quick: bool, only: &[&str]) -> Result<(Vec<&'static str>, usize)> {
         let only = only.iter().map(|&name| name.to_owned()).collect();
-        let (scenarios, contenders) = select(&Arguments { quick, only, json: None })?;
+        let (scenarios, contenders) = select(&Arguments { quick, only, rounds: None, json: None })?;
         Ok((scenarios.iter().map(|each| each.name).collect(), contenders.len()))
     }
 

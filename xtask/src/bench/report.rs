@@ -21,6 +21,8 @@ pub(super) struct Header {
     pub(super) command: String,
     pub(super) versions: Vec<String>,
     pub(super) kernel: String,
+    /// How the kernel paces TCP, on loopback too.
+    pub(super) congestion_control: String,
     pub(super) cores: usize,
     /// The machine's load average before the first round.
     pub(super) load_average: f64,
@@ -83,11 +85,12 @@ impl Header {
     pub(super) fn to_text(&self) -> String {
         let Plan { rounds, seconds, warm_up_seconds, .. } = self.plan;
         let mut text = format!(
-            "command   {}\nversions  {}\nmachine   Linux {}, {} cores, load average {:.1}\n\
+            "command   {}\nversions  {}\nmachine   Linux {}, {}, {} cores, load average {:.1}\n\
              rounds    {rounds} of {seconds} s after {warm_up_seconds} s of warm-up, alternating\n",
             self.command,
             self.versions.join("; "),
             self.kernel,
+            self.congestion_control,
             self.cores,
             self.load_average,
         );

@@ -6,7 +6,6 @@ using System.Globalization;
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
-builder.WebHost.ConfigureKestrel(options => options.AddServerHeader = false);
 if (Environment.GetEnvironmentVariable("BENCH_INLINE") == "1")
 {
     builder.WebHost.UseSockets(options => options.UnsafePreferInlineScheduling = true);
