@@ -19,12 +19,15 @@ internal abstract partial class HostContext : IHttpUpgradeFeature
     {
         if (!((IHttpUpgradeFeature)this).IsUpgradableRequest)
         {
-            throw new InvalidOperationException("Cannot upgrade a non-upgradable request. Check IHttpUpgradeFeature.IsUpgradableRequest to determine if a request can be upgraded.");
+            throw new InvalidOperationException(
+                "Cannot upgrade a non-upgradable request. "
+                + "Check IHttpUpgradeFeature.IsUpgradableRequest to determine if a request can be upgraded.");
         }
 
         if (_body.IsUpgraded)
         {
-            throw new InvalidOperationException("IHttpUpgradeFeature.UpgradeAsync was already called and can only be called once per connection.");
+            throw new InvalidOperationException(
+                "IHttpUpgradeFeature.UpgradeAsync was already called and can only be called once per connection.");
         }
 
         ThrowIfStarted(nameof(IHttpResponseFeature.StatusCode));

@@ -37,9 +37,6 @@ internal sealed class RequestBody
 
     internal bool IsUpgraded { get; private set; }
 
-    /// <summary>The bytes at hand are all that will come.</summary>
-    internal bool IsWhole => !_more;
-
     internal unsafe void Begin(NativeExchange* exchange)
     {
         _inline = exchange->Body.Ptr;
@@ -73,15 +70,6 @@ internal sealed class RequestBody
     /// <summary>Lets a reader go that waits without a token of its own.</summary>
     internal void CancelWait() => _readable.Set(canceled: true);
 
-    /// <summary>Bytes that arrived with the head, in place; they count as read.</summary>
-    internal unsafe ReadOnlySpan<byte> TakeInline(int max)
-    {
-        var taken = new ReadOnlySpan<byte>(_inline, Math.Min(_inlineLeft, max));
-        _inline += taken.Length;
-        _inlineLeft -= taken.Length;
-        return taken;
-    }
-
     /// <summary>
     /// Reads what is there: a count, 0 at the end, or -1 when <see cref="Wait"/> must come first.
     /// </summary>
@@ -114,6 +102,15 @@ internal sealed class RequestBody
                 return read;
             }
         }
+    }
+
+    /// <summary>Bytes that arrived with the head, in place.</summary>
+    private unsafe ReadOnlySpan<byte> TakeInline(int max)
+    {
+        var taken = new ReadOnlySpan<byte>(_inline, Math.Min(_inlineLeft, max));
+        _inline += taken.Length;
+        _inlineLeft -= taken.Length;
+        return taken;
     }
 
     private unsafe void Start()
