@@ -216,6 +216,29 @@ impl Connection {
         std::mem::take(&mut self.buffer)
     }
 
+    /// What comes when a server may answer or close: everything up to one of the two.
+    pub fn rest_or_response(&mut self) -> Option<Response> {
+        while !self.buffer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            match self.fill() {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => return None,
+                Err(error) => panic!("neither answered nor closed: {error}"),
+            }
+        }
+        Some(self.response())
+    }
+
+    /// A whole response; `None` when the server closes before its end.
+    pub fn rest_or_broken(&mut self) -> Option<Response> {
+        let bytes = self.rest();
+        let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+        let head = Head::parse(&String::from_utf8_lossy(&bytes[..end]));
+        let length = head.header("Content-Length").and_then(|length| length.parse().ok());
+        let body = bytes[end + 4..].to_vec();
+        (length == Some(body.len())).then_some(Response { head, body })
+    }
+
     /// Whether bytes have arrived that nobody asked for.
     pub fn has_unread(&self) -> bool {
         !self.buffer.is_empty()

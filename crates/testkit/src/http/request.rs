@@ -32,6 +32,11 @@ impl Request {
         Self { body, ..Self::new("POST", target) }.header("Content-Length", &length)
     }
 
+    /// Any method with a body and its length.
+    pub fn with_body(method: &str, target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { method: method.to_owned(), ..Self::post(target, body) }
+    }
+
     /// POST with a body in chunks of up to `size` bytes.
     pub fn post_chunked(target: &str, body: &[u8], size: usize) -> Self {
         let mut chunked = Vec::with_capacity(body.len() + 64);

@@ -75,10 +75,10 @@ else if (mode == "HangInStart")
 var app = builder.Build();
 app.MapGet("/", () => "Hello, World!");
 app.MapGet("/pid", () => Environment.ProcessId);
-app.MapGet("/exit", (int code) => Environment.Exit(code));
-app.MapGet("/abort", () => Environment.FailFast("failed fast on request"));
-app.MapGet("/overflow", () => Recursion.Descend(0).ToString(CultureInfo.InvariantCulture));
-app.MapGet("/crash-on-a-thread", () =>
+app.Map("/exit", (int code) => Environment.Exit(code));
+app.Map("/abort", () => Environment.FailFast("failed fast on request"));
+app.Map("/overflow", () => Recursion.Descend(0).ToString(CultureInfo.InvariantCulture));
+app.Map("/crash-on-a-thread", () =>
 {
     var thread = new Thread(() => throw new InvalidOperationException("nobody catches this"));
     thread.Start();

@@ -121,6 +121,21 @@ internal static class Facts
         await context.Response.WriteAsync("Stopped");
     }
 
+    public static async Task Slow(HttpContext context)
+    {
+        Outcomes.Tell(context, "waiting");
+        await Task.Delay(int.Parse(context.Request.Query["ms"].ToString(), CultureInfo.InvariantCulture));
+        await context.Response.WriteAsync("waited");
+    }
+
+    public static Task Block(HttpContext context)
+    {
+        Outcomes.Tell(context, "blocking");
+        Thread.Sleep(int.Parse(context.Request.Query["ms"].ToString(), CultureInfo.InvariantCulture));
+        Outcomes.Tell(context, "blocked");
+        return context.Response.WriteAsync("blocked");
+    }
+
     public static async Task WaitForAppToStartShuttingDown(HttpContext context)
     {
         var lifetime = context.RequestServices.GetRequiredService<IHostApplicationLifetime>();

@@ -1,0 +1,192 @@
+//! Clients that leave, applications that abort.
+
+use std::thread;
+
+use testkit::{App, Model, Request, Site, both_models};
+
+fn start(model: Model) -> Site {
+    Site::start(App::test("Site"), model)
+}
+
+/// Sends a request whose handler tells `waiting`, and leaves.
+fn leave(site: &Site, target: &str) {
+    let mut connection = site.connect();
+    connection.send(Request::get(&format!("{target}?id=gone")).to_bytes());
+    site.wait_for_outcome("gone", "waiting");
+}
+
+/// Sends a request with part of its body, leaves once the handler has told `waiting`.
+fn leave_upload(site: &Site, target: &str) {
+    let mut connection = site.connect();
+    connection.send(Request::post_chunked(&format!("{target}?id=gone"), b"", 1).head());
+    connection.send_chunk(b"some");
+    site.wait_for_outcome("gone", "waiting");
+}
+
+fn wait_for_one_of(site: &Site, id: &str, expected: &[&str]) {
+    testkit::eventually(&format!("one of {expected:?}"), || {
+        let outcome = site.outcome(id)?;
+        expected.contains(&outcome.as_str()).then_some(())
+    });
+}
+
+both_models! {
+    fn req_45_the_next_request_works_after_a_client_has_gone(model: Model) {
+        let site = start(model);
+        leave(&site, "/WaitForAbort");
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        site.wait_for_outcome("gone", "aborted");
+        site.stop();
+    }
+
+    fn req_46_req_79_the_application_hears_that_its_client_has_gone(model: Model) {
+        let site = start(model);
+        leave(&site, "/WaitForAbort");
+        site.wait_for_outcome("gone", "aborted");
+        assert_eq!(site.get("/WaitingRequestCount").ok().text(), "0 1");
+    }
+
+    fn req_47_l22_17_a_hundred_clients_leave_at_any_point(model: Model) {
+        let site = start(model);
+        thread::scope(|scope| {
+            for number in 0..100_usize {
+                let site = &site;
+                scope.spawn(move || {
+                    let mut connection = site.connect();
+                    let body = vec![b'x'; 50_000];
+                    let request = match number % 3 {
+                        0 => Request::get("/WaitForAbort?id=stress").to_bytes(),
+                        1 => Request::post("/ReadAndWriteEcho", body).to_bytes(),
+                        _ => Request::post_chunked("/ReadAndFlushEcho", &body, 999).to_bytes(),
+                    };
+                    let end = (number * 7919) % request.len();
+                    let _ = connection.try_send(&request[..end]);
+                });
+            }
+        });
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        testkit::eventually("nobody waiting", || {
+            site.get("/WaitingRequestCount").ok().text().starts_with("0 ").then_some(())
+        });
+        site.stop();
+    }
+
+    fn req_46_aborts_are_counted_one_by_one(model: Model) {
+        let site = start(model);
+        for round in 0..5 {
+            let mut connections: Vec<_> = (0..20).map(|_| site.connect()).collect();
+            for (number, connection) in connections.iter_mut().enumerate() {
+                let id = format!("{round}-{number}");
+                connection.send(Request::get(&format!("/WaitForAbort?id={id}")).to_bytes());
+            }
+            let waiting = |count: usize| {
+                let expected = format!("{count} {}", round * 20 + 20 - count);
+                testkit::eventually(&expected, || {
+                    (site.get("/WaitingRequestCount").ok().text() == expected).then_some(())
+                });
+            };
+            waiting(20);
+            drop(connections);
+            waiting(0);
+        }
+    }
+
+    fn req_72_writes_after_a_disconnect_are_ignored(model: Model) {
+        let site = start(model);
+        leave(&site, "/WriteAfterDisconnect");
+        site.wait_for_outcome("gone", "none");
+    }
+
+    fn req_73_writes_with_the_token_of_the_request_are_cancelled(model: Model) {
+        let site = start(model);
+        leave(&site, "/WriteWithAbortedToken");
+        wait_for_one_of(&site, "gone", &["OperationCanceledException", "TaskCanceledException"]);
+    }
+
+    fn req_74_reads_throw_after_a_disconnect(model: Model) {
+        let site = start(model);
+        leave_upload(&site, "/ReadUntilDisconnect");
+        let expected: &[&str] = match model {
+            Model::InProcess => &["ConnectionResetException"],
+            Model::OutOfProcess => &["ConnectionResetException", "BadHttpRequestException"],
+        };
+        wait_for_one_of(&site, "gone", expected);
+    }
+
+    fn req_75_a_write_is_cancelled_by_the_application_s_own_token(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/WriteWithOwnToken?id=own").to_bytes());
+        wait_for_one_of(&site, "own", &["OperationCanceledException", "TaskCanceledException"]);
+    }
+
+    fn req_76_a_read_is_cancelled_by_the_application_s_own_token(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::post_chunked("/ReadWithOwnToken?id=own", b"", 1).head());
+        wait_for_one_of(&site, "own", &["OperationCanceledException", "TaskCanceledException"]);
+    }
+
+    fn req_77_an_invalid_chunk_is_a_400(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::post_chunked("/InvalidBody?id=bad", b"", 1).head());
+        connection.send("ZZZ\r\n");
+        assert_eq!(connection.response().status(), 400);
+        let expected: &[&str] = match model {
+            Model::InProcess => &["ConnectionResetException"],
+            Model::OutOfProcess => &["ConnectionResetException", "BadHttpRequestException"],
+        };
+        wait_for_one_of(&site, "bad", expected);
+    }
+
+    fn req_78_a_read_of_what_has_not_come_waits(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::post_chunked("/ReadIsAsynchronous?id=wait", b"", 1).head());
+        site.wait_for_outcome("wait", "completed False");
+        connection.send_chunk(b"12345");
+        assert_eq!(connection.response().ok().text(), "5");
+    }
+
+    fn req_80_an_abort_before_the_start_sends_nothing(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/AbortAtOnce?id=abort").to_bytes());
+        match model {
+            Model::InProcess => assert!(connection.is_closed()),
+            Model::OutOfProcess => assert_eq!(connection.response().status(), 502),
+        }
+        site.wait_for_outcome("abort", "aborted");
+    }
+
+    fn req_81_shut_13_l22_16_an_abort_after_data_breaks_the_response_off(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/AbortAfterData").to_bytes());
+        assert_eq!(connection.head().status, 200);
+        assert_eq!(connection.piece().unwrap().bytes, b"some data");
+        assert!(connection.try_piece().is_err());
+    }
+
+    fn req_82_reads_throw_after_an_abort(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::post_chunked("/ReadAfterAbort?id=abort", b"", 1).head());
+        wait_for_one_of(&site, "abort", &["ConnectionAbortedException"]);
+    }
+
+    fn req_83_writes_after_an_abort_are_ignored(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/WriteAfterAbort?id=abort").to_bytes());
+        site.wait_for_outcome("abort", "none");
+    }
+
+    fn req_84_req_85_the_token_is_usable_after_an_abort(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/TokenAfterAbort?id=abort").to_bytes());
+        site.wait_for_outcome("abort", "True True");
+    }
+}

@@ -1,0 +1,15 @@
+//! The promises, one file per topic. `cargo xtask test` builds what they need.
+
+mod bad_input;
+mod bodies;
+mod configuration;
+mod disconnects;
+mod failed_starts;
+mod hosting;
+mod limits;
+mod load;
+mod malformed;
+mod requests;
+mod responses;
+mod restart;
+mod shutdown;

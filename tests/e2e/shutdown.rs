@@ -1,0 +1,124 @@
+//! Signals, drains, exit codes.
+
+use std::time::{Duration, Instant};
+
+use testkit::{App, Model, Request, Site, both_models};
+
+/// A site with one request in flight that takes as long as it says.
+fn with_slow_request(model: Model, ms: u32) -> (Site, testkit::Connection) {
+    let site = Site::start(App::test("Site"), model);
+    let mut connection = site.connect();
+    connection.send(Request::get(&format!("/Slow?ms={ms}&id=slow")).to_bytes());
+    site.wait_for_outcome("slow", "waiting");
+    (site, connection)
+}
+
+fn drains_on(signal: &str, model: Model) {
+    let (mut site, mut connection) = with_slow_request(model, 1000);
+    site.signal(signal);
+    assert_eq!(connection.response().ok().text(), "waited");
+    assert!(connection.is_closed());
+    let status = site.wait_for_end();
+    assert_eq!(status.code(), Some(0), "{status}");
+}
+
+/// While one application ends and the next one starts, a backend may leave requests unanswered.
+fn wait_for_another(site: &Site, first: testkit::Process) {
+    testkit::eventually("another process", || {
+        let response = site.get("/ProcessId");
+        (response.status() == 200 && response.text() != first.0.to_string()).then_some(())
+    });
+}
+
+both_models! {
+    fn shut_16_sigterm_lets_requests_finish(model: Model) {
+        drains_on("TERM", model);
+    }
+
+    fn sigint_lets_requests_finish(model: Model) {
+        drains_on("INT", model);
+    }
+
+    fn shut_17_a_second_signal_ends_it_at_once(model: Model) {
+        let (mut site, _connection) = with_slow_request(model, 60_000);
+        let begun = Instant::now();
+        site.signal("TERM");
+        site.signal("INT");
+        let status = site.wait_for_end();
+        assert!(matches!(status.code(), Some(130 | 143)), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    }
+
+    fn an_idle_connection_does_not_hold_up_the_stop(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let mut idle = site.connect();
+        assert_eq!(idle.get("/HelloWorld").status(), 200);
+        let _silent = site.connect();
+        let begun = Instant::now();
+        site.stop();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(idle.is_closed());
+    }
+
+    fn shut_01_an_application_that_hangs_in_its_stop_is_ended(model: Model) {
+        let app = App::misbehaving("HangOnStop").attribute("shutdownTimeLimit", "1").model(model);
+        let mut site = testkit::Start::of(app).run();
+        assert_eq!(site.get("/").status(), 200);
+        let begun = Instant::now();
+        site.signal("TERM");
+        let status = site.wait_for_end();
+        assert_eq!(status.code(), Some(0), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+
+    fn the_application_hears_that_it_is_stopped(model: Model) {
+        let mut site = Site::start(App::test("Site"), model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/WaitForAppToStartShuttingDown?id=stop").to_bytes());
+        site.wait_for_outcome("stop", "waiting");
+        site.signal("TERM");
+        assert_eq!(connection.response().ok().text(), "stopping");
+        assert_eq!(site.wait_for_end().code(), Some(0));
+    }
+
+    fn an_application_that_stops_itself_is_started_again(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        assert_eq!(site.get("/Shutdown").ok().text(), "Shutting down");
+        wait_for_another(&site, first);
+        site.stop();
+    }
+
+    fn shut_02_a_stop_awaited_within_a_request_ends(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let mut connection = site.connect();
+        connection.send(Request::get("/ShutdownStopAsync").to_bytes());
+        wait_for_another(&site, first);
+        site.stop();
+    }
+}
+
+// Backends are told late, since many end at once.
+#[test]
+fn off_15_uploads_finish_while_it_stops_in_process() {
+    let mut site = Site::start(App::test("Site"), Model::InProcess);
+    let mut uploads = [site.connect(), site.connect()];
+    for (number, upload) in uploads.iter_mut().enumerate() {
+        let target = format!("/ReadAndCountRequestBody?id={number}");
+        upload.send(Request::post_chunked(&target, b"", 1).head());
+        upload.send_chunk(b"12345");
+        site.wait_for_outcome(&number.to_string(), "reading");
+    }
+    let mut waiting = site.connect();
+    waiting.send(Request::get("/WaitForAppToStartShuttingDown?id=stop").to_bytes());
+    site.wait_for_outcome("stop", "waiting");
+    site.signal("TERM");
+    assert_eq!(waiting.response().ok().text(), "stopping");
+    for upload in &mut uploads {
+        upload.send_chunk(b"67890");
+        upload.send_chunk(b"");
+        assert_eq!(upload.response().ok().text(), "10");
+    }
+    assert_eq!(site.wait_for_end().code(), Some(0));
+}

@@ -1,0 +1,15 @@
+//! Ordinary applications behave the same on Kestrel, in-process and out-of-process.
+//!
+//! A conversation is a function that talks to a server; [`compare::compare`] holds it with all
+//! three and compares what was said. What may differ, and why, is a table: [`differences`].
+
+mod client;
+mod compare;
+mod differences;
+mod kitchen;
+mod kitchen_bodies;
+mod server;
+mod shapes;
+mod signalr;
+mod sockets;
+mod websocket;

@@ -1,0 +1,213 @@
+//! WebSockets, and other protocols that a connection may turn to.
+
+use testkit::{App, Model, Site, both_models, eventually};
+
+use crate::{
+    compare::compare,
+    websocket::{Message, WebSocket},
+};
+
+fn start(model: Model) -> Site {
+    Site::start(App::test("Sockets"), model)
+}
+
+both_models! {
+    fn messages_come_back(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+        for number in 0..1000 {
+            let text = format!("message {number}");
+            socket.send_text(&text);
+            assert_eq!(socket.text(), text);
+        }
+        for length in [0, 125, 126, 65_535, 65_536] {
+            let data = vec![length as u8; length];
+            socket.send_binary(&data);
+            // Parts of 64 KiB come back as they are read; the last one ends the message.
+            assert_eq!(socket.message(), Message::Binary(data));
+        }
+        socket.send_close(1000, "bye");
+        assert_eq!(socket.message(), Message::Close(1000, "bye".to_owned()));
+        assert!(socket.is_closed());
+        site.stop();
+    }
+
+    fn the_server_may_close(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+        socket.send_text("CloseFromServer");
+        assert_eq!(socket.message(), Message::Close(1000, "as you wish".to_owned()));
+        socket.send_close(1000, "");
+        assert!(socket.is_closed());
+        site.stop();
+    }
+
+    fn the_server_may_abort(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+        socket.send_text("Abort");
+        assert!(socket.is_closed());
+        assert_eq!(site.get("/").ok().text(), "sockets");
+        site.stop();
+    }
+
+    fn messages_behind_the_request_are_not_lost(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        // A client that does not wait for 101: against the rules, and yet nothing may be mixed up.
+        let (mut socket, _) = {
+            let request = WebSocket::request("/push?count=3&size=10", "");
+            connection.send(&request[..10]);
+            connection.send(&request[10..request.len() - 1]);
+            connection.send(&request[request.len() - 1..]);
+            let head = connection.raw_head();
+            assert_eq!(head.status, 101);
+            WebSocket::resume(connection, head)
+        };
+        for number in 0..3 {
+            assert_eq!(socket.message(), Message::Binary(vec![number; 10]));
+        }
+        assert_eq!(socket.message(), Message::Close(1000, "done".to_owned()));
+        site.stop();
+    }
+
+    fn many_messages_in_one_piece_come_back_in_order(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+        let texts: Vec<String> = (0..500).map(|number| format!("{number}")).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        socket.send_texts(&texts);
+        for text in texts {
+            assert_eq!(socket.text(), text);
+        }
+        site.stop();
+    }
+
+    fn a_reader_that_is_slow_gets_everything(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/push?count=300&size=100000", "");
+        // The server has to wait: nobody holds 30 MB for us.
+        for number in 0..300_u32 {
+            let Message::Binary(data) = socket.message() else { panic!("message {number}") };
+            assert!(data.len() == 100_000 && data.iter().all(|byte| *byte == number as u8));
+        }
+        assert_eq!(socket.message(), Message::Close(1000, "done".to_owned()));
+        site.stop();
+    }
+
+    fn a_client_that_vanishes_is_noticed(model: Model) {
+        let site = start(model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/watched/vanished", "");
+        assert_eq!(socket.text(), "ready");
+        drop(socket);
+        eventually("the end of the handler", || {
+            let outcome = site.get("/ended/vanished").text();
+            outcome.starts_with("ConnectionClosedPrematurely").then_some(())
+        });
+        site.stop();
+    }
+
+    fn an_open_socket_does_not_hold_the_shutdown_for_ever(model: Model) {
+        let site = Site::start(App::test("Sockets").attribute("shutdownTimeLimit", "2"), model);
+        let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+        socket.send_text("still here");
+        assert_eq!(socket.text(), "still here");
+        site.stop();
+        assert!(socket.is_closed());
+    }
+
+    fn many_sockets_at_once(model: Model) {
+        let site = start(model);
+        let mut sockets: Vec<WebSocket> =
+            (0..50).map(|_| WebSocket::open(site.connect(), "/echo", "").0).collect();
+        for round in 0..5 {
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                socket.send_text(&format!("{number} {round}"));
+            }
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                assert_eq!(socket.text(), format!("{number} {round}"));
+            }
+        }
+        assert_eq!(site.get("/").ok().text(), "sockets");
+        site.stop();
+    }
+
+    fn any_protocol_can_take_over(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(
+            "GET /upgrade HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: capitals\r\n\r\n",
+        );
+        let head = connection.raw_head();
+        assert_eq!((head.status, head.header("Upgrade")), (101, Some("capitals")));
+        let mut got = String::new();
+        let mut wait_for = |connection: &mut testkit::Connection, expected: &str| {
+            while !got.ends_with(expected) {
+                let more = connection.raw_bytes();
+                assert!(!more.is_empty(), "closed after {got:?}");
+                got.push_str(&String::from_utf8_lossy(&more));
+            }
+        };
+        // The application tried to upgrade twice.
+        wait_for(&mut connection, "InvalidOperationException\n");
+        for _ in 0..100 {
+            connection.send("line\n");
+            wait_for(&mut connection, "LINE\n");
+        }
+        connection.send("end\n");
+        assert!(connection.is_closed());
+        site.stop();
+    }
+
+    fn a_client_that_has_said_everything_still_gets_its_answers(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(
+            "GET /upgrade HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: capitals\r\n\r\n",
+        );
+        assert_eq!(connection.raw_head().status, 101);
+        connection.send("one\ntwo\n");
+        connection.finish_sending();
+        assert_eq!(connection.rest(), b"InvalidOperationException\nONE\nTWO\n");
+        site.stop();
+    }
+}
+
+#[test]
+fn handshakes() {
+    compare("handshakes", "Sockets", |client| {
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        for (what, target, lines) in [
+            ("no upgrade", "/echo", String::new()),
+            ("no upgrade to lines", "/upgrade", String::new()),
+            ("no key", "/echo", format!("{upgrade}Sec-WebSocket-Version: 13\r\n")),
+            ("no version", "/echo", format!("{upgrade}{key}")),
+            ("old version", "/echo", format!("{upgrade}{key}Sec-WebSocket-Version: 8\r\n")),
+            ("no Connection", "/echo", format!("Upgrade: websocket\r\n{key}Sec-WebSocket-Version: 13\r\n")),
+        ] {
+            client.send_raw(
+                what,
+                format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n").as_bytes(),
+            );
+        }
+        client.send_raw(
+            "ignored",
+            format!("GET / HTTP/1.1\r\nHost: localhost\r\n{upgrade}{key}Sec-WebSocket-Version: 13\r\n\r\n").as_bytes(),
+        );
+        let (mut socket, head) = WebSocket::open(
+            client.connect(),
+            "/chat",
+            "Sec-WebSocket-Protocol: other, chat\r\nOrigin: http://a.example\r\n",
+        );
+        client.note_head("/chat", &head);
+        client.note("/chat", "first", &format!("{:?}", socket.message()));
+        client.note("/chat", "second", &format!("{:?}", socket.message()));
+        let (_, head) = WebSocket::open(
+            client.connect(),
+            "/echo",
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+        );
+        client.note_head("/echo", &head);
+    });
+}
