@@ -73,6 +73,11 @@ pub trait Forward: Send + Sync {
     /// The answer for an exchange that cannot be completed and of which nothing was sent yet.
     fn failed(&self, failure: &UpstreamFailure) -> Answer;
 
+    /// How long the backend may move no byte while it is its turn.
+    fn silence_limit(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
     /// A connection to this backend was refused or broke; perhaps the process is gone.
     fn connection_lost(&self) {}
 }

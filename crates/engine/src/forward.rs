@@ -104,6 +104,8 @@ pub(crate) struct Forwarding {
     /// The client has ended its side of a tunnel.
     client_ended: bool,
     began: Instant,
+    /// When the backend will have been silent for too long, in the lane's milliseconds.
+    deadline: u64,
 }
 
 impl Forwarding {
@@ -131,6 +133,7 @@ impl Forwarding {
             chunked: false,
             client_ended: false,
             began: Instant::now(),
+            deadline: u64::MAX,
         };
         if !forwarding.reuse(lane, client)
             && let Err(error) = forwarding.connect(lane, client)
@@ -159,6 +162,22 @@ impl Forwarding {
 
     pub(crate) fn key(&self) -> ConnectionKey {
         self.key
+    }
+
+    /// When the backend will have been silent for too long, in the lane's milliseconds.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// The backend was silent for too long.
+    pub(crate) fn time_out(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> Progress {
+        let error = io::Error::new(io::ErrorKind::TimedOut, "the backend was silent for too long");
+        self.fail(lane, client, slot, self.phase(), error)
     }
 
     /// Whether more of the request body could be taken now.
@@ -192,7 +211,10 @@ impl Forwarding {
             None => self.turn(lane, client, slot),
         };
         match turn {
-            Turn::Wait => Progress::Wait,
+            Turn::Wait => {
+                self.set_deadline(lane, client);
+                Progress::Wait
+            }
             Turn::Complete => {
                 self.give_back(lane, client);
                 Progress::Done
@@ -209,6 +231,19 @@ impl Forwarding {
                 Progress::Done
             }
         }
+    }
+
+    /// Every byte that moves to or from the backend begins its time anew. It has no clock while
+    /// the client is what holds things up, nor in a tunnel.
+    fn set_deadline(&mut self, lane: &Lane, client: &Client) {
+        let limit = self.upstream.rules.silence_limit().as_millis() as u64;
+        let waits_for_client =
+            client.out.len() >= WAITING || (self.out.is_empty() && !client.inbound.is_complete());
+        self.deadline = if matches!(self.answer, Answer::Tunnel) || waits_for_client {
+            u64::MAX
+        } else {
+            lane.clock.now() + limit
+        };
     }
 
     fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
@@ -594,8 +629,10 @@ impl Forwarding {
         if client.response.head_written {
             return Progress::Broken;
         }
-        let malformed = error.kind() == io::ErrorKind::InvalidData;
-        if !malformed {
+        // Another try would fail in the same way, or wait as long again.
+        let final_word =
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
+        if !final_word {
             self.upstream.rules.connection_lost();
         }
         let safe = matches!(
@@ -605,7 +642,7 @@ impl Forwarding {
         // Nothing reached the application, or repeating is harmless by the method's meaning.
         let harmless = phase == UpstreamPhase::Connect || safe || (self.reused && !self.sent);
         let attempts = &mut slot.lane().attempts;
-        if harmless && !malformed && !self.consumed && *attempts < ATTEMPTS {
+        if harmless && !final_word && !self.consumed && *attempts < ATTEMPTS {
             *attempts += 1;
             if self.reused {
                 // The backend closed an idle connection as we took it: another one will do.

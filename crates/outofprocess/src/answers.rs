@@ -26,14 +26,21 @@ impl Answers {
         answer(status, form.content_type(), page::render(report, self.detailed, form))
     }
 
-    /// 502.3: a backend that is running did not answer.
+    /// 502.3: a backend that is running did not answer. Its silence beyond `requestTimeout` is a
+    /// 504: the module says 502.3 to that too, and people look for the fault in the gateway.
     pub(crate) fn forward_failed(self, failure: &UpstreamFailure) -> Answer {
-        let mut body = "HTTP Error 502.3 - The backend did not answer\n".to_owned();
+        let (status, text) = match failure.error.kind() {
+            io::ErrorKind::TimedOut => {
+                (504, "HTTP Error 504 - The backend took longer than requestTimeout\n")
+            }
+            _ => (502, "HTTP Error 502.3 - The backend did not answer\n"),
+        };
+        let mut body = text.to_owned();
         if self.detailed {
             let UpstreamFailure { elapsed, error, .. } = failure;
             body.push_str(&format!("{} after {elapsed:.1?}: {error}\n", name_of(failure)));
         }
-        answer(502, "text/plain; charset=utf-8", body)
+        answer(status, "text/plain; charset=utf-8", body)
     }
 
     /// 503: the application is being stopped.
@@ -100,7 +107,7 @@ mod tests {
         ] {
             let failure = UpstreamFailure { phase, error: kind.into(), elapsed: Duration::ZERO };
             let answer = Answers { detailed: true, blank: false }.forward_failed(&failure);
-            assert_eq!(answer.status, 502);
+            assert_eq!(answer.status, if name == "BackendTimeout" { 504 } else { 502 });
             assert!(text(&answer).contains(name), "{}", text(&answer));
         }
     }

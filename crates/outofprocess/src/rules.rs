@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use config::HandlerSettings;
+use config::AspNetCore;
 use engine::{Answer, Forward, Request, UpstreamFailure};
 
 use crate::answers::Answers;
@@ -14,12 +15,18 @@ pub(crate) struct Rules {
     token: String,
     response: ResponseRules,
     answers: Arc<Answers>,
+    request_timeout: Duration,
 }
 
 impl Rules {
-    pub(crate) fn new(token: String, settings: &HandlerSettings, answers: Arc<Answers>) -> Self {
-        let forward_connection = settings.forward_response_connection_header;
-        Self { token, response: ResponseRules { forward_connection }, answers }
+    pub(crate) fn new(token: String, settings: &AspNetCore, answers: Arc<Answers>) -> Self {
+        let forward_connection = settings.handler_settings.forward_response_connection_header;
+        Self {
+            token,
+            response: ResponseRules { forward_connection },
+            answers,
+            request_timeout: settings.request_timeout,
+        }
     }
 }
 
@@ -34,6 +41,10 @@ impl Forward for Rules {
 
     fn failed(&self, failure: &UpstreamFailure) -> Answer {
         self.answers.forward_failed(failure)
+    }
+
+    fn silence_limit(&self) -> Duration {
+        self.request_timeout
     }
 
     // A process that is gone is noticed by its descriptor, sooner than by its connections; one

@@ -111,7 +111,7 @@ impl Place {
     fn upstream(&self, backend: &Backend, token: String) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
-        let rules = Rules::new(token, &settings.handler_settings, Arc::clone(&self.shared.answers));
+        let rules = Rules::new(token, settings, Arc::clone(&self.shared.answers));
         let address = UpstreamAddress::Tcp(backend.address());
         Arc::new(Upstream { id, address, rules: Arc::new(rules) })
     }

@@ -176,22 +176,24 @@ impl Client {
 
     /// The response is out, or in the buffer.
     fn finish(&mut self, lane: &mut Lane, slot: SlotRef) -> Step {
-        let raw = self.response.is_raw();
         self.release(lane, slot);
-        let keep = self.response.keep_alive && !lane.draining && !raw;
-        if !self.inbound.is_complete() && !raw {
-            let open_ended = self.response.continue_wanted;
-            if keep && !open_ended {
-                self.state = State::Draining(DRAIN);
-                self.deadline = lane.clock.now() + DRAIN_TIME;
-                return Step::Again;
-            }
+        self.after_response(lane)
+    }
+
+    /// What comes after a response: the next request, the rest of this one, or the end.
+    pub(super) fn after_response(&mut self, lane: &mut Lane) -> Step {
+        if !self.response.keep_alive || lane.draining || self.response.is_raw() {
             return self.say_goodbye(lane);
         }
-        if !keep {
+        if self.inbound.is_complete() {
+            self.next_request(lane);
+            return Step::Again;
+        }
+        if !self.may_go_on() {
             return self.say_goodbye(lane);
         }
-        self.next_request(lane);
+        self.state = State::Draining(DRAIN);
+        self.deadline = lane.clock.now() + DRAIN_TIME;
         Step::Again
     }
 

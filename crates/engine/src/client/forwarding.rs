@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{COPY, Client, DRAIN, DRAIN_TIME, Fate, State, Step};
+use super::{COPY, Client, Fate, Step};
 use crate::application::Upstream;
+use crate::exchange::SlotRef;
 use crate::forward::{Forwarding, Progress};
 use crate::http1::response::{BadHead, write_head};
 use crate::lane::Lane;
@@ -31,15 +32,33 @@ impl Client {
             self.forwarding = Some(forwarding);
             return Step::Close;
         }
-        match forwarding.drive(lane, self, slot) {
+        let progress = forwarding.drive(lane, self, slot);
+        self.on_forwarded(lane, slot, forwarding, progress)
+    }
+
+    /// The backend has let the exchange wait for too long, if it has.
+    pub(super) fn time_out_forwarding(&mut self, lane: &mut Lane) -> Option<Step> {
+        let now = lane.clock.now();
+        let mut forwarding = self.forwarding.take_if(|it| now >= it.deadline())?;
+        let slot = self.slot?;
+        let progress = forwarding.time_out(lane, self, slot);
+        Some(self.on_forwarded(lane, slot, forwarding, progress))
+    }
+
+    fn on_forwarded(
+        &mut self,
+        lane: &mut Lane,
+        slot: SlotRef,
+        forwarding: Box<Forwarding>,
+        progress: Progress,
+    ) -> Step {
+        match progress {
             Progress::Wait => {
                 self.forwarding = Some(forwarding);
                 Step::Wait
             }
-            Progress::Again => {
-                // The exchange goes back to the application, which names a backend anew.
-                Step::Wait
-            }
+            // The exchange goes back to the application, which names a backend anew.
+            Progress::Again => Step::Wait,
             Progress::Broken => {
                 self.forwarding = Some(forwarding);
                 self.socket.reset_on_close();
@@ -49,17 +68,7 @@ impl Client {
                 self.slot = None;
                 slot.lane().owner = None;
                 lane.recycle(slot);
-                let keep = self.response.keep_alive && !lane.draining;
-                if !self.inbound.is_complete() && keep && !self.response.continue_wanted {
-                    self.state = State::Draining(DRAIN);
-                    self.deadline = lane.clock.now() + DRAIN_TIME;
-                    return Step::Again;
-                }
-                if !keep || !self.inbound.is_complete() {
-                    return self.say_goodbye(lane);
-                }
-                self.next_request(lane);
-                Step::Again
+                self.after_response(lane)
             }
         }
     }

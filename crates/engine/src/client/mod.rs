@@ -175,6 +175,9 @@ impl Client {
                 Fate::Close
             }
             State::Active => {
+                if let Some(step) = self.time_out_forwarding(lane) {
+                    return if step == Step::Close { Fate::Close } else { self.drive(lane) };
+                }
                 let takes_nothing = !self.writable;
                 if takes_nothing || self.response.head_written {
                     self.socket.reset_on_close();
@@ -250,6 +253,9 @@ impl Client {
             self.deadline = self.deadline.min(begun.0 + allowed(bytes));
         } else {
             self.sending.begun = None;
+        }
+        if let Some(forwarding) = &self.forwarding {
+            self.deadline = self.deadline.min(forwarding.deadline());
         }
     }
 

@@ -204,7 +204,7 @@ impl Client {
     }
 
     /// Whether the rest of the request, if any, can be got out of the way after the response.
-    fn may_go_on(&self) -> bool {
+    pub(super) fn may_go_on(&self) -> bool {
         // A client that waits for `100 Continue` may or may not send its body after an answer.
         self.inbound.is_complete() || !self.response.continue_wanted
     }
