@@ -28,9 +28,6 @@ impl Client {
             self.socket.reset_on_close();
             return Step::Close;
         }
-        if progress & progress::READING != 0 && self.feed(lane, slot, progress).is_err() {
-            return Step::Close;
-        }
         if self.gone {
             return Step::Close;
         }
@@ -41,7 +38,15 @@ impl Client {
         }
         match self.send_response(lane, slot, progress) {
             Ok(true) => self.finish(lane, slot),
-            Ok(false) => Step::Wait,
+            // After sending: what is read next depends on whether that was a 101.
+            Ok(false) => {
+                let reads = progress & progress::READING != 0;
+                if reads && self.feed(lane, slot, progress).is_err() {
+                    Step::Close
+                } else {
+                    Step::Wait
+                }
+            }
             Err(()) => Step::Close,
         }
     }
@@ -98,7 +103,10 @@ impl Client {
                 Err(_) => return Err(()),
             }
         }
-        if self.inbound.is_complete() {
+        // The body of a request for an upgrade is empty, but the handler may be reading ahead of
+        // the 101 that it is about to publish: what it reads then is the other protocol.
+        let may_be_upgraded = slot.request().is_upgrade() && !self.response.head_written;
+        if self.inbound.is_complete() && !may_be_upgraded {
             ring.finish(End::Complete);
             moved = true;
         }
