@@ -324,7 +324,7 @@ impl SlotRef {
         slot.lane.free_blocks(&raw const slot.handler.first);
         slot.ring.reset();
         slot.lane.input.clear();
-        if slot.lane.input.capacity() > INPUT_KEPT {
+        if !(INPUT..=INPUT_KEPT).contains(&slot.lane.input.capacity()) {
             slot.lane.input = Vec::with_capacity(INPUT);
         }
         slot.lane.headers.clear();

@@ -484,6 +484,10 @@ impl Forwarding {
         let written = client.write_forwarded_head(lane, &encoded);
         lane.encoded = encoded;
         lane.fields = fields;
+        if matches!(self.answer, Answer::Tunnel) {
+            // Not before: a backend that declines must not see them.
+            self.out.tail().extend_from_slice(&client.early_bytes(lane));
+        }
         match written {
             Ok(()) => Ok(Some(len)),
             Err(bad) => Err(io::Error::new(io::ErrorKind::InvalidData, bad)),

@@ -129,7 +129,15 @@ impl Client {
             let total = ended.then(|| slot.lane().unsent() as u64);
             let context = self.head_context(lane, total);
             match write_head(slot.head(), &context, self.out.tail()) {
-                Ok(written) => self.response.begin(&written, &mut self.inbound),
+                Ok(written) => {
+                    self.response.begin(&written, &mut self.inbound);
+                    if self.response.is_raw() {
+                        let early = self.early_bytes(lane);
+                        // SAFETY: the lane is the one producer. The bytes came with a request
+                        // head, so they are fewer than an empty ring has room for.
+                        unsafe { slot.ring().push(&early[..early.len().min(slot.ring().free())]) };
+                    }
+                }
                 Err(bad) => {
                     let answer = Answer::text(500, format!("500: {bad}\n"));
                     self.write_answer(lane, &answer);

@@ -73,6 +73,15 @@ impl Client {
         }
     }
 
+    /// What came behind a request that was upgraded: the first words of the other protocol, not
+    /// another request.
+    pub(crate) fn early_bytes(&mut self, lane: &mut Lane) -> Vec<u8> {
+        let Some(surplus) = self.surplus.take() else { return Vec::new() };
+        let bytes = std::mem::take(&mut surplus.lane().input);
+        lane.recycle(surplus);
+        bytes
+    }
+
     /// Keeps bytes that came behind the request body.
     pub(crate) fn keep_surplus(&mut self, lane: &mut Lane, from: usize, to: usize) {
         let slot = lane.slot();
