@@ -8,7 +8,7 @@ use support::{Request, Worker};
 
 #[test]
 fn an_unmodified_app_serves_from_this_process() {
-    let Some(properties) = support::properties(&[]) else { return };
+    let properties = support::properties(&[]);
     let mut worker = Worker::start(properties);
     worker.wait_until_ready();
 

@@ -7,7 +7,7 @@ use support::Worker;
 
 #[test]
 fn an_app_that_is_not_there_fails_with_the_words_of_hostfxr() {
-    let Some(mut properties) = support::properties(&[]) else { return };
+    let mut properties = support::properties(&[]);
     properties.insert("app.dll".to_owned(), "/no/such/App.dll".to_owned());
     let mut worker = Worker::start(properties);
     let failed = worker.wait_for(life::FAILED);

@@ -43,22 +43,19 @@ struct World {
 
 static WORLD: OnceLock<World> = OnceLock::new();
 
-/// What a test needs from its environment, for the sample app with these arguments; `None`, and a
-/// word about it, without.
-pub fn properties(arguments: &[&str]) -> Option<HashMap<String, String>> {
-    let variables = ["DOTNET_ROOT", "ANCM_TEST_SAMPLES", "ANCM_TEST_BIN"];
-    let [root, samples, bin] = variables.map(|name| std::env::var(name).ok().map(PathBuf::from));
-    let (Some(root), Some(samples), Some(bin)) = (root, samples, bin) else {
-        println!("skipped: needs {}; `cargo xtask test` sets them", variables.join(", "));
-        return None;
-    };
+/// What a test needs from its environment, for the sample app with these arguments.
+pub fn properties(arguments: &[&str]) -> HashMap<String, String> {
+    let [root, samples, bin] = ["DOTNET_ROOT", "ANCM_TEST_SAMPLES", "ANCM_TEST_BIN"].map(|name| {
+        let value = std::env::var(name);
+        PathBuf::from(value.unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`")))
+    });
     let app = samples.join("hello");
     let server = bin.join("inprocess").join(env!("CARGO_PKG_VERSION"));
     let host = std::fs::read_dir(root.join("host/fxr")).unwrap().map(|entry| entry.unwrap().path());
     let fxr = host.max().unwrap().join("libhostfxr.so");
     std::env::set_current_dir(&app).unwrap();
     let text = |path: PathBuf| path.display().to_string();
-    Some(HashMap::from([
+    HashMap::from([
         ("app.dll".to_owned(), text(app.join("Hello.dll"))),
         ("app.arguments".to_owned(), arguments.join("\0")),
         ("hostfxr.library".to_owned(), text(fxr)),
@@ -66,7 +63,7 @@ pub fn properties(arguments: &[&str]) -> Option<HashMap<String, String>> {
         ("dotnet.root".to_owned(), text(root)),
         ("server.dir".to_owned(), text(server)),
         ("addresses".to_owned(), "http://127.0.0.1:7100".to_owned()),
-    ]))
+    ])
 }
 
 impl Worker {
