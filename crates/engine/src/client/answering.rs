@@ -31,21 +31,20 @@ impl Client {
         if self.gone {
             return Step::Close;
         }
-        if self.half_closed && self.inbound.is_complete() && !self.response.is_raw() && slot.abort()
-        {
-            // A client that half-closes may still read: tell the application, go on sending.
-            lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
-        }
         match self.send_response(lane, slot, progress) {
             Ok(true) => self.finish(lane, slot),
             // After sending: what is read next depends on whether that was a 101.
             Ok(false) => {
                 let reads = progress & progress::READING != 0;
                 if reads && self.feed(lane, slot, progress).is_err() {
-                    Step::Close
-                } else {
-                    Step::Wait
+                    return Step::Close;
                 }
+                let ended = self.half_closed && self.inbound.is_complete();
+                if ended && !self.response.is_raw() && slot.abort() {
+                    // A client that half-closes may still read: tell the application, go on.
+                    lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
+                }
+                Step::Wait
             }
             Err(()) => Step::Close,
         }

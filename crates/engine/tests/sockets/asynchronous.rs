@@ -164,7 +164,10 @@ fn a_client_that_leaves_aborts_the_wait_of_its_handler() {
         let handler = Handler::new(1, move |mut call: Call| {
             match call.path.as_str() {
                 "/waits" => call.wait_for_abort(),
-                "/reads" => assert_eq!(call.read_all(10).1, abi::read::DISCONNECTED),
+                "/reads" => {
+                    assert_eq!(call.read_all(10).1, abi::read::DISCONNECTED);
+                    call.wait_for_abort();
+                }
                 _ => {
                     call.head(200, None, &[]);
                     while call.wait_for_space() {

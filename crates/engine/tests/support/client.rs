@@ -75,6 +75,13 @@ impl Client {
         os::socket::Socket::from_fd(fd).reset_on_close();
     }
 
+    /// Waits for a byte, but not long.
+    pub(crate) fn wait_a_little_for_bytes(&mut self) {
+        self.stream.set_read_timeout(Some(std::time::Duration::from_millis(2))).unwrap();
+        let _ = self.stream.read(&mut [0; 1]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
     /// The next answer, to anything but HEAD.
     #[track_caller]
     pub(crate) fn response(&mut self) -> Response {
