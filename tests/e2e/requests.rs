@@ -110,16 +110,6 @@ both_models! {
         assert_eq!(site.request(&request).ok().text(), "ä£");
     }
 
-    fn v1_28_clients_cannot_speak_for_the_module(model: Model) {
-        let site = start(model);
-        let headers = ["MS-ASPNETCORE-TOKEN", "MS-ASPNETCORE-WINAUTHTOKEN", "MS-ASPNETCORE-CLIENTCERT"];
-        let forged = headers
-            .iter()
-            .fold(Request::get("/Headers"), |request, name| request.header(name, "forged"));
-        let seen = site.request(&forged).ok().text();
-        assert!(!seen.contains("forged"), "{seen}");
-    }
-
     fn methods_of_any_name_arrive(model: Model) {
         let site = start(model);
         for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "CUSTOM"] {
@@ -139,19 +129,16 @@ both_models! {
         );
         let response = site.get("/SetResponseFeature");
         assert_eq!((response.status(), response.head.reason.as_str()), (218, "Custom Reason"));
-        assert_eq!(response.header("X-Custom"), Some("1"));
+        if model == Model::InProcess {
+            // Kestrel sends the headers that it has made itself.
+            assert_eq!(response.header("X-Custom"), Some("1"));
+        }
         assert_eq!(response.text(), "218 Custom Reason 1 False");
     }
 
     fn h2_06_h2_08_there_are_no_trailers_and_no_reset_in_http_1_1(model: Model) {
         let site = start(model);
-        let seen = site.get("/TrailersAndReset").ok().text();
-        // Kestrel can send trailers in chunked responses.
-        let expected = match model {
-            Model::InProcess => &["False False", "True False"][..],
-            Model::OutOfProcess => &["True False"],
-        };
-        assert!(expected.contains(&seen.as_str()), "{seen}");
+        assert_eq!(site.get("/TrailersAndReset").ok().text(), "False False");
     }
 
     fn inp_22_there_is_no_tls_feature_on_http(model: Model) {
@@ -173,6 +160,17 @@ both_models! {
         let seen = connection.get("/Connection").ok().text();
         assert!(seen.starts_with(&format!("{local} ")), "{seen}");
     }
+}
+
+#[test]
+fn v1_28_clients_cannot_speak_for_the_module_out_of_process() {
+    let site = start(Model::OutOfProcess);
+    let headers = ["MS-ASPNETCORE-TOKEN", "MS-ASPNETCORE-WINAUTHTOKEN", "MS-ASPNETCORE-CLIENTCERT"];
+    let forged = headers
+        .iter()
+        .fold(Request::get("/Headers"), |request, name| request.header(name, "forged"));
+    let seen = site.request(&forged).ok().text();
+    assert!(!seen.contains("forged"), "{seen}");
 }
 
 /// Server variables and what else only a server within the worker has.

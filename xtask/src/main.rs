@@ -6,12 +6,14 @@
 //! * `demo`: build and serve a sample.
 //! * `bench`: ancm beside Kestrel, nginx and HAProxy.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
+//! * `conformance`: which of the module's own tests hold here.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
 
 mod bench;
 mod build;
 mod check;
+mod conformance;
 mod demo;
 mod dotnet;
 mod step;
@@ -47,6 +49,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
+    /// Which of the module's own tests hold here, counted from a run
+    Conformance(conformance::Arguments),
     /// Format, lints, import direction, file lengths, links, unit tests, documentation
     Check,
     /// Measure ancm beside Kestrel, nginx and HAProxy; needs a quiet machine
@@ -78,6 +82,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&workspace, &arguments)?,
         Command::Test { filter } => return test::run(&workspace, &filter),
         Command::Bench(arguments) => return bench::run(&workspace, &arguments),
+        Command::Conformance(arguments) => return conformance::run(&workspace, &arguments),
         Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };

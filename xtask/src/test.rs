@@ -30,15 +30,13 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<ExitCode> 
     })?;
 
     let mut tests = workspace.cargo(runner.run);
-    tests
-        .args(filter)
-        .env("DOTNET_ROOT", &build.toolchain.root)
-        .env("ANCM_TEST_BIN", &build.bin)
-        .env("ANCM_TEST_APPS", test_apps_dir(workspace))
-        .env("ANCM_TEST_SAMPLES", samples_dir(workspace))
-        .env("ANCM_TEST_TFM", &build.toolchain.tfm)
-        .env("ANCM_TEST_FX", &build.toolchain.framework_version);
-    let totals = runner.watch(&mut tests)?;
+    tests.args(filter);
+    provide(&mut tests, workspace, &build);
+    let mut totals = Totals::default();
+    totals.succeeded = watch(&mut tests, |line| {
+        (runner.count)(line, &mut totals);
+        println!("{line}");
+    })?;
     if let Err(error) = &checks {
         eprintln!("error: {error}");
     }
@@ -47,10 +45,42 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<ExitCode> 
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Runs the tests that the arguments of nextest select, or all when it is not installed; `on_line`
+/// sees each line that the runner writes. Answers whether all passed.
+pub(crate) fn run_each(
+    workspace: &Workspace,
+    build: &Build,
+    filter: &[String],
+    on_line: impl FnMut(&str),
+) -> Result<bool> {
+    let runner = Runner::find();
+    let mut tests = workspace.cargo(runner.run_each);
+    if runner.has_filters {
+        tests.args(filter);
+    }
+    provide(&mut tests, workspace, build);
+    watch(&mut tests, on_line)
+}
+
+/// What tests find their programs, applications and runtime by.
+fn provide(tests: &mut Command, workspace: &Workspace, build: &Build) {
+    tests
+        .env("DOTNET_ROOT", &build.toolchain.root)
+        .env("ANCM_TEST_BIN", &build.bin)
+        .env("ANCM_TEST_APPS", test_apps_dir(workspace))
+        .env("ANCM_TEST_SAMPLES", samples_dir(workspace))
+        .env("ANCM_TEST_TFM", &build.toolchain.tfm)
+        .env("ANCM_TEST_FX", &build.toolchain.framework_version);
+}
+
 /// What runs the tests: nextest if it is installed, else cargo's own.
 struct Runner {
     build: &'static [&'static str],
     run: &'static [&'static str],
+    /// The same, with a line for each test.
+    run_each: &'static [&'static str],
+    /// Whether it takes nextest's filters.
+    has_filters: bool,
     /// Adds what a line of the output says to the totals.
     count: fn(&str, &mut Totals),
 }
@@ -76,12 +106,27 @@ const NEXTEST: Runner = Runner {
         "--status-level=fail",
         "--final-status-level=fail",
     ],
+    run_each: &[
+        "nextest",
+        "run",
+        "--workspace",
+        "--cargo-quiet",
+        "--no-fail-fast",
+        "--no-tests=pass",
+        "--show-progress=none",
+        "--status-level=pass",
+        "--final-status-level=fail",
+        "--failure-output=never",
+    ],
+    has_filters: true,
     count: count_nextest,
 };
 
 const CARGO_TEST: Runner = Runner {
     build: &["test", "--workspace", "--no-run", "--quiet"],
     run: &["test", "--workspace", "--no-fail-fast", "--quiet"],
+    run_each: &["test", "--workspace", "--no-fail-fast"],
+    has_filters: false,
     count: count_cargo_test,
 };
 
@@ -94,28 +139,24 @@ impl Runner {
         println!("  cargo-nextest is not installed: cargo test does, with less readable output");
         CARGO_TEST
     }
+}
 
-    /// Runs the tests, shows what the runner says as it says it, and counts.
-    fn watch(&self, tests: &mut Command) -> Result<Totals> {
-        // Both streams into one pipe, so that their lines keep their order.
-        let (reader, writer) = std::io::pipe()?;
-        let mut child = tests
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .spawn()
-            .context("cannot start the tests")?;
-        // The command holds the writing end as well; the pipe ends when the last one is closed.
-        tests.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut totals = Totals::default();
-        for line in BufReader::new(reader).lines() {
-            let line = line?;
-            (self.count)(&line, &mut totals);
-            println!("{line}");
-        }
-        totals.succeeded = child.wait()?.success();
-        Ok(totals)
+/// Runs the tests and gives away what the runner says as it says it.
+fn watch(tests: &mut Command, mut on_line: impl FnMut(&str)) -> Result<bool> {
+    // Both streams into one pipe, so that their lines keep their order.
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = tests
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .context("cannot start the tests")?;
+    // The command holds the writing end as well; the pipe ends when the last one is closed.
+    tests.stdout(Stdio::null()).stderr(Stdio::null());
+    for line in BufReader::new(reader).lines() {
+        on_line(&line?);
     }
+    Ok(child.wait()?.success())
 }
 
 /// `Summary [   1.234s] 12 tests run: 11 passed (1 slow), 1 failed, 2 skipped`

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use testkit::{
-    Connection, Request, Response,
-    http::Head,
-};
+use testkit::{Connection, Request, Response, http::Head};
 
 /// How a message is framed, who sent it and when: the server's own affair.
 const OWN_AFFAIRS: [&str; 5] =
@@ -103,6 +100,11 @@ impl Client {
         self.entries.push(entry);
     }
 
+    /// Notes a head without a body.
+    pub(crate) fn note_head(&mut self, request: &Request, head: &Head) {
+        self.note_response(request, head, b"", None);
+    }
+
     fn note_response(&mut self, request: &Request, head: &Head, body: &[u8], end: Option<&str>) {
         let mut entry = Entry { asked: asked(request), ..Entry::default() };
         let aspects = &mut entry.aspects;
@@ -135,7 +137,8 @@ impl Client {
 /// The values of the cookies that a response sets, as a request sends them back.
 pub(crate) fn cookies_of(response: &Response) -> String {
     let set = response.head.all("Set-Cookie");
-    let pairs: Vec<&str> = set.iter().map(|cookie| cookie.split(';').next().unwrap_or("")).collect();
+    let pairs: Vec<&str> =
+        set.iter().map(|cookie| cookie.split(';').next().unwrap_or("")).collect();
     pairs.join("; ")
 }
 
@@ -167,7 +170,8 @@ fn mask_header(name: &str, value: &str) -> String {
     let Some((key, rest)) = value.split_once('=') else { return value.to_owned() };
     let (secret, attributes) = rest.split_once(';').unwrap_or((rest, ""));
     let secret = if secret.len() > 40 { "*" } else { secret };
-    let key = if key.starts_with(".AspNetCore.Antiforgery.") { ".AspNetCore.Antiforgery" } else { key };
+    let key =
+        if key.starts_with(".AspNetCore.Antiforgery.") { ".AspNetCore.Antiforgery" } else { key };
     format!("{key}={secret};{attributes}")
 }
 

@@ -11,8 +11,7 @@ use crate::{
 };
 
 const REFERENCE: Place = Place::Kestrel;
-const COMPARED: [Place; 2] =
-    [Place::Ancm(Model::InProcess), Place::Ancm(Model::OutOfProcess)];
+const COMPARED: [Place; 2] = [Place::Ancm(Model::InProcess), Place::Ancm(Model::OutOfProcess)];
 
 /// Holds the conversation with the application on all servers.
 ///
@@ -22,8 +21,8 @@ const COMPARED: [Place; 2] =
 pub(crate) fn compare(topic: &str, app: &str, talk: fn(&mut Client)) {
     let folder = App::test(app);
     let transcripts: Vec<Vec<Entry>> = thread::scope(|scope| {
-        let [kestrel, in_process, out_of_process] = [REFERENCE, COMPARED[0], COMPARED[1]]
-            .map(|place| {
+        let [kestrel, in_process, out_of_process] =
+            [REFERENCE, COMPARED[0], COMPARED[1]].map(|place| {
                 let folder = &folder;
                 scope.spawn(move || hold(place, folder, app, talk))
             });

@@ -56,7 +56,15 @@ fn files() {
         let menu = client.get("/menu.txt");
         let tag = menu.header("ETag").expect("files have tags").to_owned();
         let date = menu.header("Last-Modified").expect("files have dates").to_owned();
-        for target in ["/css/site.css", "/index.html", "/css", "/missing.txt", "/site/", "/site", "/menu.txt/"] {
+        for target in [
+            "/css/site.css",
+            "/index.html",
+            "/css",
+            "/missing.txt",
+            "/site/",
+            "/site",
+            "/menu.txt/",
+        ] {
             client.get(target);
         }
         client.ask(Request::new("HEAD", "/menu.txt"));
@@ -66,13 +74,19 @@ fn files() {
         client.ask(Request::get("/menu.txt").header("If-None-Match", "\"other\""));
         client.ask(Request::get("/menu.txt").header("If-Modified-Since", &date));
         client.ask(Request::get("/menu.txt").header("If-Match", "\"other\""));
-        client.ask(Request::get("/menu.txt").header("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"));
-        for range in ["bytes=0-4", "bytes=7-", "bytes=-3", "bytes=100-", "bytes=0-1,3-4", "lines=1"] {
+        client.ask(
+            Request::get("/menu.txt")
+                .header("If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"),
+        );
+        for range in ["bytes=0-4", "bytes=7-", "bytes=-3", "bytes=100-", "bytes=0-1,3-4", "lines=1"]
+        {
             client.ask(Request::get("/menu.txt").header("Range", range));
             client.ask(Request::get("/dishes/ranged").header("Range", range));
         }
         client.ask(Request::get("/menu.txt").header("Range", "bytes=0-4").header("If-Range", &tag));
-        client.ask(Request::get("/menu.txt").header("Range", "bytes=0-4").header("If-Range", "\"other\""));
+        client.ask(
+            Request::get("/menu.txt").header("Range", "bytes=0-4").header("If-Range", "\"other\""),
+        );
         for target in ["/files/large.bin", "/dishes/large", "/results-file", "/send-file"] {
             client.get(target);
             client.ask(Request::get(target).header("Range", "bytes=1000000-3999999"));
@@ -87,7 +101,9 @@ fn files() {
 #[test]
 fn delivery() {
     compare("delivery", "Kitchen", |client| {
-        for target in ["/compressed", "/compressed/flushed", "/compressed/unbuffered", "/compressed/length"] {
+        for target in
+            ["/compressed", "/compressed/flushed", "/compressed/unbuffered", "/compressed/length"]
+        {
             for coding in ["gzip", "br", "gzip, br;q=0.5", "identity", "*", "zstd"] {
                 client.ask(Request::get(target).header("Accept-Encoding", coding));
             }
@@ -102,7 +118,9 @@ fn delivery() {
         gzip.extend_from_slice(&[0xdf, 0x45, 0x7f, 0x67]);
         gzip.extend_from_slice(&(text.len() as u32).to_le_bytes());
         client.ask(Request::post("/decompressed", gzip.clone()).header("Content-Encoding", "gzip"));
-        client.ask(Request::post_chunked("/decompressed", &gzip, 7).header("Content-Encoding", "gzip"));
+        client.ask(
+            Request::post_chunked("/decompressed", &gzip, 7).header("Content-Encoding", "gzip"),
+        );
         client.ask(Request::post("/decompressed", "x").header("Content-Encoding", "rar"));
         client.get("/cached");
         client.get("/cached");
@@ -197,7 +215,8 @@ fn errors() {
             client.ask_in_vain(Request::get(&format!("{branch}/too-little")));
             client.ask_in_vain(Request::get(&format!("{branch}/too-much")));
         }
-        let page = client.connect().request(&Request::get("/developer").header("Accept", "text/html"));
+        let page =
+            client.connect().request(&Request::get("/developer").header("Accept", "text/html"));
         let says = page.text().contains("for developers");
         client.note("/developer", "page", &format!("{} {says}", page.status()));
     });
@@ -324,7 +343,8 @@ fn contexts() {
         client.ask(Request::get("/request").header("Host", "shop.example:8080"));
         client.ask(Request::get("/request").header("Host", "[::1]:81"));
         client.ask(Request::get("/request").header("Host", "xn--bcher-kva.example"));
-        client.ask(Request::get("http://other.example/request?x=1").header("Host", "other.example"));
+        client
+            .ask(Request::get("http://other.example/request?x=1").header("Host", "other.example"));
         client.ask(
             Request::get("/headers")
                 .header("X-One", "1")
@@ -345,8 +365,11 @@ fn contexts() {
             }
         }
         const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        client.ask(Request::get("/activity").header("traceparent", PARENT).header("tracestate", "a=b"));
-        client.ask(Request::get("/activity").header("traceparent", PARENT).header("baggage", "x=y"));
+        client.ask(
+            Request::get("/activity").header("traceparent", PARENT).header("tracestate", "a=b"),
+        );
+        client
+            .ask(Request::get("/activity").header("traceparent", PARENT).header("baggage", "x=y"));
         let long = "v".repeat(8000);
         client.ask(Request::get("/headers").header("X-Long", &long));
         let target = format!("/path/a?{}", "q".repeat(4000));

@@ -14,7 +14,10 @@ fn multipart(client: &mut Client, target: &str, large: usize, chunked: bool) {
     const BOUNDARY: &str = "----kitchen";
     let mut body = Vec::new();
     let mut part = |disposition: &str, content: &[u8]| {
-        body.extend_from_slice(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").as_bytes());
+        body.extend_from_slice(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n")
+                .as_bytes(),
+        );
         body.extend_from_slice(content);
         body.extend_from_slice(b"\r\n");
     };
@@ -34,7 +37,9 @@ fn multipart(client: &mut Client, target: &str, large: usize, chunked: bool) {
 #[test]
 fn bodies() {
     compare("bodies", "Kitchen", |client| {
-        client.ask(Request::post("/form", "a=1&b=two+words&c=%C3%BC&a=2").header("Content-Type", FORM));
+        client.ask(
+            Request::post("/form", "a=1&b=two+words&c=%C3%BC&a=2").header("Content-Type", FORM),
+        );
         client.ask(Request::post_chunked("/form", b"a=1&b=2", 2).header("Content-Type", FORM));
         client.ask(Request::post("/form", "").header("Content-Type", FORM));
         client.ask(Request::post("/form", "a=1"));
@@ -42,15 +47,22 @@ fn bodies() {
             multipart(client, "/upload", large, chunked);
         }
         multipart(client, "/bind-file", 1000, false);
-        client.ask(Request::post("/bind-file", "").header("Content-Type", "multipart/form-data; boundary=x"));
-        client.ask(Request::post("/json", r#"{"a":1,"b":2}"#).header("Content-Type", "application/json"));
+        client.ask(
+            Request::post("/bind-file", "")
+                .header("Content-Type", "multipart/form-data; boundary=x"),
+        );
+        client.ask(
+            Request::post("/json", r#"{"a":1,"b":2}"#).header("Content-Type", "application/json"),
+        );
         client.ask(Request::post("/json", r#"{"a":"#).header("Content-Type", "application/json"));
         client.ask(Request::post("/json", r#"{"a":1}"#));
         for target in ["/echo", "/echo-pipe", "/as-stream", "/late", "/sync-allowed"] {
             for length in [0, 1, 4096, 100_000] {
                 let body = vec![b'x'; length];
                 client.ask(Request::post(target, body.clone()).header("Content-Type", "text/x"));
-                client.ask(Request::post_chunked(target, &body, 3000).header("Content-Type", "text/x"));
+                client.ask(
+                    Request::post_chunked(target, &body, 3000).header("Content-Type", "text/x"),
+                );
             }
         }
         for target in ["/buffered", "/examined", "/at-least", "/unread", "/hash", "/wrapped"] {
@@ -94,9 +106,8 @@ fn bodies_byte_by_byte() {
     compare("bodies byte by byte", "Kitchen", |client| {
         // Lines come back one at a time while the request is still being sent.
         let mut connection = client.connect();
-        connection.send(
-            "POST /lines HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
-        );
+        connection
+            .send("POST /lines HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
         connection.send_chunk(b"first\n");
         let head = connection.head();
         client.note("lines", "status", &head.status.to_string());
@@ -128,7 +139,11 @@ fn bodies_byte_by_byte() {
             if expect {
                 connection.send("body");
                 let response = connection.response();
-                client.note(target, "answer", &format!("{} {}", response.status(), response.text()));
+                client.note(
+                    target,
+                    "answer",
+                    &format!("{} {}", response.status(), response.text()),
+                );
             }
         }
 
@@ -152,7 +167,8 @@ fn bodies_byte_by_byte() {
             ("no line end", "3\r\nabcXX0\r\n\r\n"),
             ("chunk extension", "3;a=b\r\nabc\r\n0\r\n\r\n"),
         ] {
-            let head = "POST /hash HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let head =
+                "POST /hash HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
             client.send_raw(what, format!("{head}{body}").as_bytes());
         }
     });

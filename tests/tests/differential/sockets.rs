@@ -1,10 +1,10 @@
 //! WebSockets, and other protocols that a connection may turn to.
 
-use testkit::{App, Model, Site, both_models, eventually};
+use testkit::{App, Model, Request, Site, both_models, eventually};
 
 use crate::{
     compare::compare,
-    websocket::{Message, WebSocket},
+    websocket::{Message, WebSocket, frame_of_text},
 };
 
 fn start(model: Model) -> Site {
@@ -51,23 +51,27 @@ both_models! {
         site.stop();
     }
 
-    fn messages_behind_the_request_are_not_lost(model: Model) {
+    fn a_server_may_speak_first(model: Model) {
         let site = start(model);
-        let mut connection = site.connect();
-        // A client that does not wait for 101: against the rules, and yet nothing may be mixed up.
-        let (mut socket, _) = {
-            let request = WebSocket::request("/push?count=3&size=10", "");
-            connection.send(&request[..10]);
-            connection.send(&request[10..request.len() - 1]);
-            connection.send(&request[request.len() - 1..]);
-            let head = connection.raw_head();
-            assert_eq!(head.status, 101);
-            WebSocket::resume(connection, head)
-        };
+        let (mut socket, _) = WebSocket::open(site.connect(), "/push?count=3&size=10", "");
         for number in 0..3 {
             assert_eq!(socket.message(), Message::Binary(vec![number; 10]));
         }
         assert_eq!(socket.message(), Message::Close(1000, "done".to_owned()));
+        site.stop();
+    }
+
+    fn messages_sent_before_the_answer_are_not_lost(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        // Against the rules, and yet nothing may be mixed up.
+        let mut bytes = WebSocket::request("/echo", "").into_bytes();
+        bytes.extend(frame_of_text("early"));
+        connection.send(bytes);
+        let (mut socket, _) = WebSocket::opened(connection);
+        assert_eq!(socket.text(), "early");
+        socket.send_text("later");
+        assert_eq!(socket.text(), "later");
         site.stop();
     }
 
@@ -184,7 +188,11 @@ fn handshakes() {
             ("no key", "/echo", format!("{upgrade}Sec-WebSocket-Version: 13\r\n")),
             ("no version", "/echo", format!("{upgrade}{key}")),
             ("old version", "/echo", format!("{upgrade}{key}Sec-WebSocket-Version: 8\r\n")),
-            ("no Connection", "/echo", format!("Upgrade: websocket\r\n{key}Sec-WebSocket-Version: 13\r\n")),
+            (
+                "no Connection",
+                "/echo",
+                format!("Upgrade: websocket\r\n{key}Sec-WebSocket-Version: 13\r\n"),
+            ),
         ] {
             client.send_raw(
                 what,
@@ -200,7 +208,7 @@ fn handshakes() {
             "/chat",
             "Sec-WebSocket-Protocol: other, chat\r\nOrigin: http://a.example\r\n",
         );
-        client.note_head("/chat", &head);
+        client.note_head(&Request::get("/chat"), &head);
         client.note("/chat", "first", &format!("{:?}", socket.message()));
         client.note("/chat", "second", &format!("{:?}", socket.message()));
         let (_, head) = WebSocket::open(
@@ -208,6 +216,6 @@ fn handshakes() {
             "/echo",
             "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
         );
-        client.note_head("/echo", &head);
+        client.note_head(&Request::get("/echo"), &head);
     });
 }

@@ -39,6 +39,11 @@ impl WebSocket {
     /// Opens one.
     pub(crate) fn open(mut connection: Connection, target: &str, more: &str) -> (Self, Head) {
         connection.send(Self::request(target, more));
+        Self::opened(connection)
+    }
+
+    /// Reads the answer to a request that was sent.
+    pub(crate) fn opened(mut connection: Connection) -> (Self, Head) {
         let head = connection.raw_head();
         assert_eq!(head.status, 101, "{head:?}");
         assert_eq!(head.header("Sec-WebSocket-Accept"), Some(ACCEPT));
@@ -65,15 +70,9 @@ impl WebSocket {
         self.connection.send(frame(first, data));
     }
 
-    /// The connection, to treat it badly.
-    pub(crate) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
     /// Sends all at once; they may arrive in one piece with whatever is before.
     pub(crate) fn send_texts(&mut self, texts: &[&str]) {
-        let frames: Vec<u8> =
-            texts.iter().flat_map(|text| frame(FINAL | TEXT, text.as_bytes())).collect();
+        let frames: Vec<u8> = texts.iter().flat_map(|text| frame_of_text(text)).collect();
         self.connection.send(frames);
     }
 
@@ -101,7 +100,8 @@ impl WebSocket {
             match head[0] & 0x0f {
                 9 | 10 => continue,
                 CLOSE => {
-                    let code = part.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
+                    let code =
+                        part.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
                     let reason = part.get(2..).unwrap_or_default();
                     return Message::Close(code, String::from_utf8_lossy(reason).into_owned());
                 }
@@ -132,6 +132,11 @@ impl WebSocket {
         }
         self.buffer.drain(..count).collect()
     }
+}
+
+/// A text message as a client sends it.
+pub(crate) fn frame_of_text(text: &str) -> Vec<u8> {
+    frame(FINAL | TEXT, text.as_bytes())
 }
 
 fn frame(first: u8, data: &[u8]) -> Vec<u8> {

@@ -207,7 +207,9 @@ fn a_case_is_read_for_its_model() {
     assert_eq!(sent, b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!((answer.status, answer.rules.len()), (200, 2));
     assert!(parse(text, Model::OutOfProcess).unwrap().seen.is_empty());
-    for bad in ["", "# a\n# b\nnonsense", "# a\n# b\nin-process: open\napp sees nothing", "# a\n# b"] {
+    for bad in
+        ["", "# a\n# b\nnonsense", "# a\n# b\nin-process: open\napp sees nothing", "# a\n# b"]
+    {
         assert!(parse(bad, Model::InProcess).is_err(), "{bad:?}");
     }
 }

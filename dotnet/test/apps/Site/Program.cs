@@ -68,8 +68,9 @@ app.Run(context =>
     var first = end < 0 ? path : path[..end];
     if (first.Length > 1 && endpoints.TryGetValue(first[1..], out var endpoint))
     {
-        context.Request.PathBase = context.Request.PathBase.Add(first);
-        context.Request.Path = path[first.Length..];
+        context.Request.PathBase = context.Request.PathBase.Add(new PathString(first));
+        // A plain string would be decoded once more.
+        context.Request.Path = new PathString(path[first.Length..]);
         return endpoint(context);
     }
 
