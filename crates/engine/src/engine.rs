@@ -45,6 +45,9 @@ pub struct Options {
     pub min_rate: u64,
     /// How long the rate may be missed at first (Kestrel's default, 5 s).
     pub rate_grace: Duration,
+    /// Bytes that a request body may have, whatever the application allows; `None` leaves it to
+    /// the application (IIS' `maxAllowedContentLength`).
+    pub max_body: Option<u64>,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,
     /// Connections of one lane; more wait in the accept queue.
@@ -64,6 +67,7 @@ impl Options {
             head_time: Duration::from_secs(30),
             min_rate: 240,
             rate_grace: Duration::from_secs(5),
+            max_body: None,
             requests_per_connection: 1_000_000,
             connections: 100_000,
         }

@@ -78,8 +78,10 @@ pub(crate) struct LaneSide {
     listening: bool,
     /// The exchange is over, but the slot is still in the list of posted slots.
     pub(crate) spent: bool,
-    /// How often it was given back to the application.
+    /// How often it was given back to the application unsent.
     pub(crate) attempts: u32,
+    /// It was sent to a backend, and is sent once more.
+    pub(crate) repeated: bool,
     /// Since when the exchange waits for its application.
     pub(crate) held_since: Option<Instant>,
     /// Where sending of response blocks stands.
@@ -156,6 +158,7 @@ impl SlotRef {
                 listening: false,
                 spent: false,
                 attempts: 0,
+                repeated: false,
                 held_since: None,
                 block: ptr::null_mut(),
                 offset: 0,
@@ -333,6 +336,7 @@ impl SlotRef {
         slot.lane.listening = false;
         slot.lane.spent = false;
         slot.lane.attempts = 0;
+        slot.lane.repeated = false;
         slot.lane.held_since = None;
         self.prepare_response();
         true

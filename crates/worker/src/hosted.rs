@@ -21,6 +21,7 @@ pub(crate) struct Hosted {
     kind: Kind,
     stop_limit: Duration,
     shutdown_delay: Duration,
+    max_body: Option<u64>,
 }
 
 enum Kind {
@@ -43,6 +44,7 @@ impl Hosted {
                     kind: Kind::Failed(application),
                     stop_limit: PAGE_STOP_LIMIT,
                     shutdown_delay: Duration::ZERO,
+                    max_body: None,
                 });
             }
             Payload::Run { application } => application,
@@ -59,6 +61,7 @@ impl Hosted {
             kind,
             stop_limit: app.settings.shutdown_time_limit,
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
+            max_body: app.settings.max_allowed_content_length,
         })
     }
 
@@ -88,6 +91,11 @@ impl Hosted {
                 true
             }
         }
+    }
+
+    /// What `requestFiltering` allows a request body, if it says so.
+    pub(crate) const fn max_body(&self) -> Option<u64> {
+        self.max_body
     }
 
     /// How long a stop may take when nobody says otherwise.

@@ -87,7 +87,9 @@ fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
         Ok(engine::Listener { socket, lane: listener.lane })
     });
     let listeners: std::io::Result<Vec<_>> = listeners.collect();
-    Engine::start(listeners?, hosted.application(), engine::Options::new(start.lanes))
+    let options =
+        engine::Options { max_body: hosted.max_body(), ..engine::Options::new(start.lanes) };
+    Engine::start(listeners?, hosted.application(), options)
 }
 
 /// The supervisor serves the report; this process has nothing more to do.

@@ -31,6 +31,9 @@ use crate::output::{Output, Stream};
 
 /// A worker of the other hosting model notices its own failures; it gets this long to tell.
 const TELL_GRACE: Duration = Duration::from_secs(2);
+/// Signals that come closer together are one wish: some tools signal the process and then its
+/// group. Nobody asks a second time that fast.
+const ONE_STOP: Duration = Duration::from_millis(200);
 
 /// Reads the configuration again; `None` when it cannot be used, which was told by then.
 pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Option<config::App>>;
@@ -53,6 +56,7 @@ pub(crate) struct Supervisor {
     begun: Instant,
     exit_code: Option<u8>,
     forced_by: Option<Signal>,
+    first_stop: Option<Instant>,
 }
 
 /// What became ready.
@@ -83,6 +87,7 @@ impl Supervisor {
             begun: Instant::now(),
             exit_code: None,
             forced_by: None,
+            first_stop: None,
         };
         supervisor.perform(actions);
         supervisor.settle();
@@ -175,10 +180,14 @@ impl Supervisor {
                 self.events.push_back(Event::Recycle);
             }
         } else if self.site.is_stopping() {
+            if self.first_stop.is_some_and(|first| first.elapsed() < ONE_STOP) {
+                return;
+            }
             self.tell(&Told::StoppedAtOnce);
             self.forced_by = Some(signal);
             self.events.push_back(Event::StopAtOnce);
         } else {
+            self.first_stop = Some(Instant::now());
             self.events.push_back(Event::Stop);
             // Two signals that arrive together are still two.
             self.settle();

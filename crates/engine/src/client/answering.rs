@@ -6,6 +6,7 @@ use super::{COPY, Client, DRAIN, DRAIN_TIME, State, Step};
 use crate::application::Answer;
 use crate::body::{Inbound, Taken};
 use crate::exchange::SlotRef;
+use crate::http1::reject::Cause;
 use crate::http1::response::write_head;
 use crate::lane::Lane;
 use crate::response::Plan;
@@ -36,8 +37,8 @@ impl Client {
             // After sending: what is read next depends on whether that was a 101.
             Ok(false) => {
                 let reads = progress & progress::READING != 0;
-                if reads && self.feed(lane, slot, progress).is_err() {
-                    return Step::Close;
+                if reads && let Err(step) = self.feed(lane, slot, progress) {
+                    return step;
                 }
                 let ended = self.half_closed && self.inbound.is_complete();
                 if ended && !self.response.is_raw() && slot.abort() {
@@ -51,12 +52,12 @@ impl Client {
     }
 
     /// Moves request body bytes to the handler.
-    fn feed(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<(), ()> {
+    fn feed(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<(), Step> {
         if self.response.continue_wanted && progress & progress::HEAD == 0 {
             self.response.continue_wanted = false;
             if !self.inbound.is_complete() {
                 self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                self.flush().map_err(drop)?;
+                self.flush().map_err(|_| Step::Close)?;
             }
         }
         let ring = slot.ring();
@@ -74,7 +75,14 @@ impl Client {
                     // SAFETY: the lane is the one producer, and `limit` left room.
                     unsafe { ring.push(&lane.scratch[..end]) };
                     moved |= end > 0;
-                    self.received += end as u64;
+                    let within_limit = self.response.is_raw() || self.count_body(end);
+                    if !within_limit && !self.response.head_written {
+                        self.refuse(lane, Cause::BodyTooLarge);
+                        return Err(self.say_goodbye(lane));
+                    }
+                    if !within_limit {
+                        return Err(Step::Close);
+                    }
                     self.readable = !short || self.half_closed;
                     if let Some((from, to)) = surplus {
                         self.keep_surplus(lane, from, to);
@@ -99,7 +107,7 @@ impl Client {
                     moved = true;
                     break;
                 }
-                Err(_) => return Err(()),
+                Err(_) => return Err(Step::Close),
             }
         }
         // The body of a request for an upgrade is empty, but the handler may be reading ahead of

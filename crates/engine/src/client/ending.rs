@@ -68,7 +68,9 @@ impl Client {
             }
             Ok(Taken::WouldBlock) => {
                 self.readable = false;
-                Step::Wait
+                // Nothing unread is left that would make closing a reset.
+                let is_over = lingering && self.inbound.is_complete() && self.out.is_empty();
+                if is_over { Step::Close } else { Step::Wait }
             }
             Ok(Taken::Closed | Taken::Malformed) | Err(_) => {
                 if self.flush().is_err() || self.out.is_empty() || self.gone {

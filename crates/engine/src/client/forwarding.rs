@@ -28,7 +28,10 @@ impl Client {
     pub(super) fn drive_forwarding(&mut self, lane: &mut Lane) -> Step {
         let Some(mut forwarding) = self.forwarding.take() else { return Step::Close };
         let Some(slot) = self.slot else { return Step::Close };
-        if self.half_closed && self.gone {
+        // A backend learns of a client that has left by its connection only, so a client that ends
+        // its side behind a whole request is taken to have left, as other proxies do.
+        let left = self.half_closed && self.inbound.is_complete() && self.surplus.is_none();
+        if self.gone || (left && !self.response.is_raw()) {
             self.forwarding = Some(forwarding);
             return Step::Close;
         }

@@ -21,10 +21,10 @@ use abi::progress;
 use os::epoll;
 use os::socket::Socket;
 
-use crate::application::Answer;
 use crate::body::Inbound;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::forward::Forwarding;
+use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
 use crate::response::Response;
@@ -88,6 +88,8 @@ pub(crate) struct Client {
     local: Option<SocketAddr>,
     number: u64,
     requests: u64,
+    /// What the limit of a request body has left for this one.
+    body_left: u64,
     /// In the lane's milliseconds; `u64::MAX` is none.
     deadline: u64,
     /// When the lane's wheel brings the connection up; `u64::MAX` is never.
@@ -124,6 +126,7 @@ impl Client {
             local: None,
             number,
             requests: 0,
+            body_left: u64::MAX,
             deadline,
             armed: u64::MAX,
             sending: Pace::default(),
@@ -158,7 +161,7 @@ impl Client {
 
     /// Looks once more for a request that may have come: there will be no other occasion.
     pub(crate) fn look_again(&mut self) {
-        self.readable = true;
+        self.readable |= self.state == State::Reading;
     }
 
     /// When the connection has been too slow, in the lane's milliseconds.
@@ -170,7 +173,7 @@ impl Client {
     pub(crate) fn on_late(&mut self, lane: &mut Lane) -> Fate {
         match self.state {
             State::Reading if self.slot.is_some() => {
-                self.refuse(lane, 408, "the request head took too long");
+                self.refuse(lane, Cause::HeadTooSlow);
                 let _ = self.flush();
                 Fate::Close
             }
@@ -183,11 +186,7 @@ impl Client {
                     self.socket.reset_on_close();
                     return Fate::Close;
                 }
-                let rate = lane.options.min_rate;
-                let cause = format!("the request body came too slowly, below {rate} bytes/s");
-                let answer = Answer::text(408, format!("408: {cause}\n"));
-                self.response.keep_alive = false;
-                self.write_answer(lane, &answer);
+                self.refuse(lane, Cause::BodyTooSlow);
                 let _ = self.flush();
                 Fate::Close
             }
@@ -273,6 +272,14 @@ impl Client {
             }
             (None, None) => false,
         }
+    }
+
+    /// Counts body bytes. `false`: there are more than the limit allows.
+    pub(crate) fn count_body(&mut self, bytes: usize) -> bool {
+        self.received += bytes as u64;
+        let left = self.body_left.checked_sub(bytes as u64);
+        self.body_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Sends what has gathered, as far as the socket takes it.

@@ -6,7 +6,7 @@ use super::{Client, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
 use crate::exchange::SlotRef;
-use crate::http1::reject::Reject;
+use crate::http1::reject::{Cause, Reject};
 use crate::http1::request::{Form, Framing};
 use crate::http1::response::{HeadContext, write_head};
 use crate::http1::target::{self, Target};
@@ -30,8 +30,7 @@ impl Client {
                 Ok(true) => return Step::Wait,
                 Ok(false) => {}
                 Err(reject) => {
-                    let cause = reject.cause.to_string();
-                    self.refuse(lane, reject.status, &cause);
+                    self.refuse(lane, reject.cause);
                     return self.say_goodbye(lane);
                 }
             }
@@ -109,6 +108,11 @@ impl Client {
         shared.path_base = text(target.path_base);
         shared.query = text(target.query);
         shared.request_number = self.requests;
+        let limit = lane.options.max_body.unwrap_or(u64::MAX);
+        if matches!(head.framing, Framing::Length(length) if length > limit) {
+            return Err(Cause::BodyTooLarge.into());
+        }
+        self.body_left = limit;
         let (mut flags, length, inbound) = match head.framing {
             Framing::None => (request::BODY_COMPLETE, -1, Inbound::Complete),
             Framing::Length(0) => (request::BODY_COMPLETE, 0, Inbound::Complete),
@@ -147,6 +151,9 @@ impl Client {
 
         // What of the body came with the head; what is behind it belongs to the next request.
         let (body, end) = self.inbound.take_in_place(&mut side.input, head_len)?;
+        if !self.count_body(body) {
+            return Err(Cause::BodyTooLarge.into());
+        }
         if self.inbound.is_complete() {
             flags |= request::BODY_COMPLETE;
         }
@@ -165,13 +172,12 @@ impl Client {
         Ok(true)
     }
 
-    /// Answers a request that does not deserve an exchange.
-    pub(super) fn refuse(&mut self, lane: &mut Lane, status: u16, cause: &str) {
+    /// Answers a request that does not deserve an exchange, or no longer does.
+    pub(crate) fn refuse(&mut self, lane: &mut Lane, cause: Cause) {
+        let status = cause.status();
         let answer = Answer::text(status, format!("{status}: {cause}\n"));
         self.response = Response::to(0x0101, 0, false, false);
         self.write_answer(lane, &answer);
-        // Whatever else comes is no request; it is dropped until the client has the answer.
-        self.inbound = Inbound::Raw;
     }
 
     /// Writes a whole answer of the host's own to a connection that closes after it.

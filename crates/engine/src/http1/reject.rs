@@ -54,6 +54,16 @@ causes! {
     HeadTooLarge 431 "head over the limit";
     /// [`super::request::Limits::fields`].
     TooManyFields 431 "too many header fields";
+    /// [`crate::Options::head_time`].
+    HeadTooSlow 408 "the request head took too long";
+    /// [`crate::Options::min_rate`].
+    BodyTooSlow 408 "the request body came too slowly";
+    /// The client went away before the end of the body; nobody reads this.
+    BodyBrokenOff 400 "the request body breaks off";
+    /// RFC 9112 7.1: found behind the head, where the rule itself is no longer known.
+    BodyMalformed 400 "the request body is malformed";
+    /// [`crate::Options::max_body`].
+    BodyTooLarge 413 "request body over the limit";
     /// RFC 9112 2.2: more than the one empty line that old clients send after a body.
     LeadingLines 400 "empty lines before the request line";
     /// RFC 9112 3.1: the method is a token.
