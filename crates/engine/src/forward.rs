@@ -20,6 +20,7 @@ use crate::body::{Inbound, Taken};
 use crate::client::Client;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::http1::chunked::{Decoder, Step};
+use crate::http1::reject::Cause;
 use crate::http1::response::{BodyFraming, encode_head};
 use crate::http1::upstream::parse_response;
 use crate::lane::{Entry, Lane};
@@ -32,7 +33,9 @@ const WAITING: usize = 256 * 1024;
 const POOL: usize = 256;
 /// How long one may idle, in milliseconds; below Kestrel's own 130 s, so that we close first.
 const IDLE_TIME: u64 = 90_000;
-/// How often an exchange is offered to the application again.
+/// Receives of one exchange before others on its lane get a turn.
+const TURN: u32 = 16;
+/// How often an exchange that was not sent is offered to the application again.
 const ATTEMPTS: u32 = 4;
 
 /// A connection to a backend that waits for an exchange.
@@ -40,6 +43,8 @@ pub(crate) struct Idle {
     pub(crate) upstream: u64,
     socket: Socket,
     deadline: u64,
+    /// When the lane's wheel brings the connection up; not in it if that has passed.
+    pub(crate) armed: u64,
 }
 
 impl Idle {
@@ -76,8 +81,8 @@ enum Turn {
     Wait,
     Complete,
     Failed(UpstreamPhase, io::Error),
-    /// The client's own fault, with the status it gets if it can still get one.
-    ClientFault,
+    /// The client's own fault, or its end; the cause is told if it can still be.
+    ClientFault(Cause),
 }
 
 /// One exchange in a backend.
@@ -88,6 +93,12 @@ pub(crate) struct Forwarding {
     refused: Option<io::Error>,
     readable: bool,
     writable: bool,
+    /// The backend has closed its side, or all of it: the end is there to be read.
+    hung_up: bool,
+    /// As in [`Idle`].
+    armed: u64,
+    /// Receives that are left of this turn.
+    turns: u32,
     /// Request bytes for the backend.
     out: Outgoing,
     /// The start of an answer whose head is not complete.
@@ -123,6 +134,9 @@ impl Forwarding {
             refused: None,
             readable: false,
             writable: true,
+            hung_up: false,
+            armed: 0,
+            turns: TURN,
             out: Outgoing::default(),
             head: Vec::new(),
             answer: Answer::Head,
@@ -135,7 +149,7 @@ impl Forwarding {
             began: Instant::now(),
             deadline: u64::MAX,
         };
-        if !forwarding.reuse(lane, client)
+        if !forwarding.reuse(lane, client, slot)
             && let Err(error) = forwarding.connect(lane, client)
         {
             forwarding.refused = Some(error);
@@ -189,6 +203,9 @@ impl Forwarding {
         if bits & (epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
             self.readable = true;
         }
+        if bits & (epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
+            self.hung_up = true;
+        }
         if bits & (epoll::OUT | epoll::HUP | epoll::ERR) != 0 {
             self.writable = true;
         }
@@ -206,12 +223,16 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> Progress {
+        self.turns = TURN;
         let turn = match self.refused.take() {
             Some(error) => Turn::Failed(UpstreamPhase::Connect, error),
             None => self.turn(lane, client, slot),
         };
         match turn {
             Turn::Wait => {
+                if self.turns == 0 {
+                    lane.backlog.push_back(client.key);
+                }
                 self.set_deadline(lane, client);
                 Progress::Wait
             }
@@ -220,14 +241,12 @@ impl Forwarding {
                 Progress::Done
             }
             Turn::Failed(phase, error) => self.fail(lane, client, slot, phase, error),
-            Turn::ClientFault => {
+            Turn::ClientFault(cause) => {
                 self.drop_connection(lane);
                 if client.response.head_written {
                     return Progress::Broken;
                 }
-                let answer = crate::application::Answer::text(400, "400: malformed body\n");
-                client.write_answer(lane, &answer);
-                client.response.keep_alive = false;
+                client.refuse(lane, cause);
                 Progress::Done
             }
         }
@@ -248,24 +267,33 @@ impl Forwarding {
 
     fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
         loop {
-            match self.upload(lane, client) {
-                Ok(true) => {}
-                Ok(false) => return Turn::ClientFault,
-                // The backend may have answered before it closed: that answer counts.
-                Err(error) if !self.readable => return Turn::Failed(self.phase(), error),
-                Err(_) => {}
-            }
-            match self.download(lane, client, slot) {
-                Ok(true) => return Turn::Complete,
-                Ok(false) => {}
-                Err(error) => return Turn::Failed(self.phase(), error),
+            let broken = match self.upload(lane, client) {
+                Ok(None) => None,
+                Ok(Some(cause)) => return Turn::ClientFault(cause),
+                Err(error) => Some(error),
+            };
+            // The backend may have answered before it closed: that answer counts.
+            match (self.download(lane, client, slot), broken) {
+                (Ok(true), _) => return Turn::Complete,
+                (Ok(false), Some(error)) if !self.readable => {
+                    return Turn::Failed(self.phase(), error);
+                }
+                (Ok(false), _) => {}
+                (Err(error), broken) => {
+                    // What failed first says more than the end that follows.
+                    return Turn::Failed(self.phase(), broken.unwrap_or(error));
+                }
             }
             if client.flush().is_err() {
-                return Turn::ClientFault;
+                return Turn::ClientFault(Cause::BodyBrokenOff);
             }
             // The client may have made room for what the backend has ready; nothing would tell us
             // of it again.
-            if !self.readable || client.out.len() >= WAITING {
+            let down = self.readable && client.out.len() < WAITING;
+            // A 101 has just turned what lay there into bytes for the backend.
+            let up = (self.writable && !self.out.is_empty())
+                || (client.readable && !client.inbound.is_complete() && self.out.len() < WAITING);
+            if !(down || up) || self.turns == 0 {
                 return Turn::Wait;
             }
         }
@@ -282,9 +310,9 @@ impl Forwarding {
 
     // ---- Request ----------------------------------------------------------------------------
 
-    /// `Ok(false)`: the client's body is broken.
-    fn upload(&mut self, lane: &mut Lane, client: &mut Client) -> io::Result<bool> {
-        let Some(socket) = self.socket.as_ref() else { return Ok(true) };
+    /// `Ok(Some)`: what is wrong with the client's body.
+    fn upload(&mut self, lane: &mut Lane, client: &mut Client) -> io::Result<Option<Cause>> {
+        let Some(socket) = self.socket.as_ref() else { return Ok(None) };
         loop {
             if self.writable && !self.out.is_empty() {
                 let before = self.out.len();
@@ -294,13 +322,19 @@ impl Forwarding {
             if !client.readable || client.inbound.is_complete() || self.out.len() >= WAITING {
                 break;
             }
+            if self.turns == 0 {
+                break;
+            }
+            self.turns -= 1;
             let limit = lane.scratch.len();
             let taken = client.inbound.receive(&client.socket, &mut lane.scratch[..limit]);
             match taken {
                 Ok(Taken::Bytes { end, short, surplus }) => {
                     client.readable = !short || client.is_half_closed();
                     self.consumed = true;
-                    client.received += end as u64;
+                    if !client.response.is_raw() && !client.count_body(end) {
+                        return Ok(Some(Cause::BodyTooLarge));
+                    }
                     if let Some((from, to)) = surplus {
                         client.keep_surplus(lane, from, to);
                     }
@@ -314,17 +348,14 @@ impl Forwarding {
                     client.inbound = Inbound::Complete;
                     self.client_ended = true;
                 }
-                Ok(Taken::Closed | Taken::Malformed) | Err(_) => {
-                    client.inbound = Inbound::Complete;
-                    client.response.keep_alive = false;
-                    return Ok(false);
-                }
+                Ok(Taken::Malformed) => return Ok(Some(Cause::BodyMalformed)),
+                Ok(Taken::Closed) | Err(_) => return Ok(Some(Cause::BodyBrokenOff)),
             }
         }
         if self.client_ended && self.out.is_empty() {
             socket.shut_down_send();
         }
-        Ok(true)
+        Ok(None)
     }
 
     // ---- Answer -----------------------------------------------------------------------------
@@ -336,8 +367,9 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> io::Result<bool> {
-        while self.readable && client.out.len() < WAITING {
+        while self.readable && client.out.len() < WAITING && self.turns > 0 {
             let Some(socket) = self.socket.as_ref() else { return Ok(false) };
+            self.turns -= 1;
             match socket.receive(&mut lane.scratch)? {
                 Transfer::WouldBlock => self.readable = false,
                 Transfer::Bytes(0) => return self.on_end(client),
@@ -362,9 +394,11 @@ impl Forwarding {
 
     /// Whether the end of the connection must be looked for without an event.
     fn ended_early(&self) -> bool {
-        // Level of the hang-up is unknown here; one more receive settles it and costs a call only
-        // for answers that end with their connection.
-        matches!(self.answer, Answer::UntilClose | Answer::Tunnel) || !self.keep_alive
+        // A hang-up may have been reported together with bytes, or before them; for answers that
+        // end with their connection, looking once more costs little.
+        self.hung_up
+            || matches!(self.answer, Answer::UntilClose | Answer::Tunnel)
+            || !self.keep_alive
     }
 
     fn on_bytes(
@@ -565,11 +599,22 @@ impl Forwarding {
 
     // ---- Connection -------------------------------------------------------------------------
 
-    fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey) -> bool {
+    fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey, slot: SlotRef) -> bool {
+        if slot.lane().attempts > 0 || slot.lane().repeated {
+            // One idle connection was dead; the others may be just as old.
+            return false;
+        }
+        let safe = is_safe(slot.request().method_id());
         while let Some(key) = lane.pools.get_mut(&self.upstream.id).and_then(Vec::pop) {
             if let Some(Entry::Idle(idle)) = lane.entries.take(key) {
+                // What must not be sent twice is not sent into a connection that has just closed.
+                if !safe && !matches!(idle.socket.receive(&mut [0]), Ok(Transfer::WouldBlock)) {
+                    lane.entries.remove(key);
+                    continue;
+                }
                 lane.entries.put(key, Entry::Busy(client));
                 self.key = key;
+                self.armed = idle.armed;
                 self.socket = Some(idle.socket);
                 self.reused = true;
                 return true;
@@ -604,20 +649,23 @@ impl Forwarding {
     /// Keeps the connection for another exchange, if it is fit for one.
     fn give_back(&mut self, lane: &mut Lane, client: &Client) {
         let fit = self.keep_alive
+            && !self.hung_up
             && self.out.is_empty()
             && client.inbound.is_complete()
             && !lane.draining;
-        let pool = lane.pools.entry(self.upstream.id).or_default();
-        if !fit || pool.len() >= POOL {
+        let there = lane.pools.get(&self.upstream.id).map_or(0, Vec::len);
+        if !fit || there >= POOL {
             self.drop_connection(lane);
             return;
         }
         if let Some(socket) = self.socket.take() {
-            pool.push(self.key);
+            lane.pools.entry(self.upstream.id).or_default().push(self.key);
             let deadline = lane.clock.now() + IDLE_TIME;
-            let idle = Idle { upstream: self.upstream.id, socket, deadline };
+            if self.armed <= lane.clock.now() {
+                self.armed = lane.wheel.insert(self.key, deadline);
+            }
+            let idle = Idle { upstream: self.upstream.id, socket, deadline, armed: self.armed };
             lane.entries.put(self.key, Entry::Idle(idle));
-            lane.wheel.insert(self.key, deadline);
         }
     }
 
@@ -639,15 +687,18 @@ impl Forwarding {
         if !final_word {
             self.upstream.rules.connection_lost();
         }
-        let safe = matches!(
-            slot.request().method_id(),
-            method::GET | method::HEAD | method::OPTIONS | method::TRACE
-        );
-        // Nothing reached the application, or repeating is harmless by the method's meaning.
-        let harmless = phase == UpstreamPhase::Connect || safe || (self.reused && !self.sent);
-        let attempts = &mut slot.lane().attempts;
-        if harmless && !final_word && !self.consumed && *attempts < ATTEMPTS {
-            *attempts += 1;
+        let safe = is_safe(slot.request().method_id());
+        // Nothing was sent; or the connection was an idle one that the backend may have closed as
+        // we took it, and repeating is harmless by the method's meaning. That once only: the
+        // request itself may be what ends the backend.
+        let side = slot.lane();
+        let again = if self.sent {
+            self.reused && safe && !std::mem::replace(&mut side.repeated, true)
+        } else {
+            side.attempts += 1;
+            side.attempts <= ATTEMPTS
+        };
+        if again && !final_word && !self.consumed {
             if self.reused {
                 // The backend closed an idle connection as we took it: another one will do.
                 lane.enqueue(slot);
@@ -662,6 +713,10 @@ impl Forwarding {
         client.write_answer(lane, &answer);
         Progress::Done
     }
+}
+
+fn is_safe(method: u16) -> bool {
+    matches!(method, method::GET | method::HEAD | method::OPTIONS | method::TRACE)
 }
 
 fn push_body(chunked: bool, bytes: &[u8], out: &mut Vec<u8>) {

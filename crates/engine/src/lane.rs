@@ -272,6 +272,10 @@ impl Lane {
         self.wheel.turn(now, &mut up);
         for key in up.drain(..) {
             match self.entries.take(key) {
+                // Put in again for an earlier time since; else each would come up for ever.
+                Some(Entry::Client(client)) if client.armed > now => {
+                    self.entries.put(key, Entry::Client(client));
+                }
                 Some(Entry::Client(mut client)) => {
                     client.armed = u64::MAX;
                     let late = now >= client.deadline();
@@ -279,8 +283,10 @@ impl Lane {
                     self.settle(client, fate);
                 }
                 Some(Entry::Idle(idle)) if now >= idle.deadline() => self.drop_idle(key, &idle),
-                Some(Entry::Idle(idle)) => {
-                    self.wheel.insert(key, idle.deadline());
+                Some(Entry::Idle(mut idle)) => {
+                    if idle.armed <= now {
+                        idle.armed = self.wheel.insert(key, idle.deadline());
+                    }
                     self.entries.put(key, Entry::Idle(idle));
                 }
                 Some(Entry::Busy(owner)) => self.entries.put(key, Entry::Busy(owner)),

@@ -80,7 +80,8 @@ impl Client {
     /// another request.
     pub(crate) fn early_bytes(&mut self, lane: &mut Lane) -> Vec<u8> {
         let Some(surplus) = self.surplus.take() else { return Vec::new() };
-        let bytes = std::mem::take(&mut surplus.lane().input);
+        // A copy: the slot keeps its buffer for requests to come.
+        let bytes = surplus.lane().input.clone();
         lane.recycle(surplus);
         bytes
     }

@@ -1,1 +1,224 @@
+//! Backends that misbehave, or just go away.
 
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+
+use crate::support::backend::{Backend, Proxy};
+use crate::support::{PATIENCE, Site, eventually, pattern};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn a_backend_that_closes_after_each_answer_costs_no_errors() {
+    // Some say so before, some do not.
+    for head in ["Connection: close\r\n", ""] {
+        let backend = Backend::start(move |mut peer, _| {
+            if peer.request().is_some() {
+                peer.send(format!("HTTP/1.1 200 OK\r\n{head}Content-Length: 2\r\n\r\nok"));
+            }
+        });
+        let site = Site::start(Proxy::to(backend.address));
+        let mut client = site.connect();
+        for _ in 0..200 {
+            client.get("/");
+            let response = client.response();
+            assert_eq!((response.status, response.text().as_str()), (200, "ok"), "{head:?}");
+        }
+    }
+}
+
+/// The end comes together with the answer: the connection must not be used again.
+#[test]
+fn an_answer_and_the_end_in_one_event_cost_no_errors() {
+    let (closed, has_closed) = mpsc::channel();
+    let closed = std::sync::Mutex::new(closed);
+    let backend = Backend::start(move |mut peer, _| {
+        if peer.request().is_some() {
+            peer.send(OK);
+            peer.0.half_close();
+            closed.lock().unwrap().send(()).unwrap();
+            while peer.request().is_some() {}
+        }
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut client = site.connect();
+    for _ in 0..100 {
+        client.post("/", b"not to be sent twice");
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+        has_closed.recv_timeout(PATIENCE).unwrap();
+    }
+}
+
+#[test]
+fn many_idle_connections_that_died_at_once_cost_no_errors() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let close = Arc::new(AtomicBool::new(false));
+    let closing = close.clone();
+    let backend = Backend::on(listener, move |mut peer, number| {
+        while peer.request().is_some() {
+            if number < 20 && closing.load(Ordering::SeqCst) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            peer.send(OK);
+        }
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut clients: Vec<_> = (0..20).map(|_| site.connect()).collect();
+    for client in &mut clients {
+        client.get("/");
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+    close.store(true, Ordering::SeqCst);
+    for client in &mut clients {
+        client.get("/");
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn a_backend_that_dies_in_its_answer_breaks_the_client_off() {
+    for body in ["Content-Length: 100\r\n\r\npart", "Transfer-Encoding: chunked\r\n\r\n9\r\npart"] {
+        let backend = Backend::start(move |mut peer, _| {
+            peer.request();
+            // In one segment with the end, as far as we can.
+            peer.send(format!("HTTP/1.1 200 OK\r\n{body}"));
+        });
+        let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+        for _ in 0..100 {
+            let mut client = site.connect();
+            client.get("/");
+            client.ends_in_any_way();
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_502() {
+    for raw in ["rubbish\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 101 X\r\n\r\n"] {
+        let backend = Backend::start(move |mut peer, _| {
+            peer.request();
+            peer.send(raw);
+            while peer.request().is_some() {}
+        });
+        let site = Site::start(Proxy::to(backend.address));
+        let mut client = site.connect();
+        client.get("/");
+        assert_eq!(client.response().status, 502, "{raw:?}");
+        client.get("/again");
+        assert_eq!(client.response().status, 502, "{raw:?}");
+    }
+}
+
+#[test]
+fn a_post_is_not_sent_twice() {
+    let backend = Backend::start(|mut peer, _| {
+        peer.request();
+    });
+    let site = Site::start(Proxy::to(backend.address));
+    let mut client = site.connect();
+    client.post("/", b"once");
+    assert_eq!(client.response().status, 502);
+    assert_eq!(backend.accepted(), 1);
+}
+
+#[test]
+fn a_backend_that_refuses_is_502_in_the_end_and_says_why() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let proxy = Proxy::to(address);
+    let rules = proxy.rules.clone();
+    let site = Site::start(proxy);
+    let waker = site.engine.waker();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                waker.wake();
+                std::thread::yield_now();
+            }
+        });
+        let mut client = site.connect();
+        client.post("/", b"body");
+        let response = client.response();
+        stop.store(true, Ordering::SeqCst);
+        assert_eq!(response.status, 502);
+        assert!(response.text().contains("Connect: Connection refused"), "{}", response.text());
+    });
+    assert_eq!(rules.lost.load(Ordering::SeqCst), 5);
+}
+
+#[test]
+fn a_backend_that_comes_late_is_found() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let proxy = Proxy::to(address);
+    let rules = proxy.rules.clone();
+    let site = Site::start(proxy);
+    let mut client = site.connect();
+    client.get("/late");
+    eventually("a refusal", || rules.lost.load(Ordering::SeqCst) > 0);
+    let _backend = Backend::on(TcpListener::bind(address).unwrap(), |peer, _| peer.serve());
+    site.engine.waker().wake();
+    assert_eq!(client.response().text(), "/late");
+}
+
+#[test]
+fn an_early_answer_ends_the_upload() {
+    let backend = Backend::start(|mut peer, _| {
+        peer.request();
+        peer.send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
+        peer.0.half_close();
+        while !peer.0.try_bytes().is_empty() {}
+    });
+    let site = Site::start(Proxy::to(backend.address));
+    for len in [500_000, 20_000_000] {
+        let mut client = site.connect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n"));
+        client.try_send(pattern(len));
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (413, "big"), "{len}");
+    }
+}
+
+/// One transfer at full speed must not have the lane to itself.
+#[test]
+fn a_large_transfer_does_not_keep_others_waiting() {
+    let (sender, receiver) = mpsc::channel::<()>();
+    let receiver = std::sync::Mutex::new(Some(receiver));
+    let backend = Backend::start(move |mut peer, _| {
+        while let Some(head) = peer.request() {
+            if head.starts_with("GET /endless") {
+                peer.send("HTTP/1.1 200 OK\r\n\r\n");
+                let stop = receiver.lock().unwrap().take().unwrap();
+                let piece = vec![1; 256 * 1024];
+                while stop.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                    if peer.0.stream.write_all(&piece).is_err() {
+                        break;
+                    }
+                }
+                return;
+            }
+            peer.send(OK);
+        }
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut large = site.connect();
+    large.get("/endless");
+    large.head();
+    let mut sink = large.stream.try_clone().unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut sink, &mut std::io::sink()));
+    for _ in 0..20 {
+        assert_eq!(site.get("/").text(), "ok");
+    }
+    sender.send(()).unwrap();
+    reader.join().unwrap().unwrap();
+    assert_eq!(site.engine.drain(PATIENCE), 0);
+}

@@ -34,7 +34,10 @@ impl Response {
 impl Client {
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::on(TcpStream::connect(address).unwrap())
+    }
+
+    pub(crate) fn on(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -88,6 +91,36 @@ impl Client {
         let mut response = self.head();
         response.body = self.body_of(&response);
         response
+    }
+
+    /// The text of a head, whatever it is; `None` when the connection ends or fails before.
+    pub(crate) fn try_head_text(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                let head = self.buffer.drain(..at + 4).collect::<Vec<_>>();
+                return String::from_utf8(head).ok();
+            }
+            let mut piece = [0; 4096];
+            let count = self.stream.read(&mut piece).ok().filter(|count| *count > 0)?;
+            self.buffer.extend_from_slice(&piece[..count]);
+        }
+    }
+
+    /// Some bytes; none when the connection has ended or failed.
+    pub(crate) fn try_bytes(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            let mut piece = vec![0; 64 * 1024];
+            let count = self.stream.read(&mut piece).unwrap_or(0);
+            piece.truncate(count);
+            return piece;
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// The connection ends soon, whatever comes before.
+    #[track_caller]
+    pub(crate) fn ends_in_any_way(&mut self) {
+        self.ends_by_reset();
     }
 
     /// A head without looking for a body.
