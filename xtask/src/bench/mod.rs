@@ -5,7 +5,7 @@
 //!
 //! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
 //! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
-//! * `campaign`: the rounds. `report`: tables and JSON.
+//! * `campaign`: the rounds. `report`, `table`: what is printed.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
 //! do fail. Nothing but loopback is ever spoken to.
@@ -16,6 +16,7 @@ mod processes;
 mod report;
 mod scenario;
 mod server;
+mod table;
 mod tools;
 mod wrk;
 
@@ -78,6 +79,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         println!("{}", result.to_text());
         report.scenarios.push(result);
     }
+    println!("{}", report.summary());
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_vec_pretty(&report)?)
             .with_context(|| format!("cannot write {}", path.display()))?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     campaign::{Plan, Round},
     contender::{KESTRELS, NGINX},
+    table::aligned,
 };
 
 /// A whole campaign.
@@ -81,6 +82,30 @@ impl ContenderResult {
     }
 }
 
+impl Report {
+    /// A line per scenario and a column per contender, for what matters most.
+    pub(super) fn summary(&self) -> String {
+        let cpu = self.matrix(|median| format!("{:.1}", median.cpu_us_per_request));
+        let rate = self.matrix(|median| format!("{:.0}", median.requests_per_second));
+        format!("CPU µs per request\n\n{cpu}\nrequests per second\n\n{rate}")
+    }
+
+    fn matrix(&self, cell: fn(&Round) -> String) -> String {
+        let names = self.header.contenders.iter().map(|(name, _)| (*name).to_owned());
+        let row = |first: &str, cells: Vec<String>| [vec![first.to_owned()], cells].concat();
+        let mut rows = vec![row("", names.collect())];
+        for scenario in &self.scenarios {
+            let cells = scenario.results.iter().map(|result| {
+                // An asterisk says that the table above has a remark.
+                let mark = if result.has_failed { "*" } else { "" };
+                cell(&result.median) + mark
+            });
+            rows.push(row(scenario.name, cells.collect()));
+        }
+        aligned(&rows)
+    }
+}
+
 impl Header {
     pub(super) fn to_text(&self) -> String {
         let Plan { rounds, seconds, warm_up_seconds, .. } = self.plan;
@@ -141,8 +166,8 @@ impl ScenarioReport {
                 ratio(median.requests_per_second, kestrel_rate),
                 ratio(median.cpu_us_per_request, nginx.map(|n| n.median.cpu_us_per_request)),
                 ratio(median.requests_per_second, nginx.map(|n| n.median.requests_per_second)),
-                format!("{:.2}", median.p50_us / 1000.0),
-                format!("{:.2}", median.p99_us / 1000.0),
+                milliseconds(median.p50_us),
+                milliseconds(median.p99_us),
                 format!("{:.2}", median.context_switches_per_request),
                 format!("{:.0}", median.resident_mib),
                 result.remark(),
@@ -167,35 +192,16 @@ impl ContenderResult {
     }
 }
 
+fn milliseconds(microseconds: f64) -> String {
+    // wrk loses the slow end of pipelined requests, and says so with a zero.
+    if microseconds > 0.0 { format!("{:.2}", microseconds / 1000.0) } else { "-".to_owned() }
+}
+
 fn ratio(value: f64, base: Option<f64>) -> String {
     match base {
         Some(base) if base > 0.0 => format!("{:.2}", value / base),
         _ => "-".to_owned(),
     }
-}
-
-fn aligned(rows: &[Vec<String>]) -> String {
-    let count = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let is_text = column == 0 || column + 1 == count;
-            text +=
-                &if is_text { format!("| {cell:<width$} ") } else { format!("| {cell:>width$} ") };
-        }
-        text += "|\n";
-        if number == 0 {
-            for (column, width) in widths.iter().enumerate() {
-                let is_text = column == 0 || column + 1 == count;
-                let end = if is_text { '-' } else { ':' };
-                text += &format!("|{}{end}", "-".repeat(width + 1));
-            }
-            text += "|\n";
-        }
-    }
-    text
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -256,13 +262,5 @@ mod tests {
         let bad = Round { errors: 2, foreign_cores: 0.5, ..round(1.0, 1.0) };
         let text = report(vec![ContenderResult::new("kestrel", vec![bad.clone(), bad])]);
         assert!(text.contains("FAILED: 4 errors; disturbed 2/2, 0.50 cores"), "{text}");
-    }
-
-    #[test]
-    fn columns_line_up_whatever_their_characters() {
-        let rows =
-            [vec!["".into(), "µs".into(), "".into()], vec!["a".into(), "12".into(), "".into()]];
-        let lengths: Vec<usize> = aligned(&rows).lines().map(|line| line.chars().count()).collect();
-        assert_eq!(lengths, [lengths[0]; 3]);
     }
 }
