@@ -1,1 +1,224 @@
-//! failed_starts
+//! Applications that do not start are answered for by a page with the number and the cause.
+
+use std::time::{Duration, Instant};
+
+use testkit::{App, Model, Request, Response, Site, Start, both_models, env};
+
+const DETAILS: (&str, &str) = ("ASPNETCORE_DETAILEDERRORS", "true");
+
+/// The page of an application that misbehaves.
+fn page_of(app: App, model: Model, variables: &[(&str, &str)]) -> (Site, Response) {
+    let start = variables
+        .iter()
+        .fold(Start::of(app.model(model)), |start, (name, value)| start.env(name, value));
+    let site = start.run();
+    let page = site.get("/");
+    (site, page)
+}
+
+/// In-process or out-of-process number of a start that failed in the application.
+fn assert_did_not_start(page: &Response, model: Model) {
+    let (status, number) = match model {
+        Model::InProcess => (500, "500.30"),
+        Model::OutOfProcess => (502, "502.5"),
+    };
+    assert_eq!(page.status(), status, "{}", page.text());
+    assert!(page.text().contains(&format!("HTTP Error {number}")), "{}", page.text());
+    assert_eq!(page.header("Content-Type"), Some("text/html; charset=utf-8"));
+    let control = page.header("Cache-Control").unwrap_or_default();
+    assert!(control.contains("no-store") || control.contains("no-cache"), "{control}");
+}
+
+both_models! {
+    fn inp_02_inp_11_an_exception_in_main_is_in_the_log_and_not_on_the_page(model: Model) {
+        let (site, page) = page_of(App::misbehaving("Throw"), model, &[]);
+        assert_did_not_start(&page, model);
+        assert!(!page.text().contains("thrown by Main"), "{}", page.text());
+        assert!(!page.text().contains(site.app().dir().to_str().unwrap()), "{}", page.text());
+        site.wait_for_log("thrown by Main on purpose");
+        site.stop();
+    }
+
+    fn inp_07_an_exception_in_main_is_shown_to_developers(model: Model) {
+        for variable in [
+            DETAILS,
+            ("ASPNETCORE_DETAILEDERRORS", "1"),
+            ("ASPNETCORE_ENVIRONMENT", "Development"),
+            ("DOTNET_ENVIRONMENT", "Development"),
+        ] {
+            let (_site, page) = page_of(App::misbehaving("Throw"), model, &[variable]);
+            assert_did_not_start(&page, model);
+            let text = page.text();
+            assert!(text.contains("InvalidOperationException"), "{variable:?}: {text}");
+            assert!(text.contains("thrown by Main on purpose"), "{variable:?}: {text}");
+        }
+    }
+
+    fn inp_08_details_are_switched_on_in_web_config(model: Model) {
+        let app = App::misbehaving("Throw").variables(&[DETAILS]);
+        let (_site, page) = page_of(app, model, &[]);
+        assert_did_not_start(&page, model);
+        assert!(page.text().contains("thrown by Main on purpose"), "{}", page.text());
+    }
+
+    fn inp_09_an_exception_while_the_host_starts_is_shown(model: Model) {
+        let app = App::misbehaving("ThrowInStartup");
+        let (_site, page) = page_of(app, model, &[DETAILS]);
+        assert_did_not_start(&page, model);
+        assert!(page.text().contains("thrown by a hosted service on purpose"), "{}", page.text());
+
+        let app = App::misbehaving("ThrowInConfigure");
+        let (_site, page) = page_of(app, model, &[DETAILS]);
+        match model {
+            Model::InProcess => assert_did_not_start(&page, model),
+            // The integration makes the application itself answer.
+            Model::OutOfProcess => assert_eq!(page.status(), 500),
+        }
+        assert!(page.text().contains("thrown by Configure on purpose"), "{}", page.text());
+    }
+
+    fn inp_03_inp_04_an_early_return_is_named_with_its_code(model: Model) {
+        let (site, page) = page_of(App::misbehaving("EarlyReturn"), model, &[DETAILS]);
+        assert_did_not_start(&page, model);
+        assert!(page.text().contains("12"), "{}", page.text());
+        site.wait_for_log("12");
+        site.stop();
+    }
+
+    fn an_exit_before_the_start_is_answered_for(model: Model) {
+        let (_site, page) = page_of(App::misbehaving("Exit"), model, &[DETAILS]);
+        assert_did_not_start(&page, model);
+        assert!(page.text().contains("13"), "{}", page.text());
+    }
+
+    fn a_fail_fast_before_the_start_is_answered_for(model: Model) {
+        let (site, page) = page_of(App::misbehaving("Abort"), model, &[DETAILS]);
+        assert_did_not_start(&page, model);
+        assert!(page.text().contains("failed fast on purpose"), "{}", page.text());
+        site.stop();
+    }
+
+    fn a_main_that_never_serves_is_answered_for(model: Model) {
+        let (_site, page) = page_of(App::misbehaving("NeverServes"), model, &[]);
+        assert_did_not_start(&page, model);
+    }
+
+    fn log_21_output_before_the_end_is_captured(model: Model) {
+        for how in ["ConsoleWrite 500", "ConsoleErrorWrite 500", "ConsoleWrite 30000", "ConsoleErrorWrite 31000"] {
+            let (site, page) = page_of(App::misbehaving(how), model, &[DETAILS]);
+            assert_did_not_start(&page, model);
+            assert!(page.text().contains(&"a".repeat(500)), "{how}");
+            site.wait_for_log(&"a".repeat(500));
+            site.stop();
+        }
+    }
+
+    fn a_start_that_failed_is_answered_in_the_form_that_the_client_asks_for(model: Model) {
+        let site = Site::start(App::misbehaving("Throw"), model);
+        let json = site.request(&Request::get("/").header("Accept", "application/json"));
+        assert_eq!(json.header("Content-Type"), Some("application/json"));
+        assert_eq!(json.json()["status"], json.status());
+        let text = site.request(&Request::get("/").header("Accept", "text/plain"));
+        assert!(text.header("Content-Type").unwrap().starts_with("text/plain"));
+        assert!(text.text().starts_with("HTTP Error 50"), "{}", text.text());
+        site.stop();
+    }
+
+    fn an_application_that_starts_at_last_replaces_the_page(model: Model) {
+        let app = App::misbehaving("Throw");
+        let site = Site::start(app, model);
+        assert!(site.get("/").status() >= 500);
+        let good = site.app().read("web.config").replace("Misbehave.dll Throw", "Misbehave.dll Serve");
+        site.app().write("web.config", good);
+        site.signal("HUP");
+        testkit::eventually("the application", || (site.get("/").status() == 200).then_some(()));
+        site.stop();
+    }
+
+    fn shim_13_shim_14_a_missing_framework_is_named(model: Model) {
+        let app = App::sample("hello");
+        let name = "Hello.runtimeconfig.json";
+        let version = "99.9.9";
+        let config = app.read(name);
+        let at = config.find("\"version\": \"").unwrap() + "\"version\": \"".len();
+        let end = at + config[at..].find('"').unwrap();
+        let current = config[at..end].to_owned();
+        let app = app.file(name, config.replace(&current, version));
+        let (site, page) = page_of(app, model, &[DETAILS]);
+        match model {
+            Model::InProcess => {
+                assert_eq!(page.status(), 500);
+                assert!(page.text().contains("HTTP Error 500.31"), "{}", page.text());
+            }
+            Model::OutOfProcess => assert_did_not_start(&page, model),
+        }
+        assert!(page.text().contains(version), "{}", page.text());
+        assert!(page.text().contains("Microsoft."), "{}", page.text());
+        site.wait_for_log(version);
+        site.stop();
+    }
+
+    fn log_23_log_09_the_console_works(model: Model) {
+        let site = Site::start(App::misbehaving("CheckConsoleFunctions"), model);
+        assert_eq!(site.get("/").ok().text(), "Hello, World!");
+        site.wait_for_log("Is Console redirection: True");
+        site.wait_for_log("彡⾔");
+    }
+
+    fn inp_05_v1_08_a_start_that_hangs_ends_at_its_limit(model: Model) {
+        for how in ["Hang", "HangInStart"] {
+            let app = App::misbehaving(how).attribute("startupTimeLimit", "1");
+            let begun = Instant::now();
+            let (site, page) = page_of(app, model, &[]);
+            let text = page.text();
+            match model {
+                Model::InProcess => assert!(text.contains("HTTP Error 500.37"), "{how}: {text}"),
+                Model::OutOfProcess => assert!(text.contains("HTTP Error 502.5"), "{how}: {text}"),
+            }
+            assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+            site.stop();
+        }
+    }
+
+    fn the_announcement_has_a_line_of_its_own(model: Model) {
+        let (site, _) = page_of(App::misbehaving("ConsoleWrite 10"), model, &[]);
+        let stdout = site.stdout();
+        assert!(stdout.lines().any(|line| line.starts_with("listening on ")), "{stdout}");
+    }
+
+    fn a_failing_application_is_not_started_all_the_time(model: Model) {
+        let site = Site::start(App::misbehaving("Throw"), model);
+        for _ in 0..50 {
+            assert!(site.get("/").status() >= 500);
+        }
+        // Its message is there once per start.
+        let starts = site.stderr().matches("Unhandled exception").count();
+        assert!(starts < 10, "{starts} starts");
+        site.stop();
+    }
+}
+
+/// What only happens when the runtime is within the worker.
+mod in_process {
+    use super::*;
+
+    #[test]
+    fn shim_10_shim_11_a_host_library_that_cannot_be_loaded_is_named() {
+        // The application brings what looks like its own runtime.
+        let app = App::sample("hello").file("libhostfxr.so", "this is no library");
+        let app = app.attribute("processPath", r".\Hello").arguments("");
+        let (site, page) = page_of(app, Model::InProcess, &[DETAILS]);
+        assert!(page.text().contains("HTTP Error 500.32"), "{}", page.text());
+        site.stop();
+    }
+}
+
+#[test]
+fn the_framework_of_this_run_is_known() {
+    assert!(
+        env::dotnet_root()
+            .join("shared/Microsoft.NETCore.App")
+            .join(env::framework_version())
+            .is_dir()
+    );
+}

@@ -153,8 +153,9 @@ impl Site {
     /// The addresses that it has told.
     pub fn addresses(&self) -> Vec<String> {
         let stdout = self.stdout();
-        let told = stdout.lines().filter_map(|line| line.strip_prefix("listening on "));
-        told.map(str::to_owned).collect()
+        // The last line of the application may be without an end.
+        let told = stdout.lines().filter_map(|line| line.split_once("listening on http"));
+        told.map(|(_, url)| format!("http{url}")).collect()
     }
 
     /// Waits for the announcement of every address.

@@ -239,6 +239,31 @@ impl Connection {
         (length == Some(body.len())).then_some(Response { head, body })
     }
 
+    /// Whether a head comes before the end of the connection.
+    pub fn answers(&mut self) -> bool {
+        while !self.buffer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            match self.fill() {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => return false,
+                Err(error) => panic!("neither answered nor closed: {error}"),
+            }
+        }
+        true
+    }
+
+    /// What comes next, whatever it is; empty at the end of the connection. A reset ends it too.
+    pub fn raw_bytes(&mut self) -> Vec<u8> {
+        if self.buffer.is_empty() {
+            match self.fill() {
+                Ok(_) => {}
+                Err(error) if is_reset(&error) => {}
+                Err(error) => panic!("waited for bytes: {error}"),
+            }
+        }
+        std::mem::take(&mut self.buffer)
+    }
+
     /// Whether bytes have arrived that nobody asked for.
     pub fn has_unread(&self) -> bool {
         !self.buffer.is_empty()
