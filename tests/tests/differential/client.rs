@@ -58,10 +58,14 @@ impl Client {
         self.ask(Request::get(target))
     }
 
-    /// Sends a request that may not be answered in full: notes what there is, then starts afresh.
+    /// Sends a request that may not be answered in full, on a connection of its own, and notes
+    /// what there is.
     pub(crate) fn ask_in_vain(&mut self, request: Request) {
         let mut connection = self.connect();
         connection.send(request.to_bytes());
+        if !connection.answers() {
+            return self.note(&asked(&request), "answer", "none");
+        }
         let head = connection.head_of(request.method());
         let mut body = Vec::new();
         let end = loop {

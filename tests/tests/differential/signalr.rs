@@ -107,7 +107,12 @@ both_models! {
         let head = events.head();
         assert_eq!((head.status, head.header("Content-Type")), (200, Some("text/event-stream")));
         let mut post = site.connect();
-        converse("ServerSentEvents", |message| say(&mut post, &target, message), || event(&mut events));
+        let mut raw = String::new();
+        converse(
+            "ServerSentEvents",
+            |message| say(&mut post, &target, message),
+            || event(&mut events, &mut raw),
+        );
         drop(events);
         site.stop();
     }
@@ -131,9 +136,15 @@ fn say(connection: &mut Connection, target: &str, message: String) {
     assert_eq!(connection.request(&Request::post(target, message)).status(), 200);
 }
 
-/// What the next piece of an event stream says, without its framing.
-fn event(events: &mut Connection) -> String {
-    let piece = events.piece().expect("the stream goes on");
-    let text = String::from_utf8(piece.bytes).expect("events are text");
-    text.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
+/// The data of the next line of an event stream, which may come in several pieces.
+fn event(events: &mut Connection, raw: &mut String) -> String {
+    loop {
+        if let Some((line, rest)) = raw.split_once("\r\n") {
+            let data = line.strip_prefix("data: ").unwrap_or_default().to_owned();
+            *raw = rest.to_owned();
+            return data;
+        }
+        let piece = events.piece().expect("the stream goes on");
+        raw.push_str(std::str::from_utf8(&piece.bytes).expect("events are text"));
+    }
 }

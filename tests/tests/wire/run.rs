@@ -18,7 +18,7 @@ const CUTS: usize = 40;
 enum Pace {
     /// As few segments as the case has sends.
     AtOnce,
-    /// Behind each line and in the middle of each, the next one when the server has read it.
+    /// Behind each line and in the middle of each; the server has read a head before its body.
     Cut,
 }
 
@@ -71,9 +71,15 @@ fn take(client: &mut Client, step: &Step, pace: Pace) -> Result<(), String> {
         Step::Send(bytes) => match pace {
             Pace::AtOnce => client.send(bytes),
             Pace::Cut => {
-                for piece in cut(bytes) {
+                let (head, rest) = bytes.split_at(end_of_head(bytes));
+                for piece in cut(head) {
                     client.send(piece);
+                }
+                if !rest.is_empty() {
                     client.wait_until_taken();
+                }
+                for piece in cut(rest) {
+                    client.send(piece);
                 }
             }
         },
@@ -111,6 +117,11 @@ fn take(client: &mut Client, step: &Step, pace: Pace) -> Result<(), String> {
         Step::Close => {}
     }
     Ok(())
+}
+
+fn end_of_head(bytes: &[u8]) -> usize {
+    let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    end.map_or(bytes.len(), |at| at + 4)
 }
 
 /// The pieces in which a message trickles in.
