@@ -43,14 +43,21 @@ impl Output {
         let relay = self.relay_mut(stream);
         if !relay.is_broken {
             relay.pending.extend_from_slice(bytes);
+            relay.is_within_line = bytes.last().map_or(relay.is_within_line, |last| *last != b'\n');
             relay.flush();
         }
     }
 
+    /// Writes a line of our own, which begins at the beginning of a line whatever the application
+    /// wrote before: scripts wait for it.
+    pub(crate) fn line(&mut self, stream: Stream, line: &str) {
+        let start = if self.relay(stream).is_within_line { "\n" } else { "" };
+        self.write(stream, format!("{start}{line}\n").as_bytes());
+    }
+
     /// One line for the operator.
     pub(crate) fn tell(&mut self, line: impl std::fmt::Display) {
-        let line = format!("ancm: {line}\n");
-        self.write(Stream::Stderr, line.as_bytes());
+        self.line(Stream::Stderr, &format!("ancm: {line}"));
     }
 
     /// Writes what is left, now that there is room.
@@ -103,13 +110,15 @@ impl Output {
 struct Relay {
     fd: BorrowedFd<'static>,
     pending: Vec<u8>,
+    /// What was taken last did not end its line.
+    is_within_line: bool,
     /// Nobody reads any more; the application must not suffer from that.
     is_broken: bool,
 }
 
 impl Relay {
     const fn new(fd: BorrowedFd<'static>) -> Self {
-        Self { fd, pending: Vec::new(), is_broken: false }
+        Self { fd, pending: Vec::new(), is_within_line: false, is_broken: false }
     }
 
     fn flush(&mut self) {

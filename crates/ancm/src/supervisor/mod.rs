@@ -304,7 +304,7 @@ impl Supervisor {
 
     fn announce(&mut self) {
         for address in &self.launch.sockets.addresses {
-            self.output.write(Stream::Stdout, format!("listening on {address}\n").as_bytes());
+            self.output.line(Stream::Stdout, &format!("listening on {address}"));
         }
     }
 

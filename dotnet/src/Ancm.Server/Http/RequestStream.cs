@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 namespace Ancm.Server;
 
 /// <summary>The request body as a stream.</summary>
-internal sealed class RequestStream : Stream
+internal sealed class RequestStream : BodyStream
 {
     private readonly HostContext _context;
     private readonly RequestBody _body;
@@ -56,13 +56,13 @@ internal sealed class RequestStream : Stream
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
-        ValidateBufferArguments(buffer, offset, count);
+        ValidateArguments(buffer, offset, count);
         return ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
     }
 
     public override int Read(byte[] buffer, int offset, int count)
     {
-        ValidateBufferArguments(buffer, offset, count);
+        ValidateArguments(buffer, offset, count);
         if (!_context.AllowSynchronousIO)
         {
             throw new InvalidOperationException(

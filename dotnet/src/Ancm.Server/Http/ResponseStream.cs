@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 namespace Ancm.Server;
 
 /// <summary>The response body as a stream; every write is a write and a flush of the pipe.</summary>
-internal sealed class ResponseStream : Stream
+internal sealed class ResponseStream : BodyStream
 {
     private readonly HostContext _context;
     private readonly ResponseWriter _writer;
@@ -39,7 +39,7 @@ internal sealed class ResponseStream : Stream
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
     {
-        ValidateBufferArguments(buffer, offset, count);
+        ValidateArguments(buffer, offset, count);
         return WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
     }
 
@@ -51,7 +51,7 @@ internal sealed class ResponseStream : Stream
 
     public override void Write(byte[] buffer, int offset, int count)
     {
-        ValidateBufferArguments(buffer, offset, count);
+        ValidateArguments(buffer, offset, count);
         Write(buffer.AsSpan(offset, count));
     }
 
