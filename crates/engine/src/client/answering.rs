@@ -102,6 +102,7 @@ impl Client {
                 }
                 Ok(Taken::Malformed) => {
                     ring.finish(End::Malformed);
+                    self.out_of_step = true;
                     self.inbound = Inbound::Complete;
                     self.response.keep_alive = false;
                     moved = true;

@@ -20,7 +20,7 @@ impl Client {
             return Step::Close;
         }
         if self.out.is_empty() {
-            if self.inbound.is_complete() && !self.readable {
+            if self.inbound.is_complete() && !self.readable && !self.out_of_step {
                 // Nothing unread is left that would make closing a reset.
                 return Step::Close;
             }
@@ -69,7 +69,10 @@ impl Client {
             Ok(Taken::WouldBlock) => {
                 self.readable = false;
                 // Nothing unread is left that would make closing a reset.
-                let is_over = lingering && self.inbound.is_complete() && self.out.is_empty();
+                let is_over = lingering
+                    && self.inbound.is_complete()
+                    && self.out.is_empty()
+                    && !self.out_of_step;
                 if is_over { Step::Close } else { Step::Wait }
             }
             Ok(Taken::Closed | Taken::Malformed) | Err(_) => {

@@ -83,6 +83,8 @@ pub(crate) struct Client {
     state: State,
     /// What came behind the current request.
     surplus: Option<SlotRef>,
+    /// What the client sends is not understood any more; it may be in the middle of sending.
+    out_of_step: bool,
     forwarding: Option<Box<Forwarding>>,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -121,6 +123,7 @@ impl Client {
             gone: false,
             state: State::Reading,
             surplus: None,
+            out_of_step: false,
             forwarding: None,
             remote,
             local: None,

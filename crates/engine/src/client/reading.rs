@@ -2,7 +2,7 @@
 
 use os::socket::Transfer;
 
-use super::{Client, PIPELINE, State, Step};
+use super::{Client, DRAIN, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
 use crate::exchange::SlotRef;
@@ -177,6 +177,7 @@ impl Client {
         let status = cause.status();
         let answer = Answer::text(status, format!("{status}: {cause}\n"));
         self.response = Response::to(0x0101, 0, false, false);
+        self.out_of_step = true;
         self.write_answer(lane, &answer);
     }
 
@@ -211,8 +212,14 @@ impl Client {
 
     /// Whether the rest of the request, if any, can be got out of the way after the response.
     pub(super) fn may_go_on(&self) -> bool {
-        // A client that waits for `100 Continue` may or may not send its body after an answer.
-        self.inbound.is_complete() || !self.response.continue_wanted
+        match self.inbound {
+            Inbound::Complete => true,
+            Inbound::Length(left) if left > DRAIN => false,
+            // A client that waits for `100 Continue` may or may not send its body after an answer.
+            Inbound::Length(_) | Inbound::Chunked(_) | Inbound::Raw => {
+                !self.response.continue_wanted
+            }
+        }
     }
 }
 

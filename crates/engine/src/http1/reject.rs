@@ -116,14 +116,15 @@ causes! {
     ChunkSize 400 "invalid chunk size";
     /// RFC 9112 7.1.1: malformed chunk extension.
     ChunkExtension 400 "invalid chunk extension";
-    /// RFC 9112 7.1.1: [`super::chunked::EXTENSION_LIMIT`].
-    ChunkExtensionTooLong 413 "chunk extensions over the limit";
+    /// RFC 9112 7.1.1: [`super::chunked::EXTENSION_LIMIT`]. 400 as every fault within a body: who
+    /// reads it in process only learns that it is broken, and the status is one, however it came.
+    ChunkExtensionTooLong 400 "chunk extensions over the limit";
     /// RFC 9112 7.1: CR LF right behind the data of a chunk.
     ChunkEnd 400 "chunk data without line end";
     /// RFC 9112 7.1.2: malformed trailer field.
     Trailer 400 "invalid trailer";
     /// RFC 9112 7.1.2: [`super::chunked::TRAILER_LIMIT`], [`super::chunked::TRAILER_FIELDS`].
-    TrailerTooLarge 431 "trailers over the limit";
+    TrailerTooLarge 400 "trailers over the limit";
 }
 
 impl fmt::Display for Cause {

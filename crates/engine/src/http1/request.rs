@@ -169,7 +169,7 @@ fn interpret<'b>(
     version: u16,
     len: usize,
     steering: &Steering<'b>,
-    headers: &mut [abi::Header],
+    headers: &mut Vec<abi::Header>,
 ) -> Result<Head<'b>, Cause> {
     let method_id = method_id(method);
     let (form, authority) = form(method_id, target)?;
@@ -267,7 +267,7 @@ fn host<'b>(
     version: u16,
     target: Option<&'b [u8]>,
     steering: &Steering<'b>,
-    headers: &mut [abi::Header],
+    headers: &mut Vec<abi::Header>,
 ) -> Result<&'b [u8], Cause> {
     if steering.hosts > 1 {
         return Err(Cause::HostDuplicate);
@@ -276,6 +276,10 @@ fn host<'b>(
         return if version == 0x0101 {
             Err(Cause::HostMissing)
         } else {
+            // There is one after all, and whoever reads the fields must find it.
+            headers.extend(
+                target.map(|target| abi::Header { name: abi_str(b"Host"), value: abi_str(target) }),
+            );
             Ok(target.unwrap_or_default())
         };
     };

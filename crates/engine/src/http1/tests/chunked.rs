@@ -122,7 +122,7 @@ fn extensions() {
     let one = b"1;abc\r\nx\r\n".repeat(EXTENSION_LIMIT as usize / 5);
     assert!(verdict(&one).ends_with("more"));
     let more = [one, b"1;abc\r\n".to_vec()].concat();
-    assert_eq!(verdict(&more), "413 ChunkExtensionTooLong");
+    assert_eq!(verdict(&more), "400 ChunkExtensionTooLong");
 }
 
 #[test]
@@ -145,9 +145,9 @@ fn trailers() {
     );
     let fields = |count: u32| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count as usize));
     assert_eq!(verdict(fields(TRAILER_FIELDS).as_bytes()), " 505");
-    assert_eq!(verdict(fields(TRAILER_FIELDS + 1).as_bytes()), "431 TrailerTooLarge");
+    assert_eq!(verdict(fields(TRAILER_FIELDS + 1).as_bytes()), "400 TrailerTooLarge");
     let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(TRAILER_LIMIT as usize));
-    assert_eq!(verdict(long.as_bytes()), "431 TrailerTooLarge");
+    assert_eq!(verdict(long.as_bytes()), "400 TrailerTooLarge");
 }
 
 #[test]

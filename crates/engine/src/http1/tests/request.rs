@@ -129,7 +129,8 @@ fn forms_of_target() {
                 b"GET HTTP://b:8/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
                 "GET HTTP://b:8/x?y 101 None absolute @b:8 #1 40",
             ),
-            (b"GET https://b HTTP/1.0\r\n\r\n", "GET https://b 100 None absolute close @b #0 26"),
+            // The authority is there as `Host`, as if the client had sent one.
+            (b"GET https://b HTTP/1.0\r\n\r\n", "GET https://b 100 None absolute close @b #1 26"),
             (
                 b"CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\n",
                 "CONNECT b:443 101 None authority @b:443 #1 35",
