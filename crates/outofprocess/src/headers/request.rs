@@ -206,7 +206,10 @@ fn write_missing_host(local: Option<SocketAddr>, out: &mut Vec<u8>) {
 fn write_framing<'a>(request: &impl RequestHead<'a>, out: &mut Vec<u8>) {
     // INVARIANT: the engine puts chunks on exactly the bodies that have this flag.
     if request.is_chunked() {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        // With the codings below the chunks, which the engine takes off and puts on again.
+        let mut fields = request.headers();
+        let codings = fields.find(|(name, _)| field::is(name, "transfer-encoding"));
+        field::push(out, b"Transfer-Encoding", codings.map_or(b"chunked", |(_, value)| value));
     } else if let Some(length) = request.content_length() {
         out.extend_from_slice(b"Content-Length: ");
         field::push_decimal(out, length);
