@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Closed,
     /// As above; a reset is as good.
     Gone,
+    /// The connection ends before an answer is whole.
+    Broken,
 }
 
 /// One answer.
@@ -171,6 +173,7 @@ fn step(line: &str, case: &mut Case) -> Result<(), String> {
         "open" => Step::Open,
         "closed" => Step::Closed,
         "gone" => Step::Gone,
+        "broken" => Step::Broken,
         _ => return Err(format!("cannot read {line:?}")),
     });
     Ok(())

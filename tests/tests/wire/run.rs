@@ -114,6 +114,12 @@ fn take(client: &mut Client, step: &Step, pace: Pace) -> Result<(), String> {
                 return Err("reset instead of closed".to_owned());
             }
         }
+        Step::Broken => {
+            if let Ok(answer) = client.answer(false) {
+                return Err(format!("a whole answer: {} {}", answer.status, show(&answer.body)));
+            }
+            client.end()?;
+        }
         Step::Close => {}
     }
     Ok(())

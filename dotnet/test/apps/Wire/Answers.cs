@@ -71,9 +71,10 @@ internal static class Answers
     /// <summary>Two parts, the first of which leaves before the length is known.</summary>
     private static async Task Flush(HttpContext context)
     {
-        await context.Response.WriteAsync("one");
+        // More than any server keeps back.
+        await context.Response.WriteAsync(new string('x', 300_000));
         await context.Response.Body.FlushAsync();
-        await context.Response.WriteAsync("two");
+        await context.Response.WriteAsync("end");
     }
 
     private static Task Length(HttpContext context)

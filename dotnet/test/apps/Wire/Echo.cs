@@ -17,7 +17,7 @@ internal static class Echo
     public static async Task AnswerAsync(HttpContext context, ConcurrentQueue<string> seen)
     {
         var request = context.Request;
-        var line = $"{request.Method} {Escape(request.PathBase + request.Path.Value + request.QueryString)}";
+        var line = $"{request.Method} {Escape(request.PathBase + request.Path.Value + request.QueryString)}".TrimEnd();
         if (request.Path.StartsWithSegments("/-", out var rest) && Answers.Find(rest) is { } answer)
         {
             seen.Enqueue(line);
