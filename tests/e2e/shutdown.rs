@@ -43,7 +43,12 @@ both_models! {
         let (mut site, _connection) = with_slow_request(model, 60_000);
         let begun = Instant::now();
         site.signal("TERM");
-        site.signal("INT");
+        // What follows closely is the same wish: whoever stops a group of processes signals twice.
+        let supervisor = site.supervisor();
+        testkit::eventually("the end", || {
+            supervisor.signal("INT");
+            (!supervisor.is_alive()).then_some(())
+        });
         let status = site.wait_for_end();
         assert!(matches!(status.code(), Some(130 | 143)), "{status}");
         assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());

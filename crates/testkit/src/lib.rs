@@ -5,6 +5,7 @@
 //! * [`site`]: `ancm run` on such a copy, its output and its end.
 //! * [`process`]: what `/proc` knows about a process.
 //! * [`http`]: an HTTP/1.1 client that sends what it is told, byte for byte.
+//! * [`websocket`]: frames over such a connection.
 //! * [`wait`]: waiting for something that can be observed; there are no sleeps in tests.
 //! * [`hosting`]: one body, two hosting models.
 //!
@@ -17,6 +18,7 @@ pub mod http;
 pub mod process;
 pub mod site;
 pub mod wait;
+pub mod websocket;
 
 pub use app::App;
 pub use hosting::Model;
@@ -24,3 +26,4 @@ pub use http::{Connection, Request, Response};
 pub use process::Process;
 pub use site::{Site, Start};
 pub use wait::{eventually, patience};
+pub use websocket::WebSocket;

@@ -58,6 +58,12 @@ impl Process {
         kib.unwrap_or(0) * 1024
     }
 
+    /// Whether a file whose path contains `part` is mapped into it.
+    pub fn has_mapped(self, part: &str) -> bool {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.0)).unwrap_or_default();
+        maps.lines().any(|line| line.contains(part))
+    }
+
     fn stat(self) -> Option<Stat> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         // The name is in parentheses and may contain anything, parentheses included.

@@ -31,8 +31,17 @@ impl Start {
         Self::command().argument(dir)
     }
 
+    /// With an installation of its own: a folder with the programs.
+    pub fn of_installation(programs: &Path, app: App) -> Self {
+        Self { app: Some(app), ..Self::command_in(programs) }
+    }
+
     fn command() -> Self {
-        let mut command = Command::new(env::programs().join("ancm"));
+        Self::command_in(&env::programs())
+    }
+
+    fn command_in(programs: &Path) -> Self {
+        let mut command = Command::new(programs.join("ancm"));
         command.arg("run").env("DOTNET_ROOT", env::dotnet_root());
         // What the caller's shell has set is not part of a test.
         for (name, _) in std::env::vars() {

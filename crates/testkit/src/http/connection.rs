@@ -194,6 +194,15 @@ impl Connection {
         }
     }
 
+    /// Exactly this many bytes of whatever comes after a 101.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            let got = self.fill().expect("the bytes arrive in time");
+            assert!(got > 0, "closed with {} of {count} bytes", self.buffer.len());
+        }
+        self.buffer.drain(..count).collect()
+    }
+
     /// Whether the server closes without sending anything more. A reset counts.
     pub fn is_closed(&mut self) -> bool {
         self.buffer.is_empty()

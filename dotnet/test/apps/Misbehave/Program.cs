@@ -14,9 +14,9 @@
 //   ConsoleWrite N        N characters on standard output, then returns 12
 //   ConsoleErrorWrite N   the same on standard error
 //   CheckConsoleFunctions uses System.Console in many ways, then serves
-//   StackOverflow         serves; GET /overflow ends the process
+//   Recurse N             calls itself N times within Main, then serves
 //
-// While it serves, GET / says hello, /exit ends the process, /abort fails fast.
+// While it serves, / says hello, /exit ends the process, /abort fails fast, /overflow has no end.
 
 using System.Globalization;
 using System.Text;
@@ -46,6 +46,9 @@ switch (mode)
     case "ConsoleErrorWrite":
         Console.Error.Write(new string('a', count));
         return 12;
+    case "Recurse":
+        Console.WriteLine($"recursed {Recursion.To(count)} deep");
+        break;
     case "CheckConsoleFunctions":
         Console.OutputEncoding = Encoding.UTF8;
         Console.Title = "Test";
@@ -123,5 +126,12 @@ internal sealed class ThrowingFilter : IStartupFilter
 internal static class Recursion
 {
     // Not a tail call: the result is used.
+    internal static int To(int depth)
+    {
+        Span<byte> room = stackalloc byte[64];
+        room[depth % room.Length] = 1;
+        return depth == 0 ? room[0] - 1 : To(depth - 1) + room[depth % room.Length];
+    }
+
     internal static long Descend(long depth) => Descend(depth + 1) + depth;
 }

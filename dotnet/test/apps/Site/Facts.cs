@@ -53,6 +53,9 @@ internal static class Facts
         return context.Response.WriteAsync(configuration[context.Request.Query["name"].ToString()] ?? "(null)");
     }
 
+    public static Task StartupHookRan(HttpContext context)
+        => context.Response.WriteAsync(StartupHook.HasRun.ToString());
+
     public static Task EnvironmentName(HttpContext context)
         => context.Response.WriteAsync(
             context.RequestServices.GetRequiredService<IWebHostEnvironment>().EnvironmentName);

@@ -61,6 +61,7 @@ var endpoints = Assembly.GetExecutingAssembly().GetTypes()
         StringComparer.OrdinalIgnoreCase);
 
 var app = builder.Build();
+app.UseWebSockets();
 app.Run(context =>
 {
     var path = context.Request.Path.Value ?? "";

@@ -1,0 +1,133 @@
+//! Where the in-process handler comes from, and what else the runtime is started with.
+
+use std::{fs, path::Path};
+
+use tempfile::TempDir;
+use testkit::{App, Model, Site, Start, env};
+
+const HANDLER: &str = "libancm_inprocess.so";
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// The folder of the handler that is installed beside the worker.
+fn installed_handler() -> std::path::PathBuf {
+    let versions = fs::read_dir(env::programs().join("inprocess")).unwrap();
+    let folder =
+        versions.map(|entry| entry.unwrap().path()).find(|path| path.join(HANDLER).is_file());
+    folder.unwrap()
+}
+
+/// An installation with these versions of the handler.
+fn installation(versions: &[&str]) -> TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    for program in ["ancm", "ancm-worker"] {
+        fs::copy(env::programs().join(program), temp.path().join(program)).unwrap();
+    }
+    for version in versions {
+        copy_folder(&installed_handler(), &temp.path().join("inprocess").join(version));
+    }
+    temp
+}
+
+/// Whether the worker has loaded the handler of this version.
+fn has_loaded(site: &Site, installation: &TempDir, version: &str) -> bool {
+    let file = installation.path().join("inprocess").join(version).join(HANDLER);
+    site.worker().has_mapped(file.to_str().unwrap())
+}
+
+#[test]
+fn shim_25_the_environment_names_the_handler_in_process() {
+    let temp = tempfile::tempdir().unwrap();
+    copy_folder(&installed_handler(), temp.path());
+    let handler = temp.path().join(HANDLER);
+    let site =
+        Start::of(App::sample("hello")).env("ASPNETCORE_MODULE_INPROCESS_HANDLER", &handler).run();
+    assert_eq!(site.get("/plaintext").status(), 200);
+    assert!(site.worker().has_mapped(handler.to_str().unwrap()));
+    site.stop();
+}
+
+#[test]
+fn shim_28_the_highest_version_is_loaded_in_process() {
+    let installation = installation(&["0.9.0", "0.10.0-preview.1", "0.10.0"]);
+    let site = Start::of_installation(installation.path(), App::sample("hello")).run();
+    assert_eq!(site.get("/plaintext").status(), 200);
+    assert!(has_loaded(&site, &installation, "0.10.0"));
+    site.stop();
+}
+
+#[test]
+fn shim_29_a_higher_version_is_used_after_a_restart_in_process() {
+    let installation = installation(&["1.0.0"]);
+    let site = Start::of_installation(installation.path(), App::sample("hello")).run();
+    assert!(has_loaded(&site, &installation, "1.0.0"));
+    copy_folder(&installed_handler(), &installation.path().join("inprocess/1.0.1"));
+    site.signal("HUP");
+    testkit::eventually("the new handler", || {
+        let workers = site.supervisor().children();
+        let file = installation.path().join("inprocess/1.0.1").join(HANDLER);
+        workers.iter().any(|worker| worker.has_mapped(file.to_str().unwrap())).then_some(())
+    });
+    assert_eq!(site.get("/plaintext").status(), 200);
+    site.stop();
+}
+
+#[test]
+fn shim_17_shim_30_without_a_handler_there_is_a_page_in_process() {
+    let installation = installation(&[]);
+    let site = Start::of_installation(installation.path(), App::sample("hello")).run();
+    let page = site.get("/plaintext");
+    assert_eq!(page.status(), 500);
+    assert!(page.text().contains("HTTP Error 500.33"), "{}", page.text());
+    site.stop();
+}
+
+#[test]
+fn inp_12_a_startup_hook_of_the_user_runs_beside_ours_in_process() {
+    let app = App::test("Site");
+    let hook = app.path("Site.dll").display().to_string();
+    let site = Site::start(app.variables(&[("DOTNET_STARTUP_HOOKS", &hook)]), Model::InProcess);
+    assert_eq!(site.get("/StartupHookRan").ok().text(), "True");
+    let server = site.get("/Server").ok().text();
+    assert!(server.starts_with("Ancm."), "{server}");
+}
+
+#[test]
+fn inp_13_a_startup_hook_of_the_user_runs_when_ours_is_off_in_process() {
+    let app = App::test("Site").handler_setting("callStartupHook", "false");
+    let hook = app.path("Site.dll").display().to_string();
+    let site = Site::start(app.variables(&[("DOTNET_STARTUP_HOOKS", &hook)]), Model::InProcess);
+    assert_eq!(site.get("/StartupHookRan").ok().text(), "True");
+}
+
+#[test]
+fn inp_10_without_our_startup_hook_the_page_hides_the_exception_in_process() {
+    let app = App::misbehaving("Throw").handler_setting("callStartupHook", "false");
+    let site = Start::of(app.model(Model::InProcess)).env("ASPNETCORE_DETAILEDERRORS", "1").run();
+    let page = site.get("/");
+    assert!(page.text().contains("HTTP Error 500.30"), "{}", page.text());
+    assert!(!page.text().contains("InvalidOperationException"), "{}", page.text());
+    site.stop();
+}
+
+#[test]
+fn inp_14_the_stack_is_large_enough_in_process() {
+    let site = Site::start(App::misbehaving("Recurse 10000"), Model::InProcess);
+    assert_eq!(site.get("/").status(), 200);
+    site.wait_for_log("recursed 10000 deep");
+}
+
+#[test]
+fn inp_15_the_stack_can_be_larger_in_process() {
+    // 32 MiB, in hexadecimal as in the module.
+    let app = App::misbehaving("Recurse 100000").handler_setting("stackSize", "2000000");
+    let site = Site::start(app, Model::InProcess);
+    assert_eq!(site.get("/").status(), 200);
+    site.wait_for_log("recursed 100000 deep");
+}

@@ -1,0 +1,74 @@
+//! The framework's own IIS integration in a backend, as we set it up.
+
+use testkit::{App, Connection, Model, Request, Response, Site};
+
+const EVENT: &str = "MS-ASPNETCORE-EVENT";
+const TOKEN: &str = "MS-ASPNETCORE-TOKEN";
+
+/// A backend, spoken to past the worker.
+struct Backend {
+    site: Site,
+    token: String,
+}
+
+impl Backend {
+    fn start() -> Self {
+        let site = Site::start(App::test("Site"), Model::OutOfProcess);
+        let token = site.get("/GetEnvironmentVariable?name=ASPNETCORE_TOKEN").ok().text();
+        Self { site, token }
+    }
+
+    fn send(&self, request: &Request) -> Response {
+        let addresses = self.site.get("/ServerAddresses").ok().text();
+        let address = addresses.trim_start_matches("http://").parse().unwrap();
+        Connection::open(address).request(request)
+    }
+
+    fn is_there(&self) -> bool {
+        self.site.get("/HelloWorld").status() == 200
+    }
+}
+
+#[test]
+fn mid_03_who_does_not_know_the_token_is_refused_out_of_process() {
+    let backend = Backend::start();
+    assert_eq!(backend.send(&Request::get("/HelloWorld")).status(), 400);
+    let request = Request::get("/HelloWorld").header(TOKEN, "guessed");
+    assert_eq!(backend.send(&request).status(), 400);
+    let request = Request::get("/HelloWorld").header(TOKEN, &backend.token);
+    assert_eq!(backend.send(&request).ok().text(), "Hello World");
+}
+
+#[test]
+fn mid_04_the_shutdown_message_is_heard_out_of_process() {
+    for word in ["shutdown", "ShutDown"] {
+        let backend = Backend::start();
+        let process = backend.site.application();
+        let message = Request::post("/iisintegration", "").header(TOKEN, &backend.token);
+        assert_eq!(backend.send(&message.header(EVENT, word)).status(), 202);
+        testkit::eventually("the end of the backend", || (!process.is_alive()).then_some(()));
+    }
+}
+
+#[test]
+fn mid_05_mid_06_mid_07_other_messages_are_ordinary_requests_out_of_process() {
+    let backend = Backend::start();
+    let paired = |request: Request| request.header(TOKEN, &backend.token);
+    for request in [
+        paired(Request::get("/iisintegration")).header(EVENT, "shutdown"),
+        paired(Request::post("/other", "")).header(EVENT, "shutdown"),
+        paired(Request::post("/iisintegration", "")).header(EVENT, "other"),
+    ] {
+        assert_eq!(backend.send(&request).status(), 404);
+        assert!(backend.is_there());
+    }
+}
+
+#[test]
+fn clients_cannot_shut_the_backend_down_out_of_process() {
+    let backend = Backend::start();
+    let process = backend.site.application();
+    let message = Request::post("/iisintegration", "").header(EVENT, "shutdown");
+    assert_ne!(backend.site.request(&message.header(TOKEN, &backend.token)).status(), 202);
+    assert_eq!(backend.site.application(), process);
+}

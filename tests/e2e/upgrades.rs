@@ -1,0 +1,115 @@
+//! WebSockets and other protocols on an upgraded connection.
+
+use testkit::{App, Model, Request, Site, WebSocket, both_models, websocket::Frame};
+
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+fn start(model: Model) -> Site {
+    Site::start(App::test("Site"), model)
+}
+
+both_models! {
+    fn ws_05_a_thousand_messages_come_back(model: Model) {
+        let site = start(model);
+        let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
+        for number in 0..1000 {
+            let text = format!("hello, world {number}");
+            socket.send_text(&text);
+            assert_eq!(socket.receive(), Frame { opcode: TEXT, payload: text.into_bytes() });
+        }
+    }
+
+    fn v1_31_frames_of_all_kinds_pass(model: Model) {
+        let site = start(model);
+        let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
+        let payload: Vec<u8> = (0..60_000_u32).map(|at| (at % 247) as u8).collect();
+        socket.send(BINARY, &payload);
+        let mut received = Vec::new();
+        while received.len() < payload.len() {
+            received.extend(socket.receive().payload);
+        }
+        assert!(received == payload);
+        socket.send(PING, b"are you there");
+        assert_eq!(socket.receive(), Frame { opcode: PONG, payload: b"are you there".to_vec() });
+        socket.send(CLOSE, &1000_u16.to_be_bytes());
+        let frame = socket.receive();
+        assert_eq!((frame.opcode, &frame.payload[..2]), (CLOSE, &1000_u16.to_be_bytes()[..]));
+        assert!(socket.connection().is_closed());
+        site.stop();
+    }
+
+    fn the_application_may_close(model: Model) {
+        let site = start(model);
+        let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
+        socket.send_text("CloseFromServer");
+        assert_eq!(socket.receive().opcode, CLOSE);
+        socket.send(CLOSE, &1000_u16.to_be_bytes());
+        assert!(socket.connection().is_closed());
+    }
+
+    fn ws_03_headers_are_set_while_a_101_starts(model: Model) {
+        let site = start(model);
+        let mut socket = WebSocket::open(site.connect(), "/WebSocketLifetimeEvents");
+        assert_eq!(socket.head.header("custom"), Some("set while starting"));
+        socket.send_text("hello");
+        assert_eq!(socket.receive().payload, b"hello");
+    }
+
+    fn ws_04_the_empty_body_is_read_before_an_upgrade(model: Model) {
+        let site = start(model);
+        let mut socket = WebSocket::open(site.connect(), "/WebReadBeforeUpgrade?id=read");
+        socket.send_text("hello");
+        assert_eq!(socket.receive().payload, b"hello");
+        site.wait_for_outcome("read", "read 0");
+    }
+
+    fn any_protocol_may_take_over(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        let request =
+            Request::get("/RawEcho").header("Connection", "Upgrade").header("Upgrade", "echo");
+        // What is sent before the answer belongs to the new protocol.
+        connection.send([request.to_bytes().as_slice(), b"early"].concat());
+        assert_eq!(connection.head().status, 101);
+        assert_eq!(connection.take(5), b"early");
+        connection.send(b"late");
+        assert_eq!(connection.take(4), b"late");
+    }
+
+    fn ws_08_http_1_0_cannot_be_upgraded(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send("GET /UpgradeFails HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n");
+        let thrown = connection.response().ok().text();
+        assert!(matches!(&*thrown, "InvalidOperationException" | "no feature"), "{thrown}");
+    }
+
+    fn v1_30_a_refused_web_socket_is_an_ordinary_answer(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        let response = connection.request(&WebSocket::request("/HelloWorld")).ok();
+        assert_eq!(response.text(), "Hello World");
+        assert_eq!(connection.get("/HelloWorld").status(), 200);
+    }
+
+    fn an_open_web_socket_does_not_hold_up_the_stop_for_ever(model: Model) {
+        let app = App::test("Site").attribute("shutdownTimeLimit", "2");
+        let mut site = Site::start(app, model);
+        let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
+        socket.send_text("hello");
+        assert_eq!(socket.receive().payload, b"hello");
+        site.signal("TERM");
+        assert_eq!(site.wait_for_end().code(), Some(0));
+    }
+}
+
+#[test]
+fn ws_12_the_upgrade_feature_is_there_out_of_process() {
+    let site = start(Model::OutOfProcess);
+    let request = WebSocket::request("/UpgradeFeatureDetection");
+    assert_eq!(site.request(&request).ok().text(), "Enabled");
+}
