@@ -35,6 +35,7 @@
 #define ANCM_PROGRESS_RELEASED (8) /* The handler will not touch the exchange again. */
 #define ANCM_PROGRESS_READING (16) /* The handler has asked for body bytes at least once. */
 #define ANCM_PROGRESS_CLOSE (32) /* Close the connection after this response. */
+#define ANCM_PROGRESS_TRUNCATED (64) /* With `ENDED`: what is committed is not the whole response. Send it, then close the connection in a way that the client can tell. */
 
 /* What the handler waits for. */
 #define ANCM_WAITING_SPACE (1) /* Space: tell it when at most half of what was unsent is left. */

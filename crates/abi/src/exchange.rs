@@ -201,6 +201,9 @@ abi_constants! {
         READING = 16;
         /// Close the connection after this response.
         CLOSE = 32;
+        /// With `ENDED`: what is committed is not the whole response. Send it, then close the
+        /// connection in a way that the client can tell.
+        TRUNCATED = 64;
     }
 }
 

@@ -22,7 +22,7 @@ use crate::exchange::{ConnectionKey, SlotRef};
 use crate::http1::chunked::{Decoder, Step};
 use crate::http1::reject::Cause;
 use crate::http1::response::{BodyFraming, encode_head};
-use crate::http1::upstream::parse_response;
+use crate::http1::upstream::{ANSWER_LIMITS, parse_response};
 use crate::lane::{Entry, Lane};
 use crate::outgoing::Outgoing;
 use crate::response::push_chunk_size;
@@ -461,8 +461,7 @@ impl Forwarding {
         let view = slot.request();
         let is_head = view.method_id() == method::HEAD;
         let mut fields = mem::take(&mut lane.fields);
-        let limits = &lane.options.head;
-        let parsed = parse_response(bytes, is_head, false, &mut fields, limits);
+        let parsed = parse_response(bytes, is_head, false, &mut fields, &ANSWER_LIMITS);
         let head = match parsed {
             Ok(Some(head)) => head,
             Ok(None) => {

@@ -73,6 +73,14 @@ impl Response {
         self.framing = Some(BodyFraming::None);
     }
 
+    /// The response will not be completed. `false` if the client could not tell by its framing.
+    pub(crate) fn truncate(&mut self) -> bool {
+        self.keep_alive = false;
+        // The last chunk is what a whole response has.
+        self.terminated = true;
+        self.framing != Some(BodyFraming::UntilClose)
+    }
+
     /// Whether the connection has left HTTP.
     pub(crate) fn is_raw(&self) -> bool {
         self.framing == Some(BodyFraming::Upgrade)

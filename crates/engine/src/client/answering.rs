@@ -127,6 +127,7 @@ impl Client {
     /// Sends what the handler has published. `true`: the response has ended.
     fn send_response(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<bool, ()> {
         let ended = progress & progress::ENDED != 0;
+        let truncated = progress & progress::TRUNCATED != 0;
         if !self.response.head_written {
             if progress & progress::HEAD == 0 {
                 return Ok(false);
@@ -134,7 +135,7 @@ impl Client {
             if progress & progress::CLOSE != 0 {
                 self.response.keep_alive = false;
             }
-            let total = ended.then(|| slot.lane().unsent() as u64);
+            let total = (ended && !truncated).then(|| slot.lane().unsent() as u64);
             let context = self.head_context(lane, total);
             match write_head(slot.head(), &context, self.out.tail()) {
                 Ok(written) => {
@@ -153,13 +154,21 @@ impl Client {
                 }
             }
         }
+        if truncated && !self.response.truncate() {
+            self.socket.reset_on_close();
+            return Err(());
+        }
         loop {
             let unsent = slot.lane().unsent();
             let plan = self.response.plan(unsent as u64, ended, self.out.tail());
             match plan {
                 Plan::Drop => slot.take_sent(unsent),
                 Plan::Ended => return Ok(true),
-                Plan::Broken => return Err(()),
+                Plan::Broken => {
+                    // What there is must arrive; that it is too short shows.
+                    self.response.keep_alive = false;
+                    return Ok(true);
+                }
                 Plan::Wait => break,
                 Plan::Send(count) => {
                     let sent = self.send_body(slot, count)?;

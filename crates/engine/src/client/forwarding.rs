@@ -62,18 +62,29 @@ impl Client {
             }
             // The exchange goes back to the application, which names a backend anew.
             Progress::Again => Step::Wait,
+            Progress::Broken if self.response.head_written && self.response.truncate() => {
+                // What the backend gave must arrive; that it is too short shows.
+                let mut forwarding = forwarding;
+                forwarding.abandon(lane);
+                self.let_go(lane, slot);
+                self.say_goodbye(lane)
+            }
             Progress::Broken => {
                 self.forwarding = Some(forwarding);
                 self.socket.reset_on_close();
                 Step::Close
             }
             Progress::Done => {
-                self.slot = None;
-                slot.lane().owner = None;
-                lane.recycle(slot);
+                self.let_go(lane, slot);
                 self.after_response(lane)
             }
         }
+    }
+
+    fn let_go(&mut self, lane: &mut Lane, slot: SlotRef) {
+        self.slot = None;
+        slot.lane().owner = None;
+        lane.recycle(slot);
     }
 
     /// What came behind a request that was upgraded: the first words of the other protocol, not

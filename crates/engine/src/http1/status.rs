@@ -17,7 +17,8 @@ macro_rules! statuses {
     };
 }
 
-// IANA, "Hypertext Transfer Protocol (HTTP) Status Code Registry".
+// IANA, "Hypertext Transfer Protocol (HTTP) Status Code Registry"; where ASP.NET Core has phrases of
+// its own (413, 418, 419, 422, 499), those: an application looks the same on every server.
 statuses! {
     100 "Continue"
     101 "Switching Protocols"
@@ -55,13 +56,15 @@ statuses! {
     410 "Gone"
     411 "Length Required"
     412 "Precondition Failed"
-    413 "Content Too Large"
+    413 "Payload Too Large"
     414 "URI Too Long"
     415 "Unsupported Media Type"
     416 "Range Not Satisfiable"
     417 "Expectation Failed"
+    418 "I'm a teapot"
+    419 "Authentication Timeout"
     421 "Misdirected Request"
-    422 "Unprocessable Content"
+    422 "Unprocessable Entity"
     423 "Locked"
     424 "Failed Dependency"
     425 "Too Early"
@@ -70,6 +73,7 @@ statuses! {
     429 "Too Many Requests"
     431 "Request Header Fields Too Large"
     451 "Unavailable For Legal Reasons"
+    499 "Client Closed Request"
     500 "Internal Server Error"
     501 "Not Implemented"
     502 "Bad Gateway"

@@ -1,5 +1,7 @@
 //! Head of a backend's response.
 
+use std::cell::Cell;
+
 use super::fields::{Steering, collect, transfer_coding};
 use super::reject::{Cause, Reject};
 use super::request::{Limits, undecided, with_slots};
@@ -25,6 +27,12 @@ pub struct ResponseHead<'b> {
     pub content_length: Option<u64>,
 }
 
+/// Bounds on a backend's head: it is trusted more than a client, and answers with many cookies.
+pub const ANSWER_LIMITS: Limits = Limits { request_line: 8 * 1024, head: 256 * 1024, fields: 2000 };
+
+/// Fields that answers rarely exceed.
+const USUAL_FIELDS: usize = 100;
+
 /// Parses the head at the start of `buf`; `Ok(None)` asks for more bytes. `headers` is cleared and
 /// filled with fields that point into `buf`. Any [`Reject`] means 502 to the client, whatever its
 /// own status says.
@@ -41,16 +49,27 @@ pub fn parse_response<'b>(
         return undecided(Kind::Response, buf, headers, limits);
     }
     let asked = Asked { head: request_is_head, connect: request_is_connect };
-    let parsed = with_slots(limits.fields, |slots| {
-        let mut response = httparse::Response::new(&mut []);
-        let config = httparse::ParserConfig::default();
-        match config.parse_response_with_uninit_headers(&mut response, buf, slots) {
-            Ok(httparse::Status::Complete(len)) => {
-                read(&buf[..len], asked, &response, headers, limits)
+    let too_many = Cell::new(false);
+    let mut parse = |fields| {
+        with_slots(fields, |slots| {
+            let mut response = httparse::Response::new(&mut []);
+            let config = httparse::ParserConfig::default();
+            match config.parse_response_with_uninit_headers(&mut response, buf, slots) {
+                Ok(httparse::Status::Complete(len)) => {
+                    read(&buf[..len], asked, &response, headers, limits)
+                }
+                Ok(httparse::Status::Partial) => None,
+                Err(error) => {
+                    too_many.set(error == httparse::Error::TooManyHeaders);
+                    None
+                }
             }
-            Ok(httparse::Status::Partial) | Err(_) => None,
-        }
-    });
+        })
+    };
+    let mut parsed = parse(limits.fields.min(USUAL_FIELDS));
+    if too_many.get() && limits.fields > USUAL_FIELDS {
+        parsed = parse(limits.fields);
+    }
     match parsed {
         Some(head) => head.map(Some).map_err(Reject::from),
         None => undecided(Kind::Response, buf, headers, limits),

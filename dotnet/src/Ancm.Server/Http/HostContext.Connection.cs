@@ -1,4 +1,5 @@
 using System;
+using System.Buffers;
 using System.Collections.Generic;
 using System.Net;
 using System.Threading;
@@ -17,7 +18,10 @@ namespace Ancm.Server;
 internal abstract unsafe partial class HostContext :
     IHttpConnectionFeature,
     IPersistentStateFeature,
-    IConnectionLifetimeNotificationFeature
+    IConnectionIdFeature,
+    IConnectionItemsFeature,
+    IConnectionLifetimeNotificationFeature,
+    IMemoryPoolFeature
 {
     private const string Base32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
 
@@ -30,6 +34,7 @@ internal abstract unsafe partial class HostContext :
     private int _localPort;
     private bool _addressesKnown;
     private Dictionary<object, object?>? _persistent;
+    private IDictionary<object, object?>? _connectionItems;
 
     public string ConnectionId
     {
@@ -70,6 +75,14 @@ internal abstract unsafe partial class HostContext :
 
     IDictionary<object, object?> IPersistentStateFeature.State => _persistent ??= [];
 
+    IDictionary<object, object?> IConnectionItemsFeature.Items
+    {
+        get => _connectionItems ??= new Dictionary<object, object?>();
+        set => _connectionItems = value;
+    }
+
+    MemoryPool<byte> IMemoryPoolFeature.MemoryPool => MemoryPool<byte>.Shared;
+
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
 
     void IConnectionLifetimeNotificationFeature.RequestClose()
@@ -88,7 +101,12 @@ internal abstract unsafe partial class HostContext :
             return;
         }
 
-        _persistent = id == _connection ? _persistent : null;
+        if (id != _connection)
+        {
+            _persistent = null;
+            _connectionItems = null;
+        }
+
         _connection = id;
         _connectionChanged = false;
         _connectionId = null;

@@ -47,6 +47,9 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         typeof(IBadRequestExceptionFeature),
         typeof(IPersistentStateFeature),
         typeof(IConnectionLifetimeNotificationFeature),
+        typeof(IConnectionIdFeature),
+        typeof(IConnectionItemsFeature),
+        typeof(IMemoryPoolFeature),
     ];
 
     private static readonly ulong s_own = OwnFeatures();

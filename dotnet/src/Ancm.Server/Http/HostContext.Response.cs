@@ -206,7 +206,8 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         }
         else if (error is not null)
         {
-            progress |= ProgressFlags.Abort;
+            // What was written arrives; that it is not the whole shows.
+            progress |= ProgressFlags.Truncated;
         }
 
         _writer.Commit();

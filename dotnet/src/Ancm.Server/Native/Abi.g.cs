@@ -65,6 +65,8 @@ internal static class ProgressFlags
     public const uint Reading = 16;
     /// <summary>Close the connection after this response.</summary>
     public const uint Close = 32;
+    /// <summary>With `ENDED`: what is committed is not the whole response. Send it, then close the connection in a way that the client can tell.</summary>
+    public const uint Truncated = 64;
 }
 /// <summary>What the handler waits for.</summary>
 internal static class WaitingFlags
