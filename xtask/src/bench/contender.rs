@@ -115,7 +115,7 @@ impl<'a> Stage<'a> {
             }
             Kind::Kestrel { inline } => {
                 let url = format!("http://{}", server.address);
-                server.spawn("kestrel", &mut self.kestrel(&url, inline))?;
+                server.spawn("kestrel", &self.kestrel(&url, inline))?;
             }
             Kind::Proxy { program, transport } => {
                 self.start_proxy(&mut server, program, transport)?
@@ -157,7 +157,7 @@ impl<'a> Stage<'a> {
                 (format!("http://unix:{path}"), format!("{prefix}{path}"))
             }
         };
-        server.spawn("kestrel", &mut self.kestrel(&url, false))?;
+        server.spawn("kestrel", &self.kestrel(&url, false))?;
         let template = if program == "nginx" { "nginx.conf" } else { "haproxy.cfg" };
         let text = fs::read_to_string(self.templates.join(template))
             .with_context(|| format!("cannot read bench/{template}"))?;
@@ -168,7 +168,7 @@ impl<'a> Stage<'a> {
             "nginx" => proxy.arg("-p").arg(&server.dir).arg("-c").arg(config),
             _ => proxy.arg("-db").arg("-f").arg(config),
         };
-        server.spawn(program, &mut proxy)
+        server.spawn(program, &proxy)
     }
 }
 

@@ -38,9 +38,9 @@ impl Server {
     }
 
     /// Adds a process, whose output goes to a file in the server's folder.
-    pub(super) fn spawn(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    pub(super) fn spawn(&mut self, name: &str, command: &Command) -> Result<()> {
         let log = File::create(self.dir.join(format!("{name}.log")))?;
-        let child = command
+        let child = bound_to_us(command)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -99,6 +99,22 @@ impl Drop for Server {
     }
 }
 
+/// The same command, told to stop when this process ends in whatever way.
+fn bound_to_us(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bound.env(name, value),
+            None => bound.env_remove(name),
+        };
+    }
+    if let Some(dir) = command.get_current_dir() {
+        bound.current_dir(dir);
+    }
+    bound
+}
+
 /// An address on loopback that nobody listens on.
 pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
@@ -123,7 +139,7 @@ mod tests {
     fn a_process_that_ends_at_once_is_not_waited_for() {
         let dir = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
         let mut server = Server::new("gone", free_address().unwrap(), &dir).unwrap();
-        server.spawn("false", &mut Command::new("false")).unwrap();
+        server.spawn("false", &Command::new("false")).unwrap();
         let error = server.wait_until_ready().unwrap_err();
         assert!(error.to_string().contains("ended with"), "{error}");
         fs::remove_dir_all(dir).unwrap();
