@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ancm_engine::{Application, Exchange, Outcome};
 
+use crate::support::handler::{Call, Handler};
 use crate::support::{Does, Door, Site, eventually, respond};
 
 fn at_the_door(door: &Door) -> impl Application {
@@ -193,4 +194,26 @@ fn a_word_that_comes_while_the_lane_is_busy_is_heard() {
         assert_eq!(left, 0);
         assert!(took < Duration::from_secs(10), "the drain was heard late: {took:?}");
     });
+}
+
+#[test]
+fn what_was_flushed_before_blocking_arrives_before_the_end() {
+    let door = Door::default();
+    let behind = door.clone();
+    // Dispatch does not return before the script has.
+    let site = Site::start(Handler::new(1, move |mut call: Call| {
+        call.head(200, None, &[]);
+        call.write(b"first");
+        call.flush();
+        behind.pass();
+        call.write(b"second");
+        call.finish();
+    }));
+    let mut client = site.connect();
+    client.get("/finished-first");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk(), b"first");
+    door.open();
+    assert_eq!(client.chunk(), b"second");
+    assert_eq!(client.chunk(), b"");
 }
