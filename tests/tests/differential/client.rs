@@ -78,6 +78,25 @@ impl Client {
         self.note_response(&request, &head, &body, Some(end));
     }
 
+    /// Sends a request that is given up at some point of its response: how much of it arrives is
+    /// chance, but it is not all.
+    pub(crate) fn ask_for_nothing_whole(&mut self, request: Request) {
+        let mut connection = self.connect();
+        connection.send(request.to_bytes());
+        let is_whole = connection.answers() && {
+            // A proxy that got nothing says so.
+            let is_answer = connection.head_of(request.method()).status != 502;
+            loop {
+                match connection.try_piece() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break is_answer,
+                    Err(_) => break false,
+                }
+            }
+        };
+        self.note(&asked(&request), "is whole", &is_whole.to_string());
+    }
+
     /// Sends a request that ends the connection without a word, or with an answer.
     pub(crate) fn ask_nobody(&mut self, request: Request) {
         let mut connection = self.connect();

@@ -103,7 +103,6 @@ fn parse(text: &str, model: Model) -> Result<Case, String> {
         if only.is_some() && !has_reason {
             return Err(format!("line {}: a difference needs a reason above it", number + 3));
         }
-        has_reason &= only.is_some();
         if only.is_some_and(|only| only != model) {
             continue;
         }
