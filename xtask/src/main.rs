@@ -6,6 +6,7 @@
 //! * `demo`: build and serve a sample.
 //! * `bench`: ancm beside Kestrel, nginx and HAProxy.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
+//! * `fuzz`: the fuzz targets.
 //! * `conformance`: which of the module's own tests hold here.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
@@ -16,6 +17,7 @@ mod check;
 mod conformance;
 mod demo;
 mod dotnet;
+mod fuzz;
 mod step;
 mod test;
 mod workspace;
@@ -53,6 +55,8 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Format, lints, import direction, file lengths, links, unit tests, documentation
     Check,
+    /// Run the fuzz targets: under cargo-fuzz if it is installed, else with mutations alone
+    Fuzz(fuzz::Arguments),
     /// Measure ancm beside Kestrel, nginx and HAProxy; needs a quiet machine
     Bench(bench::Arguments),
     /// Build the programs, the managed assemblies, the samples and the test applications
@@ -83,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Test { filter } => return test::run(&workspace, &filter),
         Command::Bench(arguments) => return bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => return conformance::run(&workspace, &arguments),
+        Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments)?,
         Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     build::colored,
+    fuzz,
     step::{run as run_command, step},
     workspace::Workspace,
 };
@@ -38,6 +39,7 @@ pub(crate) fn without_tests(workspace: &Workspace) -> Vec<Result<()>> {
             let lints = ["clippy", "--workspace", "--all-targets", "--keep-going", "--quiet"];
             cargo(workspace, &[&lints[..], &["--", "-Dwarnings"]].concat())
         }),
+        step("fuzz targets on their corpora", || fuzz::check(workspace)),
         step("documentation", || {
             let doc = [
                 "doc",
