@@ -38,7 +38,7 @@ const HEAD: usize = 1024;
 /// Room for a request head, and what comes with it, before it must grow.
 const INPUT: usize = 8 * 1024;
 /// A waiting writer is woken when no more than this is unsent.
-const LOW_WATER: usize = 32 * 1024;
+const LOW_WATER: usize = 128 * 1024;
 /// A slot that grew beyond this is cut back when recycled.
 const INPUT_KEPT: usize = 16 * 1024;
 

@@ -10,6 +10,7 @@ use std::cell::UnsafeCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use abi::{event, progress};
 use os::epoll::{self, Epoll, Event};
 use os::socket::Socket;
 
-use crate::application::{Application, Exchange, Outcome};
+use crate::application::{Answer, Application, Exchange, Outcome};
 use crate::client::{Client, Fate};
 use crate::clock::Clock;
 use crate::engine::{Ends, Options};
@@ -584,8 +585,12 @@ impl Runnable for LaneRun {
             self.crew.rouse();
             let ticket = handoff::enter(&self.shared.gate);
             let mut exchange = Exchange::new(slot);
-            let outcome = self.application.dispatch(&mut exchange);
+            let outcome = self.dispatch(&mut exchange);
             exchange.release();
+            if matches!(outcome, Outcome::Done) && slot.progress() & progress::RELEASED == 0 {
+                // Whoever is done without having answered will not answer later.
+                slot.add_progress(progress::ABORT | progress::RELEASED);
+            }
             if !handoff::leave(&self.shared.gate, ticket) {
                 // The lane is somebody else's. What the application has answered goes there as
                 // a message; nothing else of the lane may be touched from here on.
@@ -598,6 +603,16 @@ impl Runnable for LaneRun {
 }
 
 impl LaneRun {
+    /// A panic of the host's own application is a bug that costs one request, not the lane.
+    /// Handlers behind the contract let none out.
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
+        let call = AssertUnwindSafe(|| self.application.dispatch(exchange));
+        catch_unwind(call).unwrap_or_else(|_| {
+            exchange.respond(&Answer::text(500, "500: the host failed\n"));
+            Outcome::Done
+        })
+    }
+
     fn come_back_late(&self, slot: SlotRef, outcome: Outcome) -> Ended {
         match outcome {
             Outcome::Done => slot.tell_lane(),

@@ -199,11 +199,13 @@ impl Client {
     }
 
     pub(super) fn head_context<'a>(&self, lane: &'a Lane, total: Option<u64>) -> HeadContext<'a> {
+        // While the response goes on, so may the body, however much of it is left.
+        let may_go_on = self.may_go_on() || (total.is_none() && !self.response.continue_wanted);
         HeadContext {
             version: self.response.version,
             is_head: self.response.is_head,
             is_connect: self.response.is_connect,
-            keep_alive: self.response.keep_alive && !lane.draining && self.may_go_on(),
+            keep_alive: self.response.keep_alive && !lane.draining && may_go_on,
             total,
             date: lane.clock.date(),
             server: lane.options.server.as_bytes(),

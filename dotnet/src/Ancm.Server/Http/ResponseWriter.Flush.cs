@@ -13,8 +13,11 @@ namespace Ancm.Server;
 /// </summary>
 internal sealed unsafe partial class ResponseWriter
 {
-    /// <summary>Unsent bytes above which a flush waits; the engine wakes it at half.</summary>
-    internal const int HighWater = 64 * 1024;
+    /// <summary>
+    /// Unsent bytes above which a flush waits; the engine wakes it at half. A wait costs the pool
+    /// and a wake-up, so common answers stay below; a client that takes nothing holds this much.
+    /// </summary>
+    internal const int HighWater = 256 * 1024;
 
     private readonly Waiter _space = new();
     private TaskCompletionSource<FlushResult>? _sharedFlush;
