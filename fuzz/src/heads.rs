@@ -95,7 +95,7 @@ fn check_written(
     }
     let mut headers = Vec::new();
     let has_codings =
-        bytes.to_ascii_lowercase().windows(19).any(|b| b == b"\r\ntransfer-encoding:");
+        bytes.to_ascii_lowercase().windows(20).any(|b| b == b"\r\ntransfer-encoding:");
     let read = parse_response(bytes, context.is_head, context.is_connect, &mut headers, limits);
     let Ok(read) = read else {
         assert!(has_codings || headers.len() >= limits.fields, "unreadable: {read:?}");
