@@ -453,7 +453,14 @@ impl Lane {
     fn dispatched(&mut self, slot: SlotRef, outcome: Outcome) {
         self.running = None;
         match outcome {
-            Outcome::Done => self.attend(slot),
+            Outcome::Done => {
+                if slot.progress() & progress::RELEASED == 0 {
+                    // Whoever is done without having answered will not answer later. Only the
+                    // lane may judge: for anybody else the slot may already be another exchange.
+                    slot.add_progress(progress::ABORT | progress::RELEASED);
+                }
+                self.attend(slot);
+            }
             Outcome::Pending => {
                 slot.listen();
                 self.attend(slot);
@@ -587,10 +594,6 @@ impl Runnable for LaneRun {
             let mut exchange = Exchange::new(slot);
             let outcome = self.dispatch(&mut exchange);
             exchange.release();
-            if matches!(outcome, Outcome::Done) && slot.progress() & progress::RELEASED == 0 {
-                // Whoever is done without having answered will not answer later.
-                slot.add_progress(progress::ABORT | progress::RELEASED);
-            }
             if !handoff::leave(&self.shared.gate, ticket) {
                 // The lane is somebody else's. What the application has answered goes there as
                 // a message; nothing else of the lane may be touched from here on.
