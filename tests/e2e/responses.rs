@@ -35,7 +35,11 @@ both_models! {
         let site = start(model);
         let mut connection = site.connect();
         assert_eq!(connection.get("/CompleteAsync?id=early").ok().text(), "complete");
-        site.wait_for_outcome("early", "completed");
+        // Kestrel reads no request behind one whose handler still runs, so out-of-process another
+        // request could be sent into that connection and wait.
+        if model == Model::InProcess {
+            site.wait_for_outcome("early", "completed");
+        }
     }
 
     fn inp_16_an_exception_after_completion_harms_nobody(model: Model) {
