@@ -34,7 +34,7 @@ both_models! {
         assert_eq!(text(&Site::start(app, model), "HelloWorld"), "Hello World");
     }
 
-    fn shim_06_dotnet_is_found_on_the_path(model: Model) {
+    fn shim_06_v1_23_dotnet_is_found_on_the_path(model: Model) {
         let path = format!("{}:/usr/bin:/bin", env::dotnet_root().display());
         for name in ["dotnet", "dotnet.EXE", "dotnet.exe"] {
             let app = site_app().attribute("processPath", name).model(model);
@@ -160,7 +160,7 @@ both_models! {
         assert_eq!(variable(&site, "OWN"), "process");
     }
 
-    fn l22_19_v1_14_variables_of_web_config_arrive(model: Model) {
+    fn l22_19_variables_of_web_config_arrive(model: Model) {
         let site = Site::start(site_app().variables(&[("OWN", "value"), ("OTHER", "a & b")]), model);
         assert_eq!(variable(&site, "OWN"), "value");
         assert_eq!(variable(&site, "OTHER"), "a & b");
@@ -227,6 +227,9 @@ fn cfg_24_the_identity_is_there_as_configuration_in_process() {
         assert_ne!(variable(&site, &format!("ASPNETCORE_{name}")), "(null)", "{name}");
         assert_ne!(text(&site, &format!("GetConfiguration?name={name}")), "(null)", "{name}");
     }
+    let feature = text(&site, "IISEnvironment");
+    assert_eq!(feature.lines().count(), 9, "{feature}");
+    assert!(feature.lines().all(|line| !line.ends_with('=')), "{feature}");
 }
 
 #[test]

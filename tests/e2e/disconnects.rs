@@ -131,6 +131,7 @@ both_models! {
         let site = start(model);
         let mut connection = site.connect();
         connection.send(Request::post_chunked("/InvalidBody?id=bad", b"", 1).head());
+        site.wait_for_outcome("bad", "reading");
         connection.send("ZZZ\r\n");
         assert_eq!(connection.response().status(), 400);
         let expected: &[&str] = match model {
@@ -149,7 +150,7 @@ both_models! {
         assert_eq!(connection.response().ok().text(), "5");
     }
 
-    fn req_80_an_abort_before_the_start_sends_nothing(model: Model) {
+    fn req_80_shut_12_an_abort_before_the_start_sends_nothing(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         connection.send(Request::get("/AbortAtOnce?id=abort").to_bytes());

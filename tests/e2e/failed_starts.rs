@@ -158,7 +158,7 @@ both_models! {
         site.stop();
     }
 
-    fn log_23_log_09_the_console_works(model: Model) {
+    fn log_23_l22_28_the_console_works(model: Model) {
         let site = Site::start(App::misbehaving("CheckConsoleFunctions"), model);
         assert_eq!(site.get("/").ok().text(), "Hello, World!");
         site.wait_for_log("Is Console redirection: True");
@@ -203,7 +203,7 @@ mod in_process {
     use super::*;
 
     #[test]
-    fn shim_10_shim_11_a_host_library_that_cannot_be_loaded_is_named() {
+    fn shim_11_a_host_library_that_cannot_be_loaded_is_named() {
         // The application brings what looks like its own runtime.
         let app = App::sample("hello").file("libhostfxr.so", "this is no library");
         let app = app.attribute("processPath", r".\Hello").arguments("");

@@ -86,5 +86,13 @@ both_models! {
         );
         assert_eq!(connection.response().ok().text(), "hello");
         assert!(connection.is_closed());
+        if model == testkit::Model::InProcess {
+            let mut connection = site.connect();
+            connection.send(
+                "POST /Header?name=X-Content-Length HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            );
+            assert_eq!(connection.response().ok().text(), "3");
+        }
     }
 }

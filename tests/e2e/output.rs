@@ -40,7 +40,7 @@ both_models! {
         site.stop();
     }
 
-    fn log_11_l22_28_the_output_of_a_failed_start_is_in_the_log(model: Model) {
+    fn log_11_the_output_of_a_failed_start_is_in_the_log(model: Model) {
         let site = Site::start(App::misbehaving("ConsoleErrorWrite 400"), model);
         assert!(site.get("/").status() >= 500);
         site.wait_for_log(&"a".repeat(400));

@@ -3,7 +3,7 @@
 use testkit::{App, Model, Site, both_models, eventually};
 
 both_models! {
-    fn v1_09_v1_10_after_a_kill_the_next_request_is_served(model: Model) {
+    fn v1_09_after_a_kill_the_next_request_is_served(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let first = site.application();
         first.signal("KILL");
@@ -13,7 +13,7 @@ both_models! {
         site.stop();
     }
 
-    fn killing_the_worker_ends_all_of_it_and_brings_a_new_one(model: Model) {
+    fn v1_10_killing_the_worker_ends_all_of_it_and_brings_a_new_one(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let tree = site.worker().tree();
         tree[0].signal("KILL");

@@ -106,7 +106,7 @@ both_models! {
 
 // Backends are told late, since many end at once.
 #[test]
-fn off_15_uploads_finish_while_it_stops_in_process() {
+fn uploads_finish_while_it_stops_in_process() {
     let mut site = Site::start(App::test("Site"), Model::InProcess);
     let mut uploads = [site.connect(), site.connect()];
     for (number, upload) in uploads.iter_mut().enumerate() {

@@ -149,6 +149,7 @@ internal static class Aborts
     /// <summary>Tells what reading throws and lets it through.</summary>
     public static async Task InvalidBody(HttpContext context)
     {
+        Outcomes.Tell(context, "reading");
         try
         {
             while (await context.Request.Body.ReadAsync(new byte[1000]) > 0)

@@ -56,6 +56,27 @@ internal static class Facts
     public static Task StartupHookRan(HttpContext context)
         => context.Response.WriteAsync(StartupHook.HasRun.ToString());
 
+    public static Task IISEnvironment(HttpContext context)
+    {
+        var server = context.RequestServices.GetRequiredService<IServer>();
+        if (server.Features.Get<Microsoft.AspNetCore.Server.IIS.IIISEnvironmentFeature>() is not { } found)
+        {
+            return context.Response.WriteAsync("none");
+        }
+
+        return context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"""
+            IISVersion={found.IISVersion}
+            AppPoolId={found.AppPoolId}
+            AppPoolConfigFile={found.AppPoolConfigFile}
+            AppConfigPath={found.AppConfigPath}
+            ApplicationPhysicalPath={found.ApplicationPhysicalPath}
+            ApplicationVirtualPath={found.ApplicationVirtualPath}
+            ApplicationId={found.ApplicationId}
+            SiteName={found.SiteName}
+            SiteId={found.SiteId}
+            """));
+    }
+
     public static Task EnvironmentName(HttpContext context)
         => context.Response.WriteAsync(
             context.RequestServices.GetRequiredService<IWebHostEnvironment>().EnvironmentName);
