@@ -75,10 +75,8 @@ fn bodies() {
         client.ask(Request::post("/sync-read", "abc"));
         client.ask(Request::post("/limit-late", "abc"));
         client.ask(Request::post("/lines", "one\ntwo\nthree\n"));
-        for target in ["/trailers"] {
-            client.ask(Request::post(target, "abc"));
-            client.ask(Request::post_chunked(target, b"abc", 2));
-        }
+        client.ask(Request::post("/trailers", "abc"));
+        client.ask(Request::post_chunked("/trailers", b"abc", 2));
         for method in ["GET", "POST", "PUT"] {
             client.ask(Request::new(method, "/can-have-body"));
             client.ask(Request::new(method, "/can-have-body").header("Content-Length", "0"));

@@ -120,7 +120,7 @@ impl WebSocket {
     }
 
     /// Whether the server closes the connection.
-    pub(crate) fn is_closed(mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && self.connection.is_closed()
     }
 

@@ -78,25 +78,38 @@ internal static class Contexts
         });
         app.MapGet("/late", async (HttpContext context) =>
         {
-            // Somebody keeps the context and uses it after the end.
-            await context.Response.WriteAsync("early");
-            var response = context.Response;
+            // Somebody keeps the context and uses it when the response is over.
             var body = context.Response.Body;
             var writer = context.Response.BodyWriter;
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            context.Response.OnCompleted(() =>
+            {
+                ended.SetResult();
+                return Task.CompletedTask;
+            });
+            await context.Response.WriteAsync("early");
             _ = Task.Run(async () =>
             {
+                await ended.Task;
                 for (var attempt = 0; attempt < 200; attempt++)
                 {
+                    await Task.Yield();
                     try
                     {
                         await body.WriteAsync("STRAY"u8.ToArray());
-                        writer.GetSpan(5)[..5].Fill((byte)'S');
-                        writer.Advance(5);
-                        await writer.FlushAsync();
                     }
                     catch (Exception)
                     {
                         // Refusing is right, too.
+                    }
+
+                    try
+                    {
+                        await writer.WriteAsync("STRAY"u8.ToArray());
+                    }
+                    catch (Exception)
+                    {
+                        // As above.
                     }
                 }
             });

@@ -35,12 +35,15 @@ internal static class Hosted
     }
 }
 
-/// <summary>Lets tests decide when a handler goes on.</summary>
+/// <summary>
+/// Lets tests decide when a handler goes on. In the end it goes on by itself: a proxy may have put
+/// the request that opens the gate behind the one that waits.
+/// </summary>
 internal sealed class TaskGate
 {
     private readonly SemaphoreSlim _gate = new(0);
 
-    internal Task Wait() => _gate.WaitAsync();
+    internal Task Wait() => _gate.WaitAsync(TimeSpan.FromSeconds(2));
 
     internal void Open() => _gate.Release();
 }
