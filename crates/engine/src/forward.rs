@@ -687,21 +687,22 @@ impl Forwarding {
             self.upstream.rules.connection_lost();
         }
         let safe = is_safe(slot.request().method_id());
-        // Nothing was sent; or the connection was an idle one that the backend may have closed as
-        // we took it, and repeating is harmless by the method's meaning. That once only: the
-        // request itself may be what ends the backend.
+        // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
+        // an idle connection as we took it, or was dying as it took ours. That once only, since
+        // the request itself may be what ends the backend.
         let side = slot.lane();
         let again = if self.sent {
-            self.reused && safe && !std::mem::replace(&mut side.repeated, true)
+            safe && !std::mem::replace(&mut side.repeated, true)
         } else {
             side.attempts += 1;
             side.attempts <= ATTEMPTS
         };
         if again && !final_word && !self.consumed {
             if self.reused {
-                // The backend closed an idle connection as we took it: another one will do.
+                // The backend closed an idle connection: another one will do.
                 lane.enqueue(slot);
             } else {
+                // It is not listening, or dying: whoever watches the process will tell.
                 lane.hold(slot);
             }
             return Progress::Again;
