@@ -4,53 +4,84 @@ using System.Threading;
 namespace Ancm.Server;
 
 /// <summary>
-/// One context per exchange slot, created at its first request and kept for the life of the
-/// process. A slot serves one request at a time, so only growth needs the lock.
+/// Contexts, found in two ways. Those in use by exchange slot: a slot serves one request at a time.
+/// Those at rest by connection, because an app may hold on to a context for longer than it should:
+/// what it writes to it later must never reach another client than the one it came from.
 /// </summary>
 internal sealed class ContextTable
 {
+    private const int ChunkBits = 8;
+    private const int ChunkSize = 1 << ChunkBits;
+    private const int MaxChunks = 4096;
+    // Connections are numbered one by one, so as many that are alive find a place each.
+    private const int Resting = 4096;
+
     private readonly object _growing = new();
-    private HostContext?[] _contexts = new HostContext?[256];
+    // Chunks never move: their elements are read and written without a lock.
+    private readonly HostContext?[]?[] _inUse = new HostContext?[]?[MaxChunks];
+    private readonly HostContext?[] _resting = new HostContext?[Resting];
 
-    /// <summary>The context of a slot, or null before its first request.</summary>
-    internal HostContext? Find(int slot)
-    {
-        var contexts = Volatile.Read(ref _contexts);
-        return (uint)slot < (uint)contexts.Length ? contexts[slot] : null;
-    }
+    /// <summary>The context that used a slot last, or null before its first request.</summary>
+    internal HostContext? Find(int slot) => Volatile.Read(ref _inUse[slot >> ChunkBits])?[slot & (ChunkSize - 1)];
 
-    internal void Add(int slot, HostContext context)
+    /// <summary>A slot's request will be served by this context.</summary>
+    internal void Use(int slot, HostContext context)
     {
-        lock (_growing)
+        var chunk = Volatile.Read(ref _inUse[slot >> ChunkBits]) ?? AddChunk(slot >> ChunkBits);
+        ref var place = ref chunk[slot & (ChunkSize - 1)];
+        if (!ReferenceEquals(place, context))
         {
-            if (slot >= _contexts.Length)
-            {
-                var larger = new HostContext?[Math.Max(slot + 1, _contexts.Length * 2)];
-                Array.Copy(_contexts, larger, _contexts.Length);
-                Volatile.Write(ref _contexts, larger);
-            }
-
-            _contexts[slot] = context;
+            Volatile.Write(ref place, context);
         }
     }
 
+    /// <summary>The context that rests since an earlier request of this connection, if it does.</summary>
+    internal HostContext? Wake(ulong connection)
+    {
+        // One that rested for another connection is forgotten; it will never work again.
+        var context = Interlocked.Exchange(ref _resting[connection % Resting], null);
+        return context is not null && context.ConnectionNumber == connection ? context : null;
+    }
+
+    /// <summary>Keeps a context for the next request of its connection.</summary>
+    internal void Rest(HostContext context) => Volatile.Write(ref _resting[context.ConnectionNumber % Resting], context);
+
     /// <summary>Whether any request is being processed.</summary>
-    internal bool AnyActive() => Array.Exists(Snapshot(), static context => context is { IsActive: true });
+    internal bool AnyActive()
+    {
+        foreach (var chunk in _inUse)
+        {
+            if (chunk is not null && Array.Exists(chunk, static context => context is { IsActive: true }))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     internal void AbortAll()
     {
-        // Outside the lock: an abort wakes lanes, and a lane may be waiting to add a context.
-        foreach (var context in Snapshot())
+        foreach (var chunk in _inUse)
         {
-            context?.AbortByServer();
+            foreach (var context in chunk ?? [])
+            {
+                context?.AbortByServer();
+            }
         }
     }
 
-    private HostContext?[] Snapshot()
+    private HostContext?[] AddChunk(int index)
     {
         lock (_growing)
         {
-            return (HostContext?[])_contexts.Clone();
+            if (_inUse[index] is not { } chunk)
+            {
+                chunk = new HostContext?[ChunkSize];
+                Volatile.Write(ref _inUse[index], chunk);
+            }
+
+            return chunk;
         }
     }
 }

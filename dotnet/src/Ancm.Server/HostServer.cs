@@ -91,8 +91,10 @@ internal sealed class HostServer : IServer
             return Refuse(exchange);
         }
 
-        var slot = NativeExtensions.SlotOf(exchange->Id);
-        return (_contexts.Find(slot) ?? CreateContext(slot)).Run(exchange);
+        var connection = exchange->Connection;
+        var context = _contexts.Wake(connection is null ? 0 : connection->Id) ?? _createContext();
+        _contexts.Use(NativeExtensions.SlotOf(exchange->Id), context);
+        return context.Run(exchange);
     }
 
     internal void Signal(ulong id, uint events) => _contexts.Find(NativeExtensions.SlotOf(id))?.Signal(id, events);
@@ -103,6 +105,9 @@ internal sealed class HostServer : IServer
         _stopAsked = true;
         ThreadPool.UnsafeQueueUserWorkItem(static server => server._lifetime.StopApplication(), this, preferLocal: false);
     }
+
+    /// <summary>The context is done with its request and may be used for another from now on.</summary>
+    internal void Rest(HostContext context) => _contexts.Rest(context);
 
     /// <summary>Called by every context at its end; costs one read while the server runs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -132,14 +137,6 @@ internal sealed class HostServer : IServer
         HeadWriter.WriteEmpty(exchange, 503);
         exchange->Publish(ProgressFlags.Head | ProgressFlags.Ended | ProgressFlags.Released | ProgressFlags.Close);
         return DispatchOutcome.Done;
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private HostContext CreateContext(int slot)
-    {
-        var context = _createContext();
-        _contexts.Add(slot, context);
-        return context;
     }
 
     /// <summary>What the app configured is not what the worker listens on.</summary>

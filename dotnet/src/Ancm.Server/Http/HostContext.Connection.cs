@@ -12,8 +12,8 @@ using Ancm.Server.Native;
 namespace Ancm.Server;
 
 /// <summary>
-/// The connection of the request. Slots tend to stay with a connection, so what was made of its
-/// descriptor is kept until another connection shows up.
+/// The connection of the request. What was made of its descriptor is kept from one request to the
+/// next.
 /// </summary>
 internal abstract unsafe partial class HostContext :
     IHttpConnectionFeature,
@@ -35,6 +35,9 @@ internal abstract unsafe partial class HostContext :
     private bool _addressesKnown;
     private Dictionary<object, object?>? _persistent;
     private IDictionary<object, object?>? _connectionItems;
+
+    /// <summary>The engine's number of the connection.</summary>
+    internal ulong ConnectionNumber => _connection;
 
     public string ConnectionId
     {
@@ -96,21 +99,13 @@ internal abstract unsafe partial class HostContext :
     private void BeginConnection(NativeConnection* connection)
     {
         var id = connection is null ? 0 : connection->Id;
-        if (id == _connection && !_connectionChanged)
+        if (id != _connection || _connectionChanged)
         {
-            return;
+            _connection = id;
+            _connectionChanged = false;
+            _connectionId = null;
+            _addressesKnown = false;
         }
-
-        if (id != _connection)
-        {
-            _persistent = null;
-            _connectionItems = null;
-        }
-
-        _connection = id;
-        _connectionChanged = false;
-        _connectionId = null;
-        _addressesKnown = false;
     }
 
     /// <summary>What the app sets counts for this request only.</summary>

@@ -13,16 +13,15 @@ using Ancm.Server.Native;
 namespace Ancm.Server;
 
 /// <summary>
-/// One request at a time on one exchange slot: feature collection, features and response state in
-/// one object that is reused for ever.
+/// One request at a time of one connection: feature collection, features and response state in one
+/// object that is reused as long as the connection is.
 ///
 /// <code>
 /// Idle ── Run ──► Open ── first flush, StartAsync, end ──► Started ── end, CompleteAsync ──► Ended ──► Idle
 /// </code>
 ///
 /// The exchange may be touched from Run until Released is published, and by nobody afterwards:
-/// late user code meets <see cref="Phase.Idle"/>. A later request on the slot begins only after
-/// that publication.
+/// late user code meets <see cref="Phase.Idle"/>, or a later request of the same client.
 /// </summary>
 internal abstract unsafe partial class HostContext
 {
@@ -125,8 +124,11 @@ internal abstract unsafe partial class HostContext
         EndFeatures();
         _exchange = null;
         IsActive = false;
+        // The connection's next request may run in this object at once: its fields are not ours now.
+        var server = _server;
+        server.Rest(this);
         exchange->Publish(progress);
-        _server.RequestEnded();
+        server.RequestEnded();
     }
 
     /// <summary>
