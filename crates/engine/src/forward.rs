@@ -698,13 +698,9 @@ impl Forwarding {
             side.attempts <= ATTEMPTS
         };
         if again && !final_word && !self.consumed {
-            if self.reused {
-                // The backend closed an idle connection: another one will do.
-                lane.enqueue(slot);
-            } else {
-                // It is not listening, or dying: whoever watches the process will tell.
-                lane.hold(slot);
-            }
+            // Not at once: a backend that is dying still takes connections for a moment. Whoever
+            // watches the process tells when it is gone.
+            lane.hold(slot);
             return Progress::Again;
         }
         let elapsed = self.began.elapsed();

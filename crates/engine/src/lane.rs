@@ -41,6 +41,8 @@ const CALLS: usize = 64;
 pub(crate) const SCRATCH: usize = 64 * 1024;
 /// How often is tried again what failed for lack of something.
 const TICK: Duration = Duration::from_secs(1);
+/// When an exchange is tried again that failed on its way to a backend, in milliseconds.
+const SOON: u64 = 50;
 
 /// Tokens of descriptors that are not connections; connection keys never have the top bit.
 const WAKE: u64 = u64::MAX;
@@ -501,6 +503,7 @@ impl Lane {
     pub(crate) fn hold(&mut self, slot: SlotRef) {
         slot.lane().held_since.get_or_insert_with(std::time::Instant::now);
         self.held.push(slot);
+        self.next_tick = self.next_tick.min(self.clock.now() + SOON);
     }
 
     fn retry_held(&mut self) {
