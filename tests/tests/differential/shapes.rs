@@ -28,6 +28,10 @@ const SHAPES: [&str; 23] = [
     "WebHostBuilder",
 ];
 
+/// Out-of-process a backend has to listen where it is told. Under IIS, too, applications that insist
+/// on an address of their own are not found.
+const OWN_ADDRESS: [&str; 3] = ["UseUrls", "UrlsAdd", "RunWithUrl"];
+
 fn shape(name: &str) -> App {
     App::test("Shapes").arguments(&format!(r".\Shapes.dll {name}"))
 }
@@ -36,7 +40,10 @@ both_models! {
     fn each_is_served_and_stops(model: Model) {
         let mut wrong = Vec::new();
         // Two at a time: a machine has more than one core, and none has twenty.
-        for pair in SHAPES.chunks(2) {
+        let can_be_served =
+            |name: &&str| model == Model::InProcess || !OWN_ADDRESS.contains(name);
+        let shapes: Vec<&str> = SHAPES.into_iter().filter(can_be_served).collect();
+        for pair in shapes.chunks(2) {
             let results = std::thread::scope(|scope| {
                 let started: Vec<_> = pair
                     .iter()

@@ -50,10 +50,7 @@ internal static class Modern
         {
             options.Limits.MaxRequestBodySize = 100;
             // Kestrel alone would listen here and nowhere else.
-            if (Environment.GetEnvironmentVariable("ASPNETCORE_PORT") is null)
-            {
-                options.Listen(IPAddress.Loopback, 1, listen => listen.Protocols = HttpProtocols.Http1);
-            }
+            options.Listen(IPAddress.Loopback, 1, listen => listen.Protocols = HttpProtocols.Http1);
         });
         return Run(builder.Build(), "ConfigureKestrel");
     }
