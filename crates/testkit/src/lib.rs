@@ -1,6 +1,6 @@
 //! What the end-to-end tests stand on: real programs, real applications, exact bytes.
 //!
-//! * [`env`]: what `cargo xtask test` provides.
+//! * [`mod@env`]: what `cargo xtask test` provides.
 //! * [`app`]: a copy of a published application, changed as a test wants it.
 //! * [`site`]: `ancm run` on such a copy, its output and its end.
 //! * [`process`]: what `/proc` knows about a process.
