@@ -25,6 +25,7 @@ internal sealed class HostServer : IServer
     private readonly ContextTable _contexts = new();
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger _logger;
+    private readonly TaskCompletionSource _workerStops = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Func<HostContext> _createContext = null!;
     private volatile bool _draining;
@@ -61,16 +62,18 @@ internal sealed class HostServer : IServer
 
     /// <summary>
     /// Returns when every request is over, or when the token says that time is up; then what is
-    /// left is aborted. The worker stops submitting before it asks for the stop.
+    /// left is aborted. The worker stops submitting before it asks for the stop. When the app
+    /// stops by itself the worker hears of it and asks all the same, so nobody is refused meanwhile.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        _draining = true;
-        // A request that ends now either sees the flag or is seen by the count below.
-        Interlocked.MemoryBarrierProcessWide();
-        CheckDrained();
         try
         {
+            await _workerStops.Task.WaitAsync(cancellationToken);
+            _draining = true;
+            // A request that ends now either sees the flag or is seen by the count below.
+            Interlocked.MemoryBarrierProcessWide();
+            CheckDrained();
             await _drained.Task.WaitAsync(cancellationToken);
         }
         catch (OperationCanceledException)
@@ -103,6 +106,7 @@ internal sealed class HostServer : IServer
     internal void RequestStop()
     {
         _stopAsked = true;
+        _workerStops.TrySetResult();
         ThreadPool.UnsafeQueueUserWorkItem(static server => server._lifetime.StopApplication(), this, preferLocal: false);
     }
 

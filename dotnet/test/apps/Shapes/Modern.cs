@@ -214,7 +214,7 @@ internal static class Modern
     {
         protected override async Task ExecuteAsync(CancellationToken stoppingToken)
         {
-            await fuse.Blown;
+            await fuse.Blown.WaitAsync(stoppingToken);
             throw new InvalidOperationException("a background service failed");
         }
     }
