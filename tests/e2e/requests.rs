@@ -233,12 +233,6 @@ mod in_process {
     }
 
     #[test]
-    fn ws_02_any_request_without_a_body_is_upgradable() {
-        let site = start();
-        assert_eq!(site.get("/Upgradable").ok().text(), "True");
-    }
-
-    #[test]
     fn ws_01_a_request_with_a_body_is_not_upgradable() {
         let site = start();
         assert_eq!(site.request(&Request::post("/Upgradable", "x")).ok().text(), "False");

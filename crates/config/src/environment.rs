@@ -141,6 +141,11 @@ fn add_in_process_defaults(merged: &mut Merge, settings: &AspNetCore, dir: &Path
     let limit = settings.shutdown_time_limit.as_secs();
     let inner = limit.saturating_sub(if limit > 5 { 2 } else { 1 }).max(1);
     add("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "DOTNET_SHUTDOWNTIMEOUTSECONDS", inner.to_string());
+    // As in the module the runtime reads the text as hexadecimal, whatever its writer meant.
+    if let Some(size) = settings.handler_settings.written("stackSize") {
+        let size = size.trim_start_matches("0x").to_owned();
+        add("DOTNET_DefaultStackSize", "COMPlus_DefaultStackSize", size);
+    }
 }
 
 /// An ordered map whose names Windows would call equal.

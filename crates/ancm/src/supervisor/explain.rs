@@ -114,7 +114,7 @@ fn unhandled_exception(stderr: &str) -> Option<String> {
 }
 
 /// A time as people and machines write it, `2025-01-31T23:59:59Z`.
-fn utc(since_1970: Duration) -> String {
+pub(super) fn utc(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Years begin in March here, so that the leap day is the last of its year.

@@ -74,7 +74,9 @@ impl Launch {
             listeners: self.sockets.listeners.clone(),
             addresses: self.sockets.addresses.clone(),
             lanes: self.lanes,
-            detailed_errors: environment::detailed_errors(&self.app.settings, &self.env),
+            // Who turned the module's startup hook off wants no exceptions on pages.
+            detailed_errors: self.app.settings.handler_settings.call_startup_hook
+                && environment::detailed_errors(&self.app.settings, &self.env),
         })));
         if let Err(error) = sent {
             return Err(abandon(child, error));

@@ -7,6 +7,7 @@
 mod capture;
 pub(crate) mod explain;
 mod launch;
+mod log_file;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,6 +27,7 @@ use os::signal::{Signal, Signals};
 
 pub(crate) use self::launch::Launch;
 use self::launch::LaunchError;
+use self::log_file::LogFile;
 use self::worker::Worker;
 use crate::output::{Output, Stream};
 
@@ -275,8 +277,10 @@ impl Supervisor {
     fn start(&mut self, id: GenerationId, payload: Payload) {
         let route = explain::route(&self.launch.app);
         let started = self.launch.start(id, payload, self.report.as_ref());
+        let app = Some(&self.launch.app).filter(|_| payload == Payload::App);
         let worker = started.and_then(|(child, connection)| {
-            Worker::new(child, connection, route, self.begun.elapsed()).map_err(Into::into)
+            let log = app.and_then(|app| LogFile::of(app, child.pid().number()));
+            Worker::new(child, connection, route, log, self.begun.elapsed()).map_err(Into::into)
         });
         match worker {
             Ok(worker) => drop(self.workers.insert(id, worker)),

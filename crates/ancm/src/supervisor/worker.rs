@@ -14,6 +14,7 @@ use os::signal::Signal;
 
 use super::capture::Capture;
 use super::launch::Connection;
+use super::log_file::LogFile;
 use crate::output::{Output, Stream};
 
 /// What one turn of the loop takes from a pipe, so that a flood does not starve the others.
@@ -35,6 +36,7 @@ pub(super) struct Worker {
     pub(super) ending: Option<Ending>,
     stdout: Pipe,
     stderr: Pipe,
+    log: Option<LogFile>,
     started: Duration,
 }
 
@@ -49,6 +51,7 @@ impl Worker {
         mut child: Child,
         connection: Connection,
         route: Route,
+        log: Option<LogFile>,
         now: Duration,
     ) -> io::Result<Self> {
         let pipe = |end: Option<std::os::fd::OwnedFd>| {
@@ -66,6 +69,7 @@ impl Worker {
             ending: None,
             stdout,
             stderr,
+            log,
             started: now,
         })
     }
@@ -96,7 +100,7 @@ impl Worker {
 
     /// Passes on what the process has written.
     pub(super) fn relay(&mut self, stream: Stream, output: &mut Output) {
-        self.pipe_mut(stream).relay(stream, output, TURN_BYTES);
+        self.take(stream, output, TURN_BYTES);
     }
 
     /// The process has ended: ends what it left in its group, takes the rest of its output and
@@ -106,7 +110,7 @@ impl Worker {
         let _ = self.child.kill_group(Signal::KILL);
         for stream in Stream::BOTH {
             // A pipe holds no more than this, whoever else may still write to it.
-            self.pipe_mut(stream).relay(stream, output, 1 << 20);
+            self.take(stream, output, 1 << 20);
         }
         if let Ok(status) = self.child.wait() {
             self.ending = Some(Ending::new(status));
@@ -130,16 +134,23 @@ impl Worker {
         }
     }
 
-    fn pipe_mut(&mut self, stream: Stream) -> &mut Pipe {
-        match stream {
+    fn take(&mut self, stream: Stream, output: &mut Output, limit: usize) {
+        let pipe = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
-        }
+        };
+        pipe.relay(stream, output, self.log.as_mut(), limit);
     }
 }
 
 impl Pipe {
-    fn relay(&mut self, stream: Stream, output: &mut Output, limit: usize) {
+    fn relay(
+        &mut self,
+        stream: Stream,
+        output: &mut Output,
+        mut log: Option<&mut LogFile>,
+        limit: usize,
+    ) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
         let mut taken = 0;
@@ -153,6 +164,9 @@ impl Pipe {
                     taken += count;
                     self.capture.on_bytes(&buffer[..count]);
                     output.write(stream, &buffer[..count]);
+                    if let Some(problem) = log.as_mut().and_then(|it| it.write(&buffer[..count])) {
+                        output.tell(problem);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
