@@ -95,7 +95,9 @@ both_models! {
     }
 
     fn shut_02_a_stop_awaited_within_a_request_ends(model: Model) {
-        let site = Site::start(App::test("Site"), model);
+        // The host gives a stop 30 s by default, and this one needs all of its time.
+        let app = App::test("Site").variables(&[("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "2")]);
+        let site = Site::start(app, model);
         let first = site.application();
         let mut connection = site.connect();
         connection.send(Request::get("/ShutdownStopAsync").to_bytes());

@@ -27,6 +27,8 @@ pub struct Identity {
     pub virtual_path: String,
     /// The application's folder.
     pub physical_path: PathBuf,
+    /// What stands for the configuration of the application pool: here, the `web.config`.
+    pub config_file: Option<PathBuf>,
     /// The one https port of the site, when there is exactly one.
     pub https_port: Option<u16>,
 }
@@ -40,6 +42,7 @@ impl Identity {
             site_id: 1,
             virtual_path: "/".to_owned(),
             physical_path: app.dir.clone(),
+            config_file: app.web_config_path.clone(),
             https_port: None,
         }
     }
@@ -47,7 +50,9 @@ impl Identity {
     /// The variables that make up the "IIS environment" feature of managed code.
     fn variables(&self) -> Vec<(String, String)> {
         let sub_path = self.virtual_path.trim_end_matches('/');
+        let config_file = self.config_file.as_ref().map(|path| path.to_string_lossy());
         [
+            ("ASPNETCORE_IIS_APP_POOL_CONFIG_FILE", config_file.unwrap_or_default().into_owned()),
             ("ASPNETCORE_IIS_VERSION", "10.0".to_owned()),
             ("ASPNETCORE_IIS_APP_POOL_ID", self.app_pool.clone()),
             ("ASPNETCORE_IIS_SITE_NAME", self.site_name.clone()),

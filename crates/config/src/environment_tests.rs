@@ -12,6 +12,7 @@ fn settings(variables: &[(&str, &str)]) -> AspNetCore {
 
 fn identity() -> Identity {
     Identity {
+        config_file: Some("/srv/shop/web.config".into()),
         app_pool: "App".to_owned(),
         site_name: "App".to_owned(),
         site_id: 1,

@@ -7,6 +7,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.IIS;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -34,6 +36,7 @@ internal sealed class HostServer : IServer
 
     public HostServer(
         IOptions<IISServerOptions> options,
+        IConfiguration configuration,
         IHostApplicationLifetime lifetime,
         ILoggerFactory loggers)
     {
@@ -41,6 +44,10 @@ internal sealed class HostServer : IServer
         _logger = loggers.CreateLogger("Ancm.Server");
         Settings = new ServerSettings(options.Value, _logger);
         Features.Set<IServerAddressesFeature>(new ServerAddressesFeature());
+        if (IisEnvironment.From(configuration) is { } environment)
+        {
+            Features.Set<IIISEnvironmentFeature>(environment);
+        }
     }
 
     public IFeatureCollection Features { get; } = new FeatureCollection();

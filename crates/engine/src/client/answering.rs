@@ -90,11 +90,16 @@ impl Client {
                 }
                 Ok(Taken::WouldBlock) => self.readable = false,
                 Ok(Taken::Closed) => {
-                    ring.finish(if self.response.is_raw() {
-                        End::Complete
+                    if self.response.is_raw() {
+                        ring.finish(End::Complete);
                     } else {
-                        End::Disconnected
-                    });
+                        // First that the client is gone, then what that means for the body: the
+                        // application must not take its failed read for its own failure.
+                        if slot.abort() {
+                            lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
+                        }
+                        ring.finish(End::Disconnected);
+                    }
                     self.inbound = Inbound::Complete;
                     self.response.keep_alive = false;
                     moved = true;
