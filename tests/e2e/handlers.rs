@@ -131,3 +131,35 @@ fn inp_15_the_stack_can_be_larger_in_process() {
     assert_eq!(site.get("/").status(), 200);
     site.wait_for_log("recursed 100000 deep");
 }
+
+/// The application brings runtime, frameworks and hosting library; there is no installation.
+#[test]
+fn shim_01_a_self_contained_application_needs_no_installation_in_process() {
+    let version = env::framework_version();
+    let frameworks = r#"{"runtimeOptions":{"includedFrameworks":[
+        {"name":"Microsoft.NETCore.App","version":"VERSION"},
+        {"name":"Microsoft.AspNetCore.App","version":"VERSION"}]}}"#;
+    let app = App::sample("hello")
+        .attribute("processPath", r".\Hello.exe")
+        .arguments("")
+        .file("Hello.runtimeconfig.json", frameworks.replace("VERSION", &version));
+    let root = env::dotnet_root();
+    for part in ["shared/Microsoft.NETCore.App", "shared/Microsoft.AspNetCore.App", "host/fxr"] {
+        for entry in fs::read_dir(root.join(part).join(&version)).unwrap() {
+            let from = entry.unwrap().path();
+            let name = from.file_name().unwrap().to_str().unwrap();
+            // A list of dependencies would have to name the files of all three folders.
+            if !name.ends_with(".json") {
+                fs::copy(&from, app.path(name)).unwrap();
+            }
+        }
+    }
+    let start = Start::of(app.model(Model::InProcess)).without_env("DOTNET_ROOT");
+    let site = start.env("PATH", "/nonexistent").run();
+    let hosting = site.get("/hosting").ok().json();
+    assert_eq!(hosting["server"], "Ancm.Server.HostServer");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", site.worker().0)).unwrap();
+    let runtime = maps.lines().find(|line| line.ends_with("/libcoreclr.so")).unwrap();
+    assert!(runtime.contains(site.app().dir().to_str().unwrap()), "{runtime}");
+    site.stop();
+}
