@@ -56,7 +56,7 @@ Serving {app} on {url}; Ctrl-C ends it. Try, in another terminal:
   curl {url}/hosting
   curl -N {url}/stream
   curl --data-binary @Cargo.lock {url}/echo
-  touch {app}/app_offline.htm; curl -i {url}/; rm {app}/app_offline.htm
+  pkill -KILL ancm-worker; curl {url}/hosting
 ",
         app = app.display(),
     );
