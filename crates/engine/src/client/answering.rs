@@ -26,8 +26,7 @@ impl Client {
         // A handler that lets go before the end has given up, too.
         let gave_up = progress & (progress::ENDED | progress::RELEASED) == progress::RELEASED;
         if gave_up || progress & progress::ABORT != 0 {
-            self.socket.reset_on_close();
-            return Step::Close;
+            return self.break_off(lane, slot, progress);
         }
         if self.gone {
             return Step::Close;
@@ -49,6 +48,19 @@ impl Client {
             }
             Err(()) => Step::Close,
         }
+    }
+
+    /// The handler gives up. What it flushed before was promised to the client: it goes out as far
+    /// as the socket takes it, without an end, and the reset tells that it is not whole.
+    fn break_off(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Step {
+        if !self.gone && progress & progress::HEAD != 0 {
+            // A client that cannot be sent to learns the same from the reset.
+            let _ = self
+                .send_response(lane, slot, progress & !progress::ENDED)
+                .and_then(|_| self.flush().map_err(drop));
+        }
+        self.socket.reset_on_close();
+        Step::Close
     }
 
     /// Moves request body bytes to the handler.

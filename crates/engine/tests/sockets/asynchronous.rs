@@ -242,6 +242,22 @@ fn an_abort_cuts_the_answer_short_for_the_client_to_see() {
     assert_eq!(site.engine.drain(PATIENCE), 0);
 }
 
+/// The lane may see the flush and the abort at one look: the answer must not depend on that.
+#[test]
+fn what_was_flushed_before_an_abort_arrives() {
+    let site = Site::start(Handler::new(1, |mut call: Call| {
+        call.head(200, None, &[]);
+        call.write(b"part");
+        call.publish(progress::HEAD | progress::ABORT | progress::ENDED | progress::RELEASED);
+    }));
+    let mut client = site.connect();
+    client.get("/");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk(), b"part");
+    assert!(client.ends_by_reset());
+    assert_eq!(site.engine.drain(PATIENCE), 0);
+}
+
 #[test]
 fn an_answer_shorter_than_declared_is_not_taken_for_a_whole_one() {
     let site = Site::start(Handler::new(1, |mut call: Call| {
