@@ -1,0 +1,79 @@
+//! Connections, to clients and to backends, each under a key that is its token with the kernel.
+
+use os::epoll;
+
+use super::Lane;
+use crate::client::{Client, Fate};
+use crate::exchange::ConnectionKey;
+use crate::forward::Idle;
+
+/// What is under a connection key.
+pub(crate) enum Entry {
+    /// A client.
+    Client(Box<Client>),
+    /// A connection to a backend that a client's exchange is using.
+    Busy(ConnectionKey),
+    /// A connection to a backend that waits for its next exchange.
+    Idle(Idle),
+}
+
+impl Lane {
+    /// Lets a connection go on, with new epoll bits or none.
+    pub(crate) fn drive(&mut self, key: ConnectionKey, bits: u32) {
+        match self.entries.take(key) {
+            Some(Entry::Client(mut client)) => {
+                client.on_bits(bits);
+                let fate = client.drive(self);
+                self.settle(client, fate);
+            }
+            Some(Entry::Busy(owner)) => {
+                self.entries.put(key, Entry::Busy(owner));
+                if let Some(Entry::Client(mut client)) = self.entries.take(owner) {
+                    client.on_upstream_bits(key, bits);
+                    let fate = client.drive(self);
+                    self.settle(client, fate);
+                }
+            }
+            // Whatever a backend sends or does on an idle connection makes it useless. The one
+            // harmless event is writability.
+            Some(Entry::Idle(idle)) => {
+                if bits & !epoll::OUT == 0 && !self.draining {
+                    self.entries.put(key, Entry::Idle(idle));
+                } else {
+                    self.drop_idle(key, &idle);
+                }
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn settle(&mut self, mut client: Box<Client>, fate: Fate) {
+        match fate {
+            Fate::Keep => {
+                let key = client.key;
+                if client.deadline() < client.armed {
+                    client.armed = self.wheel.insert(key, client.deadline());
+                }
+                self.entries.put(key, Entry::Client(client));
+            }
+            Fate::Close => {
+                client.close(self);
+                self.clients -= 1;
+                self.entries.remove(client.key);
+                if !self.accepting && !self.draining && self.clients < self.options.connections {
+                    self.set_accepting(true);
+                }
+            }
+        }
+    }
+
+    pub(super) fn drop_idle(&mut self, key: ConnectionKey, idle: &Idle) {
+        if let Some(pool) = self.pools.get_mut(&idle.upstream) {
+            pool.retain(|other| *other != key);
+            if pool.is_empty() {
+                self.pools.remove(&idle.upstream);
+            }
+        }
+        self.entries.remove(key);
+    }
+}

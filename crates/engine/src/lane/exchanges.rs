@@ -1,0 +1,140 @@
+//! Exchanges on their way: to their turn in the application, through it, and back to the lane.
+
+use std::sync::atomic::Ordering;
+
+use abi::{event, progress};
+
+use super::Lane;
+use super::connections::Entry;
+use crate::application::Outcome;
+use crate::exchange::SlotRef;
+
+/// When an exchange is tried again that failed on its way to a backend, in milliseconds.
+const SOON: u64 = 50;
+
+impl Lane {
+    pub(super) fn take_posted(&mut self) {
+        let mut posted = SlotRef::from_ptr(self.shared.take_posted());
+        let mut order = Vec::new();
+        while let Some(slot) = posted {
+            posted = slot.next_posted();
+            order.push(slot);
+        }
+        // The list has the newest first.
+        for slot in order.into_iter().rev() {
+            if slot.heard() {
+                self.attend(slot);
+            } else {
+                self.recycle(slot);
+            }
+        }
+    }
+
+    /// Looks after an exchange that is with the application: something was published.
+    fn attend(&mut self, slot: SlotRef) {
+        if !slot.lane().in_use || slot.lane().spent {
+            // A word that came after the last one was heard.
+            return;
+        }
+        match slot.lane().owner {
+            Some(key) => self.drive(key, 0),
+            None => self.settle_orphan(slot),
+        }
+    }
+
+    /// An exchange without a connection: what it writes is dropped until its handler lets go.
+    pub(crate) fn settle_orphan(&mut self, slot: SlotRef) {
+        let over = slot.progress() & progress::RELEASED != 0;
+        let unsent = slot.lane().unsent();
+        slot.take_sent(unsent);
+        if over && self.running != Some(slot) {
+            self.recycle(slot);
+        } else if slot.take_space_wish() {
+            self.application.signal(slot.as_abi(), slot.id(), event::WRITABLE);
+        }
+    }
+
+    /// Takes the outcome of a dispatch, or the news that it will come from elsewhere.
+    pub(super) fn dispatched(&mut self, slot: SlotRef, outcome: Outcome) {
+        self.running = None;
+        match outcome {
+            Outcome::Done => {
+                if slot.progress() & progress::RELEASED == 0 {
+                    // Whoever is done without having answered will not answer later. Only the
+                    // lane may judge: for anybody else the slot may already be another exchange.
+                    slot.add_progress(progress::ABORT | progress::RELEASED);
+                }
+                self.attend(slot);
+            }
+            Outcome::Pending => {
+                slot.listen();
+                self.attend(slot);
+            }
+            Outcome::Hold => {
+                slot.lane().in_use = false;
+                slot.lane().held_since.get_or_insert_with(std::time::Instant::now);
+                self.held.push(slot);
+                if let Some(owner) = slot.lane().owner {
+                    // Answers before this one need not wait for it.
+                    self.drive(owner, 0);
+                }
+            }
+            Outcome::Forward(upstream) => {
+                slot.lane().in_use = false;
+                let owner = slot.lane().owner;
+                match owner.and_then(|key| self.entries.take(key)) {
+                    Some(Entry::Client(mut client)) => {
+                        let fate = client.forward(self, upstream);
+                        self.settle(client, fate);
+                    }
+                    _ => self.recycle(slot),
+                }
+            }
+        }
+    }
+
+    /// The thread before is still in the application with the running exchange. It goes on as if
+    /// it were pending: what it publishes from now on is told to us.
+    pub(super) fn taken_over(&mut self) {
+        if let Some(slot) = self.running.take() {
+            slot.listen();
+            self.attend(slot);
+        }
+    }
+
+    /// Offers an exchange to the application once more, now or when told.
+    pub(crate) fn hold(&mut self, slot: SlotRef) {
+        slot.lane().held_since.get_or_insert_with(std::time::Instant::now);
+        self.held.push(slot);
+        self.next_tick = self.next_tick.min(self.clock.now() + SOON);
+    }
+
+    pub(super) fn retry_held(&mut self) {
+        for slot in std::mem::take(&mut self.held) {
+            self.enqueue(slot);
+        }
+    }
+
+    /// Gives an exchange its turn in the application.
+    pub(crate) fn enqueue(&mut self, slot: SlotRef) {
+        slot.lane().queued = true;
+        self.runnable.push_back(slot);
+    }
+
+    /// A slot for a new exchange.
+    pub(crate) fn slot(&mut self) -> SlotRef {
+        self.in_use += 1;
+        self.free.pop().unwrap_or_else(|| {
+            let number = self.slot_numbers.fetch_add(1, Ordering::Relaxed) as u32;
+            SlotRef::allocate(number, self.shared.clone())
+        })
+    }
+
+    /// Takes a slot back that nobody uses any more.
+    pub(crate) fn recycle(&mut self, slot: SlotRef) {
+        if slot.recycle() {
+            self.in_use -= 1;
+            self.free.push(slot);
+        }
+    }
+}

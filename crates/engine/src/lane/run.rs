@@ -1,0 +1,103 @@
+//! The lane in a thread, and the calls of the application, which no lane is borrowed across.
+
+use std::cell::UnsafeCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::{Lane, Next};
+use crate::application::{Answer, Application, Exchange, Outcome};
+use crate::engine::Ends;
+use crate::exchange::SlotRef;
+use crate::handoff::{self, Crew, Ended, Runnable};
+use crate::inbox::{Command, LaneShared};
+
+/// A lane as a thread runs it.
+pub(crate) struct LaneRun {
+    lane: UnsafeCell<Lane>,
+    shared: Arc<LaneShared>,
+    application: Arc<dyn Application>,
+    crew: Arc<Crew>,
+    ends: Arc<Ends>,
+}
+
+// SAFETY: `lane` is only touched by the thread that owns it: the one that `Crew` gave the lane
+// to, until it enters the gate; then whoever moves the gate, which is one thread by the
+// compare-and-swaps there. Acquire and release on the gate order their accesses. What the lane
+// holds may move between threads: descriptors, buffers, slots (see `SlotRef`).
+unsafe impl Sync for LaneRun {}
+// SAFETY: as above.
+unsafe impl Send for LaneRun {}
+
+impl LaneRun {
+    pub(crate) fn new(
+        lane: Lane,
+        shared: Arc<LaneShared>,
+        application: Arc<dyn Application>,
+        crew: Arc<Crew>,
+        ends: Arc<Ends>,
+    ) -> Self {
+        Self { lane: UnsafeCell::new(lane), shared, application, crew, ends }
+    }
+}
+
+impl Runnable for LaneRun {
+    fn gate(&self) -> &AtomicU64 {
+        &self.shared.gate
+    }
+
+    fn run(&self, taken_over: bool) -> Ended {
+        if taken_over {
+            // SAFETY: the gate was moved for us, so the lane is ours.
+            unsafe { &mut *self.lane.get() }.taken_over();
+        }
+        loop {
+            // SAFETY: the lane is ours until we enter the gate; the borrow ends with the call.
+            let next = unsafe { &mut *self.lane.get() }.next();
+            let slot = match next {
+                Next::Dispatch(slot) => slot,
+                Next::End => {
+                    // SAFETY: the lane is ours.
+                    let lane = unsafe { &mut *self.lane.get() };
+                    self.ends.report(lane.in_use);
+                    return Ended::Finished;
+                }
+            };
+            self.crew.rouse();
+            let ticket = handoff::enter(&self.shared.gate);
+            let mut exchange = Exchange::new(slot);
+            let outcome = self.dispatch(&mut exchange);
+            exchange.release();
+            if !handoff::leave(&self.shared.gate, ticket) {
+                // The lane is somebody else's. What the application has answered goes there as
+                // a message; nothing else of the lane may be touched from here on.
+                return self.come_back_late(slot, outcome);
+            }
+            // SAFETY: the gate was left by us, so the lane is still ours.
+            unsafe { &mut *self.lane.get() }.dispatched(slot, outcome);
+        }
+    }
+}
+
+impl LaneRun {
+    /// A panic of the host's own application is a bug that costs one request, not the lane.
+    /// Handlers behind the contract let none out.
+    fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
+        let call = AssertUnwindSafe(|| self.application.dispatch(exchange));
+        catch_unwind(call).unwrap_or_else(|_| {
+            exchange.respond(&Answer::text(500, "500: the host failed\n"));
+            Outcome::Done
+        })
+    }
+
+    fn come_back_late(&self, slot: SlotRef, outcome: Outcome) -> Ended {
+        match outcome {
+            Outcome::Done => slot.tell_lane(),
+            Outcome::Pending => {}
+            outcome @ (Outcome::Forward(_) | Outcome::Hold) => {
+                self.shared.command(Command::Late(slot, outcome));
+            }
+        }
+        Ended::TakenOver
+    }
+}
