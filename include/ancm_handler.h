@@ -31,7 +31,7 @@
 /* How far the handler is with a response. Bits are only ever added. */
 #define ANCM_PROGRESS_HEAD (1) /* `head` is complete and may be sent. */
 #define ANCM_PROGRESS_ENDED (2) /* Everything is committed; the response ends after the committed bytes. */
-#define ANCM_PROGRESS_ABORT (4) /* Give up: drop what is unsent and close the connection without a proper end. */
+#define ANCM_PROGRESS_ABORT (4) /* Give up: what was published before goes out as far as the socket takes it, and the connection closes without a proper end. */
 #define ANCM_PROGRESS_RELEASED (8) /* The handler will not touch the exchange again. */
 #define ANCM_PROGRESS_READING (16) /* The handler has asked for body bytes at least once. */
 #define ANCM_PROGRESS_CLOSE (32) /* Close the connection after this response. */

@@ -193,7 +193,8 @@ abi_constants! {
         HEAD = 1;
         /// Everything is committed; the response ends after the committed bytes.
         ENDED = 2;
-        /// Give up: drop what is unsent and close the connection without a proper end.
+        /// Give up: what was published before goes out as far as the socket takes it, and the
+        /// connection closes without a proper end.
         ABORT = 4;
         /// The handler will not touch the exchange again.
         RELEASED = 8;

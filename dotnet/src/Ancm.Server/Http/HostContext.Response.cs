@@ -146,7 +146,10 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     }
 
     /// <summary>Tells the lane that committed bytes and the head may go.</summary>
-    internal void Flushed() => _exchange->Publish(ProgressFlags.Head);
+    internal void Flushed() => _exchange->Publish(HeadUnlessAborted);
+
+    /// <summary>An abort lets go out what was flushed before it, and nothing that comes later.</summary>
+    private uint HeadUnlessAborted => IsAbortedByApp ? 0 : ProgressFlags.Head;
 
     private bool StatusHasBody
         => _body.IsUpgraded || _status is >= 200 and not (204 or 205 or 304);
@@ -199,7 +202,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     private void EndResponse(Exception? error, bool publish = true)
     {
         error ??= CheckLength();
-        var progress = ProgressFlags.Head | ProgressFlags.Ended;
+        var progress = HeadUnlessAborted | ProgressFlags.Ended;
         if (_phase == Phase.Open)
         {
             StartAtEnd(error);

@@ -57,7 +57,7 @@ internal static class ProgressFlags
     public const uint Head = 1;
     /// <summary>Everything is committed; the response ends after the committed bytes.</summary>
     public const uint Ended = 2;
-    /// <summary>Give up: drop what is unsent and close the connection without a proper end.</summary>
+    /// <summary>Give up: what was published before goes out as far as the socket takes it, and the connection closes without a proper end.</summary>
     public const uint Abort = 4;
     /// <summary>The handler will not touch the exchange again.</summary>
     public const uint Released = 8;

@@ -19,7 +19,7 @@ use super::{Kind, Toolchain, beside, folder, lock_file};
 use crate::workspace::Workspace;
 
 /// Raise it when the same inputs give another folder.
-const PUBLISH_VERSION: &str = "1";
+const PUBLISH_VERSION: &str = "2";
 const STAMP: &str = "stamp";
 const PUBLISHED: &str = "published";
 

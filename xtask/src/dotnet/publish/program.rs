@@ -61,6 +61,8 @@ pub(super) fn place_assemblies(unit: &Unit, out: &Path) -> Result<()> {
     Ok(())
 }
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// What the SDK writes into `<App>.runtimeconfig.json`.
 fn runtime_config(project: &Project, tfm: &str) -> Value {
     let version = format!("{}.0", tfm.trim_start_matches("net"));
@@ -102,9 +104,10 @@ fn write_web_config(project: &Project, out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// To the byte: the SDK begins the file with a byte order mark, and ends it without a line's end.
 fn web_config(name: &str, model: &str) -> String {
     format!(
-        r#"<?xml version="1.0" encoding="utf-8"?>
+        r#"{BYTE_ORDER_MARK}<?xml version="1.0" encoding="utf-8"?>
 <configuration>
   <location path="." inheritInChildApplications="false">
     <system.webServer>
@@ -114,8 +117,7 @@ fn web_config(name: &str, model: &str) -> String {
       <aspNetCore processPath="dotnet" arguments=".\{name}.dll" stdoutLogEnabled="false" stdoutLogFile=".\logs\stdout" hostingModel="{model}" />
     </system.webServer>
   </location>
-</configuration>
-"#
+</configuration>"#
     )
 }
 
