@@ -63,6 +63,34 @@ fn shim_28_the_highest_version_is_loaded_in_process() {
 }
 
 #[test]
+fn shim_24_shim_27_the_version_that_web_config_names_is_loaded_in_process() {
+    let installation = installation(&["0.9.0", "0.10.0", "99.0.0-renamed"]);
+    for version in ["0.9.0", "99.0.0-renamed"] {
+        let app = App::sample("hello").handler_setting("handlerVersion", version);
+        let site = Start::of_installation(installation.path(), app).run();
+        assert_eq!(site.get("/plaintext").status(), 200);
+        assert!(has_loaded(&site, &installation, version));
+        site.stop();
+    }
+}
+
+#[test]
+fn shim_26_a_version_that_is_not_installed_names_those_that_are_in_process() {
+    let installation = installation(&["0.9.0", "0.10.0"]);
+    for version in ["0.9", "1.0.0", "../inprocess/0.9.0", "newest"] {
+        let app = App::sample("hello").handler_setting("handlerVersion", version);
+        let start = Start::of_installation(installation.path(), app);
+        let site = start.env("ASPNETCORE_DETAILEDERRORS", "1").run();
+        let page = site.get("/plaintext");
+        assert_eq!(page.status(), 500);
+        for part in ["HTTP Error 500.0", version, "0.9.0\n0.10.0"] {
+            assert!(page.text().contains(part), "{part}: {}", page.text());
+        }
+        site.stop();
+    }
+}
+
+#[test]
 fn shim_29_a_higher_version_is_used_after_a_restart_in_process() {
     let installation = installation(&["1.0.0"]);
     let site = Start::of_installation(installation.path(), App::sample("hello")).run();
@@ -143,6 +171,8 @@ fn shim_01_a_self_contained_application_needs_no_installation_in_process() {
         .attribute("processPath", r".\Hello.exe")
         .arguments("")
         .file("Hello.runtimeconfig.json", frameworks.replace("VERSION", &version));
+    // The SDK's list of files, if an SDK built this, knows nothing of what is added here.
+    let _ = fs::remove_file(app.path("Hello.deps.json"));
     let root = env::dotnet_root();
     for part in ["shared/Microsoft.NETCore.App", "shared/Microsoft.AspNetCore.App", "host/fxr"] {
         for entry in fs::read_dir(root.join(part).join(&version)).unwrap() {

@@ -85,6 +85,14 @@ mod tests {
     }
 
     #[test]
+    fn nat_14_nat_15_a_value_is_read_whole_or_not_at_all() {
+        let env = Env::from_iter([("EMPTY", ""), ("VALUE", " a=b\n")]);
+        assert_eq!(env.get("VALUE"), Some(" a=b\n"));
+        assert_eq!(env.get("EMPTY"), Some(""));
+        assert_eq!(env.get("UNSET"), None);
+    }
+
+    #[test]
     fn printing_shows_no_values() {
         let env = Env::from_iter([("TOKEN", "secret")]);
         assert!(!format!("{env:?}").contains("secret"));

@@ -39,7 +39,7 @@ fn both(variables: &[(&str, &str)], process: &Env) -> [Vec<(String, String)>; 2]
 }
 
 #[test]
-fn identity_is_set_in_both_models() {
+fn nat_31_nat_32_identity_is_set_in_both_models() {
     for list in both(&[], &Env::default()) {
         for (name, expected) in [
             ("ASPNETCORE_IIS_VERSION", "10.0"),
@@ -99,10 +99,12 @@ fn values_are_expanded_with_process_and_identity() {
 }
 
 #[test]
-fn a_long_value_arrives_intact() {
+fn nat_13_a_long_value_arrives_intact() {
     let long = "AAAA_".repeat(1000);
-    for list in both(&[("LONG", &long)], &Env::default()) {
+    let process = Env::from_iter([("OTHER", long.as_str())]);
+    for list in both(&[("LONG", &long), ("EXPANDED", "%OTHER%")], &process) {
         assert_eq!(value(&list, "LONG"), Some(long.as_str()));
+        assert_eq!(value(&list, "EXPANDED"), Some(long.as_str()));
     }
 }
 

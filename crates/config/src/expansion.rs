@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_rules_hold() {
+    fn nat_12_windows_rules_hold() {
         let env = Env::from_iter([("HOME", "/home/app"), ("Empty", ""), ("NESTED", "%HOME%")]);
         for (text, expected) in [
             ("", ""),

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_accepted_prints_in_one_form() {
+    fn nat_01_what_is_accepted_prints_in_one_form() {
         for (text, expected) in [
             ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
             ("http://127.0.0.1:5000/", "http://127.0.0.1:5000"),

@@ -11,6 +11,7 @@ use config::{App, Env};
 use engine::Application;
 use lifecycle::{Code, StartReport, Step};
 
+use crate::handler::{NotFound, Search};
 use crate::loaded::{LoadError, Loaded, is_known};
 use crate::{handler, report};
 
@@ -66,8 +67,21 @@ impl InProcess {
         let env = Env::of_process();
         let host = find_runtime(app, &env)?;
         let describe = |report| with_runtimes(report, &host);
-        let file = handler::find(&app.dir, env.non_empty(handler::VARIABLE), worker_dir)
-            .map_err(|searched| Box::new(report::handler_missing(app, handler::FILE, &searched)))?;
+        let version = app.settings.handler_settings.handler_version.as_deref();
+        let search = Search {
+            variable: env.non_empty(handler::VARIABLE),
+            version,
+            app_dir: &app.dir,
+            worker_dir,
+        };
+        let file = search.find().map_err(|not_found| {
+            Box::new(match not_found {
+                NotFound::In(folders) => report::handler_missing(app, handler::FILE, &folders),
+                NotFound::Version(installed) => {
+                    report::handler_version(app, version.unwrap_or_default(), &installed)
+                }
+            })
+        })?;
 
         let state = Arc::new(State::default());
         let told = state.clone();

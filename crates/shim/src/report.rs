@@ -45,6 +45,15 @@ pub fn handler_missing(app: &App, file: &str, searched: &[impl AsRef<Path>]) -> 
     report.with_detail(format!("looked for in:\n{}", folders.join("\n")))
 }
 
+/// 500.0, as in the module: `handlerVersion` names a version that is not among those `installed`.
+pub fn handler_version(app: &App, wanted: &str, installed: &[String]) -> StartReport {
+    let summary = format!("handlerVersion=\"{wanted}\" is not an installed version of the handler");
+    let versions = if installed.is_empty() { "none".to_owned() } else { installed.join("\n") };
+    of_app(app, Code::General, summary)
+        .with_detail(format!("installed:\n{versions}"))
+        .suggest("write one of the installed versions, or remove the setting for the highest")
+}
+
 /// 500.37: not ready within the limit.
 pub fn time_limit(app: &App, limit: Duration) -> StartReport {
     let summary = format!("the application was not ready within {} s", limit.as_secs_f32());

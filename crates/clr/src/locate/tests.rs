@@ -150,7 +150,7 @@ fn every_place_searched_is_named_when_nothing_is_found() {
 }
 
 #[test]
-fn programs_use_their_own_runtime_or_an_installed_one() {
+fn nat_29_programs_use_their_own_runtime_or_an_installed_one() {
     let system = System::new();
     system.file("app/My.App", "").file("app/My.App.dll", "");
     system.dotnet("usr/share/dotnet", &["9.0.7"]);

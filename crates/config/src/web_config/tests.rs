@@ -76,3 +76,54 @@ fn long_values_are_not_repeated_in_full() {
     read(text.as_bytes(), "web.config", &Env::default(), &mut findings);
     assert!(findings.as_slice().iter().all(|finding| finding.to_string().len() < 1000));
 }
+
+fn settings_of(inner: &str) -> AspNetCore {
+    let mut findings = Findings::default();
+    let text = format!(
+        "<configuration><system.webServer><handlers><add name='a' path='*' verb='*' \
+         modules='AspNetCoreModuleV2'/></handlers><aspNetCore processPath='x'>{inner}</aspNetCore>\
+         </system.webServer></configuration>"
+    );
+    let env = Env::from_iter([("LOGS", "/var/log")]);
+    let read = read(text.as_bytes(), "web.config", &env, &mut findings);
+    read.unwrap_or_else(|| panic!("{:?}", findings.as_slice())).settings
+}
+
+fn handler_settings(pairs: &[(&str, &str)]) -> crate::HandlerSettings {
+    let list = pairs
+        .iter()
+        .map(|(name, value)| format!("<handlerSetting name='{name}' value='{value}'/>"));
+    let list = list.collect::<String>();
+    settings_of(&format!("<handlerSettings>{list}</handlerSettings>")).handler_settings
+}
+
+#[test]
+fn nat_02_nat_03_nat_04_settings_of_the_handler_are_found_by_name() {
+    let typed = handler_settings(&[
+        ("handlerVersion", "2.1.0"),
+        ("debugLevel", "file,TRACE"),
+        ("DEBUGFILE", r"%LOGS%\ancm.txt"),
+    ]);
+    assert_eq!(typed.handler_version.as_deref(), Some("2.1.0"));
+    assert_eq!(typed.debug_level.as_deref(), Some("file,TRACE"));
+    assert_eq!(typed.debug_file.as_deref(), Some("/var/log/ancm.txt".as_ref()));
+    let empty = handler_settings(&[("handlerVersion", ""), ("debugLevel", ""), ("debugFile", "")]);
+    assert_eq!((empty.handler_version, empty.debug_level, empty.debug_file), (None, None, None));
+}
+
+#[test]
+fn nat_05_of_equal_settings_the_first_counts() {
+    let typed = handler_settings(&[
+        ("other", "1"),
+        ("handlerVersion", "first"),
+        ("handlerversion", "second"),
+    ]);
+    assert_eq!(typed.handler_version.as_deref(), Some("first"));
+}
+
+#[test]
+fn nat_06_collections_may_be_missing() {
+    let settings = settings_of("");
+    assert_eq!(settings.handler_settings, crate::HandlerSettings::default());
+    assert!(settings.environment_variables.is_empty());
+}
