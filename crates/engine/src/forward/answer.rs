@@ -1,0 +1,253 @@
+//! The backend's answer on its way to the client.
+
+use std::{io, mem};
+
+use abi::method;
+use os::socket::Transfer;
+
+use super::{Answer, Forwarding, WAITING};
+use crate::body::Inbound;
+use crate::client::Client;
+use crate::exchange::SlotRef;
+use crate::http1::chunked::Step;
+use crate::http1::response::{BodyFraming, encode_head};
+use crate::http1::upstream::{ANSWER_LIMITS, parse_response};
+use crate::lane::Lane;
+
+impl Forwarding {
+    /// `Ok(true)`: the answer is complete.
+    pub(super) fn download(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> io::Result<bool> {
+        while self.readable && client.out.len() < WAITING && self.turns > 0 {
+            let Some(socket) = self.socket.as_ref() else { return Ok(false) };
+            self.turns -= 1;
+            match socket.receive(&mut lane.scratch)? {
+                Transfer::WouldBlock => self.readable = false,
+                Transfer::Bytes(0) => return self.on_end(client),
+                Transfer::Bytes(count) => {
+                    // Out of the lane for the time, so that the lane can be used beside it.
+                    let scratch = mem::take(&mut lane.scratch);
+                    let complete = self.on_bytes(lane, client, slot, &scratch[..count]);
+                    lane.scratch = scratch;
+                    if complete? {
+                        return Ok(true);
+                    }
+                    if count < lane.scratch.len() {
+                        // Emptied; the next byte, or the end, will be an event. An end that was
+                        // reported together with these bytes is still to be read.
+                        self.readable = self.ended_early();
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the end of the connection must be looked for without an event.
+    fn ended_early(&self) -> bool {
+        // A hang-up may have been reported together with bytes, or before them; for answers that
+        // end with their connection, looking once more costs little.
+        self.hung_up
+            || matches!(self.answer, Answer::UntilClose | Answer::Tunnel)
+            || !self.keep_alive
+    }
+
+    fn on_bytes(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        if !matches!(self.answer, Answer::Head) {
+            return self.on_body(client, bytes);
+        }
+        if self.head.is_empty() {
+            // The usual case: the whole head at once, parsed where it is.
+            return match self.on_head(lane, client, slot, bytes)? {
+                Some(len) => self.on_rest(lane, client, slot, &bytes[len..]),
+                None => {
+                    self.head.extend_from_slice(bytes);
+                    Ok(false)
+                }
+            };
+        }
+        let mut head = mem::take(&mut self.head);
+        head.extend_from_slice(bytes);
+        match self.on_head(lane, client, slot, &head)? {
+            Some(len) => self.on_rest(lane, client, slot, &head[len..]),
+            None => {
+                self.head = head;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What follows a head: body, or another head after an interim answer.
+    fn on_rest(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        if matches!(self.answer, Answer::Head) {
+            return if bytes.is_empty() {
+                Ok(false)
+            } else {
+                self.on_bytes(lane, client, slot, bytes)
+            };
+        }
+        self.on_body(client, bytes)
+    }
+
+    /// Takes a head from the start of `bytes`; its length, or `None` if it is not complete.
+    fn on_head(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        bytes: &[u8],
+    ) -> io::Result<Option<usize>> {
+        let view = slot.request();
+        let is_head = view.method_id() == method::HEAD;
+        let mut fields = mem::take(&mut lane.fields);
+        let parsed = parse_response(bytes, is_head, false, &mut fields, &ANSWER_LIMITS);
+        let head = match parsed {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                lane.fields = fields;
+                return Ok(None);
+            }
+            Err(reject) => {
+                lane.fields = fields;
+                let text = format!("the backend's answer is malformed: {}", reject.cause);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        };
+        let len = head.len;
+        if head.status < 200 && head.status != 101 {
+            // The client's own wait was ended by us; other interim answers are optional reading.
+            lane.fields = fields;
+            return Ok(Some(len));
+        }
+        if head.status == 101 && !view.is_upgrade() {
+            lane.fields = fields;
+            let text = "the backend switched protocols without being asked to";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut encoded = mem::take(&mut lane.encoded);
+        let rules = &self.upstream.rules;
+        let kept = fields
+            .iter()
+            .map(|field| {
+                // SAFETY: the parser has just pointed these into `bytes`.
+                unsafe {
+                    (
+                        std::slice::from_raw_parts(field.name.ptr, field.name.len),
+                        std::slice::from_raw_parts(field.value.ptr, field.value.len),
+                    )
+                }
+            })
+            .filter(|(name, value)| {
+                // Framing is ours, whatever the rules say.
+                !name.eq_ignore_ascii_case(b"content-length")
+                    && !name.eq_ignore_ascii_case(b"transfer-encoding")
+                    && rules.keep_response_field(name, value)
+            });
+        encode_head(head.status, head.reason, head.content_length, kept, &mut encoded);
+        self.keep_alive = head.keep_alive;
+        self.answer = match head.framing {
+            BodyFraming::None => Answer::Nothing,
+            BodyFraming::Length(0) => Answer::Nothing,
+            BodyFraming::Length(length) => Answer::Length(length),
+            BodyFraming::Chunked => Answer::Chunked(Box::default()),
+            BodyFraming::UntilClose | BodyFraming::AppFramed => Answer::UntilClose,
+            BodyFraming::Upgrade => Answer::Tunnel,
+        };
+        let written = client.write_forwarded_head(lane, &encoded);
+        lane.encoded = encoded;
+        lane.fields = fields;
+        if matches!(self.answer, Answer::Tunnel) {
+            // Not before: a backend that declines must not see them.
+            self.out.tail().extend_from_slice(&client.early_bytes(lane));
+        }
+        match written {
+            Ok(()) => Ok(Some(len)),
+            Err(bad) => Err(io::Error::new(io::ErrorKind::InvalidData, bad)),
+        }
+    }
+
+    /// `Ok(true)`: the answer is complete.
+    fn on_body(&mut self, client: &mut Client, mut bytes: &[u8]) -> io::Result<bool> {
+        match &mut self.answer {
+            Answer::Head | Answer::Complete => Ok(true),
+            Answer::Nothing => {
+                // Bytes behind an answer belong to nothing: the connection cannot be trusted.
+                self.keep_alive &= bytes.is_empty();
+                client.end_forwarded_body();
+                Ok(true)
+            }
+            Answer::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                let complete = *left == 0;
+                self.keep_alive &= count == bytes.len();
+                client.push_forwarded_body(&bytes[..count])?;
+                if complete {
+                    client.end_forwarded_body();
+                }
+                Ok(complete)
+            }
+            Answer::Chunked(decoder) => loop {
+                let (consumed, step) = decoder.step(bytes).map_err(|reject| {
+                    let text = format!("the backend's chunks are malformed: {}", reject.cause);
+                    io::Error::new(io::ErrorKind::InvalidData, text)
+                })?;
+                bytes = &bytes[consumed..];
+                match step {
+                    Step::Data(data) => client.push_forwarded_body(data)?,
+                    Step::More => return Ok(false),
+                    Step::End => {
+                        self.keep_alive &= bytes.is_empty();
+                        client.end_forwarded_body();
+                        return Ok(true);
+                    }
+                }
+            },
+            Answer::UntilClose | Answer::Tunnel => {
+                if !bytes.is_empty() {
+                    client.push_forwarded_body(bytes)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// The backend has closed its side.
+    fn on_end(&mut self, client: &mut Client) -> io::Result<bool> {
+        self.readable = false;
+        self.keep_alive = false;
+        match self.answer {
+            Answer::UntilClose | Answer::Tunnel => {
+                client.end_forwarded_body();
+                client.response.keep_alive = false;
+                client.inbound = Inbound::Complete;
+                self.answer = Answer::Complete;
+                Ok(true)
+            }
+            Answer::Head
+            | Answer::Nothing
+            | Answer::Length(_)
+            | Answer::Chunked(_)
+            | Answer::Complete => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the backend closed the connection in the middle of its answer",
+            )),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! One exchange on its way through a backend, on the lane of its client.
+//!
+//! Both bodies stream at once, in pieces of the lane's buffer, with back-pressure both ways: what
+//! a side does not take is waited for before more is read from the other. An exchange of which
+//! the client has seen nothing, and whose request can be sent again, is offered to the
+//! application once more instead of failing with its connection.
+
+mod answer;
+mod connection;
+mod request;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use abi::{method, request as flag};
+use os::epoll;
+use os::socket::Socket;
+
+use crate::application::{Upstream, UpstreamFailure, UpstreamPhase};
+use crate::client::Client;
+use crate::exchange::{ConnectionKey, SlotRef};
+use crate::http1::chunked::Decoder;
+use crate::http1::reject::Cause;
+use crate::lane::Lane;
+use crate::outgoing::Outgoing;
+
+pub(crate) use connection::Idle;
+use request::{push_body, push_end};
+
+/// Bytes that may wait for one side before reading from the other stops.
+const WAITING: usize = 256 * 1024;
+/// Receives of one exchange before others on its lane get a turn.
+const TURN: u32 = 16;
+/// How often an exchange that was not sent is offered to the application again.
+const ATTEMPTS: u32 = 4;
+
+/// How an exchange stands after [`Forwarding::drive`].
+pub(crate) enum Progress {
+    /// An event is needed.
+    Wait,
+    /// The answer is in the client's buffer, and the backend's connection taken care of.
+    Done,
+    /// The exchange was given back to the application.
+    Again,
+    /// The client has a part of an answer that cannot be completed.
+    Broken,
+}
+
+/// How the backend's answer is framed, and what of it is left.
+enum Answer {
+    Head,
+    Nothing,
+    Length(u64),
+    Chunked(Box<Decoder>),
+    UntilClose,
+    Tunnel,
+    Complete,
+}
+
+/// What one step of the work found.
+enum Turn {
+    Wait,
+    Complete,
+    Failed(UpstreamPhase, io::Error),
+    /// The client's own fault, or its end; the cause is told if it can still be.
+    ClientFault(Cause),
+}
+
+/// One exchange in a backend.
+pub(crate) struct Forwarding {
+    upstream: Arc<Upstream>,
+    key: ConnectionKey,
+    socket: Option<Socket>,
+    refused: Option<io::Error>,
+    readable: bool,
+    writable: bool,
+    /// The backend has closed its side, or all of it: the end is there to be read.
+    hung_up: bool,
+    /// As in [`Idle`].
+    armed: u64,
+    /// Receives that are left of this turn.
+    turns: u32,
+    /// Request bytes for the backend.
+    out: Outgoing,
+    /// The start of an answer whose head is not complete.
+    head: Vec<u8>,
+    answer: Answer,
+    keep_alive: bool,
+    /// The connection has served before, so the backend may just have closed it.
+    reused: bool,
+    /// Something of the request was sent.
+    sent: bool,
+    /// The request cannot be sent again: parts of its body are gone.
+    consumed: bool,
+    chunked: bool,
+    /// The client has ended its side of a tunnel.
+    client_ended: bool,
+    began: Instant,
+    /// When the backend will have been silent for too long, in the lane's milliseconds.
+    deadline: u64,
+}
+
+impl Forwarding {
+    /// Takes or opens a connection and puts the request on its way.
+    pub(crate) fn begin(
+        lane: &mut Lane,
+        client: ConnectionKey,
+        slot: SlotRef,
+        upstream: Arc<Upstream>,
+    ) -> Self {
+        let mut forwarding = Self {
+            upstream,
+            key: 0,
+            socket: None,
+            refused: None,
+            readable: false,
+            writable: true,
+            hung_up: false,
+            armed: 0,
+            turns: TURN,
+            out: Outgoing::default(),
+            head: Vec::new(),
+            answer: Answer::Head,
+            keep_alive: false,
+            reused: false,
+            sent: false,
+            consumed: false,
+            chunked: false,
+            client_ended: false,
+            began: Instant::now(),
+            deadline: u64::MAX,
+        };
+        if !forwarding.reuse(lane, client, slot)
+            && let Err(error) = forwarding.connect(lane, client)
+        {
+            forwarding.refused = Some(error);
+        }
+        let view = slot.request();
+        forwarding.chunked = view.is_chunked();
+        let out = forwarding.out.tail();
+        forwarding.upstream.rules.request_head(&view, out);
+        let shared = slot.request_mut();
+        // SAFETY: `body` points into the slot's input, which is unchanged since it was filled.
+        let body = unsafe {
+            if shared.body.len == 0 {
+                &[][..]
+            } else {
+                std::slice::from_raw_parts(shared.body.ptr, shared.body.len)
+            }
+        };
+        push_body(forwarding.chunked, body, out);
+        if shared.flags & flag::BODY_COMPLETE != 0 {
+            push_end(forwarding.chunked, out);
+        }
+        forwarding
+    }
+
+    pub(crate) fn key(&self) -> ConnectionKey {
+        self.key
+    }
+
+    /// When the backend will have been silent for too long, in the lane's milliseconds.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// The backend was silent for too long.
+    pub(crate) fn time_out(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> Progress {
+        let error = io::Error::new(io::ErrorKind::TimedOut, "the backend was silent for too long");
+        self.fail(lane, client, slot, self.phase(), error)
+    }
+
+    /// Whether more of the request body could be taken now.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.out.len() < WAITING && !matches!(self.answer, Answer::Tunnel)
+    }
+
+    pub(crate) fn on_bits(&mut self, bits: u32) {
+        if bits & (epoll::IN | epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
+            self.readable = true;
+        }
+        if bits & (epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
+            self.hung_up = true;
+        }
+        if bits & (epoll::OUT | epoll::HUP | epoll::ERR) != 0 {
+            self.writable = true;
+        }
+    }
+
+    /// The client is gone: so is the exchange.
+    pub(crate) fn abandon(&mut self, lane: &mut Lane) {
+        self.drop_connection(lane);
+    }
+
+    /// Moves what can move.
+    pub(crate) fn drive(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+    ) -> Progress {
+        self.turns = TURN;
+        let turn = match self.refused.take() {
+            Some(error) => Turn::Failed(UpstreamPhase::Connect, error),
+            None => self.turn(lane, client, slot),
+        };
+        match turn {
+            Turn::Wait => {
+                if self.turns == 0 {
+                    lane.backlog.push_back(client.key);
+                }
+                self.set_deadline(lane, client);
+                Progress::Wait
+            }
+            Turn::Complete => {
+                self.give_back(lane, client);
+                Progress::Done
+            }
+            Turn::Failed(phase, error) => self.fail(lane, client, slot, phase, error),
+            Turn::ClientFault(cause) => {
+                self.drop_connection(lane);
+                if client.response.head_written {
+                    return Progress::Broken;
+                }
+                client.refuse(lane, cause);
+                Progress::Done
+            }
+        }
+    }
+
+    /// Every byte that moves to or from the backend begins its time anew. It has no clock while
+    /// the client is what holds things up, nor in a tunnel.
+    fn set_deadline(&mut self, lane: &Lane, client: &Client) {
+        let limit = self.upstream.rules.silence_limit().as_millis() as u64;
+        let waits_for_client =
+            client.out.len() >= WAITING || (self.out.is_empty() && !client.inbound.is_complete());
+        self.deadline = if matches!(self.answer, Answer::Tunnel) || waits_for_client {
+            u64::MAX
+        } else {
+            lane.clock.now() + limit
+        };
+    }
+
+    fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
+        loop {
+            let broken = match self.upload(lane, client) {
+                Ok(None) => None,
+                Ok(Some(cause)) => return Turn::ClientFault(cause),
+                Err(error) => Some(error),
+            };
+            // The backend may have answered before it closed: that answer counts.
+            match (self.download(lane, client, slot), broken) {
+                (Ok(true), _) => return Turn::Complete,
+                (Ok(false), Some(error)) if !self.readable => {
+                    return Turn::Failed(self.phase(), error);
+                }
+                (Ok(false), _) => {}
+                (Err(error), broken) => {
+                    // What failed first says more than the end that follows.
+                    return Turn::Failed(self.phase(), broken.unwrap_or(error));
+                }
+            }
+            if client.flush().is_err() {
+                return Turn::ClientFault(Cause::BodyBrokenOff);
+            }
+            // The client may have made room for what the backend has ready; nothing would tell us
+            // of it again.
+            let down = self.readable && client.out.len() < WAITING;
+            // A 101 has just turned what lay there into bytes for the backend.
+            let up = (self.writable && !self.out.is_empty())
+                || (client.readable && !client.inbound.is_complete() && self.out.len() < WAITING);
+            if !(down || up) || self.turns == 0 {
+                return Turn::Wait;
+            }
+        }
+    }
+
+    fn phase(&self) -> UpstreamPhase {
+        match self.answer {
+            Answer::Head if !self.sent => UpstreamPhase::Connect,
+            Answer::Head if !self.out.is_empty() => UpstreamPhase::Send,
+            Answer::Head => UpstreamPhase::Head,
+            _ => UpstreamPhase::Body,
+        }
+    }
+
+    fn fail(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+        slot: SlotRef,
+        phase: UpstreamPhase,
+        error: io::Error,
+    ) -> Progress {
+        self.drop_connection(lane);
+        if client.response.head_written {
+            return Progress::Broken;
+        }
+        // Another try would fail in the same way, or wait as long again.
+        let final_word =
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
+        if !final_word {
+            self.upstream.rules.connection_lost();
+        }
+        let safe = is_safe(slot.request().method_id());
+        // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
+        // an idle connection as we took it, or was dying as it took ours. That once only, since
+        // the request itself may be what ends the backend.
+        let side = slot.lane();
+        let again = if self.sent {
+            safe && !std::mem::replace(&mut side.repeated, true)
+        } else {
+            side.attempts += 1;
+            side.attempts <= ATTEMPTS
+        };
+        if again && !final_word && !self.consumed {
+            // Not at once: a backend that is dying still takes connections for a moment. Whoever
+            // watches the process tells when it is gone.
+            lane.hold(slot);
+            return Progress::Again;
+        }
+        let elapsed = self.began.elapsed();
+        let failure = UpstreamFailure { phase, error, elapsed };
+        let answer = self.upstream.rules.failed(&failure);
+        client.write_answer(lane, &answer);
+        Progress::Done
+    }
+}
+
+fn is_safe(method: u16) -> bool {
+    matches!(method, method::GET | method::HEAD | method::OPTIONS | method::TRACE)
+}

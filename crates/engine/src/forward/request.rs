@@ -1,0 +1,83 @@
+//! The request on its way to the backend.
+
+use std::io;
+
+use super::{Answer, Forwarding, WAITING};
+use crate::body::{Inbound, Taken};
+use crate::client::Client;
+use crate::http1::reject::Cause;
+use crate::lane::Lane;
+use crate::response::push_chunk_size;
+
+impl Forwarding {
+    /// `Ok(Some)`: what is wrong with the client's body.
+    pub(super) fn upload(
+        &mut self,
+        lane: &mut Lane,
+        client: &mut Client,
+    ) -> io::Result<Option<Cause>> {
+        let Some(socket) = self.socket.as_ref() else { return Ok(None) };
+        loop {
+            if self.writable && !self.out.is_empty() {
+                let before = self.out.len();
+                self.writable = self.out.flush(socket)?;
+                self.sent |= self.out.len() < before;
+            }
+            if !client.readable || client.inbound.is_complete() || self.out.len() >= WAITING {
+                break;
+            }
+            if self.turns == 0 {
+                break;
+            }
+            self.turns -= 1;
+            let limit = lane.scratch.len();
+            let taken = client.inbound.receive(&client.socket, &mut lane.scratch[..limit]);
+            match taken {
+                Ok(Taken::Bytes { end, short, surplus }) => {
+                    client.readable = !short || client.is_half_closed();
+                    self.consumed = true;
+                    if !client.response.is_raw() && !client.count_body(end) {
+                        return Ok(Some(Cause::BodyTooLarge));
+                    }
+                    if let Some((from, to)) = surplus {
+                        client.keep_surplus(lane, from, to);
+                    }
+                    push_body(self.chunked, &lane.scratch[..end], self.out.tail());
+                    if client.inbound.is_complete() {
+                        push_end(self.chunked, self.out.tail());
+                    }
+                }
+                Ok(Taken::WouldBlock) => client.readable = false,
+                Ok(Taken::Closed) if matches!(self.answer, Answer::Tunnel) => {
+                    client.inbound = Inbound::Complete;
+                    self.client_ended = true;
+                }
+                Ok(Taken::Malformed) => return Ok(Some(Cause::BodyMalformed)),
+                Ok(Taken::Closed) | Err(_) => return Ok(Some(Cause::BodyBrokenOff)),
+            }
+        }
+        if self.client_ended && self.out.is_empty() {
+            socket.shut_down_send();
+        }
+        Ok(None)
+    }
+}
+
+pub(super) fn push_body(chunked: bool, bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
+    if chunked {
+        push_chunk_size(bytes.len() as u64, out);
+    }
+    out.extend_from_slice(bytes);
+    if chunked {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+pub(super) fn push_end(chunked: bool, out: &mut Vec<u8>) {
+    if chunked {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
