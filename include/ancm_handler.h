@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define ANCM_MAJOR 1
-#define ANCM_MINOR 0
+#define ANCM_MINOR 1
 
 /* Facts about a request. */
 #define ANCM_REQUEST_HAS_BODY (1) /* A body may follow: chunked, or a length above zero. */
@@ -201,8 +201,16 @@ struct ancm_exchange {
     uint32_t waiting;
     /* Bits of `event` that have happened and stay true: `event::ABORTED`. */
     uint32_t happened;
+    /* Fields that came behind a body in chunks, apart from those that must not (RFC 9110
+       6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has
+       said `END`. Since 1.1: look at `size` first. */
+    const ancm_header* trailers;
+    /* Number of `trailers`. */
+    uint32_t trailer_count;
+    /* Nothing yet. */
+    uint32_t reserved;
 };
-_Static_assert(sizeof(ancm_exchange) == 216, "layout of ancm_exchange");
+_Static_assert(sizeof(ancm_exchange) == 232, "layout of ancm_exchange");
 
 /* What a worker offers to a handler. Lives as long as the process.
    All functions may be called from any thread and never block. */

@@ -49,6 +49,13 @@ both_models! {
         assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
     }
 
+    fn h2_06_h2_08_trailers_of_answers_and_resets_are_no_features_of_http_1_1(model: Model) {
+        let site = start(model);
+        let response = site.get("/FeaturesOfHttp2").ok();
+        assert_eq!(response.text(), "False False False refused");
+        assert_eq!(response.header("Trailer"), None);
+    }
+
     fn req_35_empty_headers_are_not_sent(model: Model) {
         let site = start(model);
         let response = site.get("/ResponseEmptyHeaders").ok();

@@ -6,11 +6,13 @@
 //! * `demo`: build and serve a sample.
 //! * `bench`: ancm beside Kestrel, nginx and HAProxy.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
+//! * `abi`: the C header and the C# mirror of the contract.
 //! * `fuzz`: the fuzz targets.
 //! * `conformance`: which of the module's own tests hold here.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
 
+mod abi;
 mod bench;
 mod build;
 mod check;
@@ -65,6 +67,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Write the C header and the C# mirror of the contract anew
+    Abi,
     /// Find a .NET SDK or assemble a private toolchain; prints where it is
     Dotnet,
 }
@@ -88,6 +92,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => return bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => return conformance::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments)?,
+        Command::Abi => abi::write(&workspace)?,
         Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };

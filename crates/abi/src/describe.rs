@@ -163,6 +163,7 @@ fn c_type(ty: &str) -> String {
         "usize" => "size_t".into(),
         "c_void" | "()" => "void".into(),
         "AtomicPtr<Block>" => "ancm_block*".into(),
+        "AtomicPtr<Header>" => "const ancm_header*".into(),
         other => match pointee(other) {
             Some((true, inner)) => format!("const {}*", c_type(inner)),
             Some((false, inner)) => format!("{}*", c_type(inner)),
@@ -182,6 +183,7 @@ fn cs_type(ty: &str) -> String {
         "usize" => "nuint".into(),
         "c_void" | "()" => "void".into(),
         "AtomicPtr<Block>" => "NativeBlock*".into(),
+        "AtomicPtr<Header>" => "NativeHeader*".into(),
         other => match pointee(other) {
             Some((_, inner)) => format!("{}*", cs_type(inner)),
             None => format!("Native{other}"),

@@ -141,6 +141,14 @@ abi_struct! {
         pub waiting: AtomicU32,
         /// Bits of `event` that have happened and stay true: `event::ABORTED`.
         pub happened: AtomicU32,
+        /// Fields that came behind a body in chunks, apart from those that must not (RFC 9110
+        /// 6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has
+        /// said `END`. Since 1.1: look at `size` first.
+        pub trailers: AtomicPtr<Header>,
+        /// Number of `trailers`.
+        pub trailer_count: AtomicU32,
+        /// Nothing yet.
+        pub reserved: u32,
     }
 }
 

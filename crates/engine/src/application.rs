@@ -67,7 +67,15 @@ pub trait Forward: Send + Sync {
     /// Writes the request head, up to and including the empty line.
     fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>);
 
-    /// Whether a field of the backend's answer goes on to the client.
+    /// Whether a field that came behind the request's body goes on to the backend. What must not
+    /// be a trailer at all (RFC 9110 6.5.1) has been left out before.
+    fn keep_request_trailer(&self, request: &Request<'_>, name: &[u8]) -> bool {
+        let _ = (request, name);
+        true
+    }
+
+    /// Whether a field of the backend's answer, of its interim answers or behind its body goes on
+    /// to the client.
     fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool;
 
     /// The answer for an exchange that cannot be completed and of which nothing was sent yet.
@@ -224,6 +232,23 @@ impl<'a> Request<'a> {
         // the exchange, whose lifetime `'a` is.
         let headers = unsafe { slice(request.shared.headers, count) };
         headers.iter().map(move |field| (request.bytes(&field.name), request.bytes(&field.value)))
+    }
+
+    /// Fields that came behind the body; none before its end.
+    pub fn trailers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        use std::sync::atomic::Ordering::{Acquire, Relaxed};
+        let request = *self;
+        let count = request.shared.trailer_count.load(Acquire) as usize;
+        // SAFETY: the engine has pointed `trailers` to so many fields, which live as long as the
+        // exchange, before it stored the count.
+        let trailers = unsafe { slice(request.shared.trailers.load(Relaxed).cast_const(), count) };
+        trailers.iter().map(move |field| (request.bytes(&field.name), request.bytes(&field.value)))
+    }
+
+    /// Whether the client waits for `100 Continue` and has not begun to send its body.
+    pub fn expects_continue(&self) -> bool {
+        let flags = self.shared.flags & (request::EXPECT_CONTINUE | request::BODY_COMPLETE);
+        flags == request::EXPECT_CONTINUE && self.shared.body.len == 0
     }
 
     /// The value of the first field of that name, in any letter case.

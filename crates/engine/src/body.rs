@@ -6,11 +6,14 @@ use os::socket::{Socket, Transfer};
 
 use crate::http1::chunked::{Decoder, Step};
 use crate::http1::reject::Reject;
+use crate::http1::trailers::Trailers;
 
 /// What is still to come of a body.
 pub(crate) enum Inbound {
     /// Nothing.
     Complete,
+    /// Nothing, and these came behind the last chunk.
+    Trailed(Trailers),
     /// So many bytes.
     Length(u64),
     /// Chunks.
@@ -44,7 +47,15 @@ impl Inbound {
     }
 
     pub(crate) fn is_complete(&self) -> bool {
-        matches!(self, Self::Complete)
+        matches!(self, Self::Complete | Self::Trailed(_))
+    }
+
+    /// What came behind the last chunk, the first time it is asked for.
+    pub(crate) fn take_trailers(&mut self) -> Option<Trailers> {
+        let Self::Trailed(trailers) = self else { return None };
+        let trailers = std::mem::take(trailers);
+        *self = Self::Complete;
+        Some(trailers)
     }
 
     /// Takes the body bytes from position `from` of `input` on, moving them together. Returns
@@ -56,7 +67,7 @@ impl Inbound {
     ) -> Result<(usize, usize), Reject> {
         let there = input.len() - from;
         match self {
-            Self::Complete => Ok((0, from)),
+            Self::Complete | Self::Trailed(_) => Ok((0, from)),
             Self::Raw => Ok((there, input.len())),
             Self::Length(left) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(there);
@@ -77,7 +88,9 @@ impl Inbound {
                         }
                         Step::More => None,
                         Step::End => {
-                            *self = Self::Complete;
+                            let trailers = decoder.take_trailers();
+                            let none = trailers.is_empty();
+                            *self = if none { Self::Complete } else { Self::Trailed(trailers) };
                             return Ok((written - from, read + consumed));
                         }
                     };
@@ -95,7 +108,7 @@ impl Inbound {
     pub(crate) fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<Taken> {
         let wanted = match self {
             Self::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
-            Self::Complete | Self::Chunked(_) | Self::Raw => buffer.len(),
+            Self::Complete | Self::Trailed(_) | Self::Chunked(_) | Self::Raw => buffer.len(),
         };
         match socket.receive(&mut buffer[..wanted])? {
             Transfer::WouldBlock => Ok(Taken::WouldBlock),
@@ -130,6 +143,17 @@ mod tests {
         assert_eq!((&body[..], &rest[..], complete), (&b"abc"[..], &b"GET"[..], true));
         let (body, rest, complete) = take(Inbound::Length(9), b"HEADabc", 4);
         assert_eq!((&body[..], &rest[..], complete), (&b"abc"[..], &b""[..], false));
+    }
+
+    #[test]
+    fn trailers_are_there_once() {
+        let mut inbound = Inbound::chunked();
+        let mut input = b"0\r\nA: 1\r\n\r\nGET".to_vec();
+        assert_eq!(inbound.take_in_place(&mut input, 0).unwrap(), (0, 11));
+        assert!(inbound.is_complete());
+        let trailers = inbound.take_trailers().unwrap();
+        assert_eq!(trailers.fields().collect::<Vec<_>>(), [(&b"A"[..], &b"1"[..])]);
+        assert!(inbound.is_complete() && inbound.take_trailers().is_none());
     }
 
     #[test]

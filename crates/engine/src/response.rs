@@ -107,15 +107,26 @@ impl Response {
                 if self.left > 0 {
                     return Plan::Send(self.left);
                 }
-                if ended && !self.terminated {
-                    self.terminated = true;
-                    out.extend_from_slice(b"0\r\n\r\n");
+                if ended {
+                    self.end_chunks(std::iter::empty(), out);
                 }
                 if ended { Plan::Ended } else { Plan::Wait }
             }
             Some(_) if unsent > 0 => Plan::Send(unsent),
             Some(_) if ended => Plan::Ended,
             Some(_) => Plan::Wait,
+        }
+    }
+
+    /// Writes the last chunk and the trailer section, where there are chunks and none is open.
+    pub(crate) fn end_chunks<'t>(
+        &mut self,
+        trailers: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+        out: &mut Vec<u8>,
+    ) {
+        let is_due = self.framing == Some(BodyFraming::Chunked) && self.left == 0;
+        if is_due && !std::mem::replace(&mut self.terminated, true) {
+            push_last_chunk(trailers, out);
         }
     }
 
@@ -151,6 +162,21 @@ pub(crate) fn push_chunk_size(size: u64, out: &mut Vec<u8>) {
         rest /= 16;
     }
     out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the end of a body in chunks.
+pub(crate) fn push_last_chunk<'t>(
+    trailers: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(b"\r\n");
 }
 

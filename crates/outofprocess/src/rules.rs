@@ -8,7 +8,7 @@ use config::AspNetCore;
 use engine::{Answer, Forward, Request, UpstreamFailure};
 
 use crate::answers::Answers;
-use crate::headers::{RequestHead, ResponseRules, write_request_head};
+use crate::headers::{RequestHead, ResponseRules, is_connection_option, write_request_head};
 
 /// How requests go to one incarnation of a backend and how its answers come back.
 pub(crate) struct Rules {
@@ -33,6 +33,10 @@ impl Rules {
 impl Forward for Rules {
     fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>) {
         write_request_head(request, &self.token, out);
+    }
+
+    fn keep_request_trailer(&self, request: &Request<'_>, name: &[u8]) -> bool {
+        !is_connection_option(request, name)
     }
 
     fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool {
@@ -86,5 +90,9 @@ impl<'a> RequestHead<'a> for Request<'a> {
 
     fn is_upgrade(&self) -> bool {
         Request::is_upgrade(self)
+    }
+
+    fn expects_continue(&self) -> bool {
+        Request::expects_continue(self)
     }
 }

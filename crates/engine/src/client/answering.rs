@@ -63,14 +63,18 @@ impl Client {
         Step::Close
     }
 
+    /// Ends the client's wait before its body.
+    pub(crate) fn tell_to_continue(&mut self) {
+        if std::mem::take(&mut self.response.continue_wanted) && !self.inbound.is_complete() {
+            self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
     /// Moves request body bytes to the handler.
     fn feed(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<(), Step> {
         if self.response.continue_wanted && progress & progress::HEAD == 0 {
-            self.response.continue_wanted = false;
-            if !self.inbound.is_complete() {
-                self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                self.flush().map_err(|_| Step::Close)?;
-            }
+            self.tell_to_continue();
+            self.flush().map_err(|_| Step::Close)?;
         }
         let ring = slot.ring();
         let mut moved = false;
@@ -132,6 +136,10 @@ impl Client {
         // the 101 that it is about to publish: what it reads then is the other protocol.
         let may_be_upgraded = slot.request().is_upgrade() && !self.response.head_written;
         if self.inbound.is_complete() && !may_be_upgraded {
+            if let Some(trailers) = self.inbound.take_trailers() {
+                // Before the end: who has read that finds them.
+                slot.put_trailers(trailers);
+            }
             ring.finish(End::Complete);
             moved = true;
         }

@@ -15,11 +15,7 @@ impl Client {
     /// Sends the current exchange to a backend.
     pub(crate) fn forward(&mut self, lane: &mut Lane, upstream: Arc<Upstream>) -> Fate {
         let Some(slot) = self.slot else { return Fate::Close };
-        if self.response.continue_wanted && !self.inbound.is_complete() {
-            // The body is read as it comes, so the client may begin.
-            self.response.continue_wanted = false;
-            self.out.tail().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
+        self.response.continue_wanted &= slot.request().expects_continue();
         let forwarding = Forwarding::begin(lane, self.key, slot, upstream);
         self.forwarding = Some(Box::new(forwarding));
         self.drive(lane)
@@ -122,6 +118,15 @@ impl Client {
         Ok(())
     }
 
+    /// Passes an interim answer on, to a client that knows what that is (RFC 9110 15.2).
+    pub(crate) fn write_interim(&mut self, lane: &Lane, encoded: &[u8]) -> Result<(), BadHead> {
+        if self.response.version >= 0x0101 {
+            let context = self.head_context(lane, None);
+            write_head(encoded, &context, self.out.tail())?;
+        }
+        Ok(())
+    }
+
     /// Sends body bytes that a backend gave, or keeps them until the client takes them.
     pub(crate) fn push_forwarded_body(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
@@ -144,9 +149,13 @@ impl Client {
         Ok(())
     }
 
-    /// The backend's body is complete.
-    pub(crate) fn end_forwarded_body(&mut self) {
+    /// The backend's body is complete, with what came behind it.
+    pub(crate) fn end_forwarded_body<'t>(
+        &mut self,
+        trailers: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    ) {
         // Writes the last chunk; a short body was noticed where it was read.
+        self.response.end_chunks(trailers, self.out.tail());
         let _ = self.response.plan(0, true, self.out.tail());
     }
 }

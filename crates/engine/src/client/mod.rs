@@ -266,6 +266,10 @@ impl Client {
         if self.inbound.is_complete() || self.readable || self.response.is_raw() {
             return false;
         }
+        if self.forwarding.is_some() && self.response.continue_wanted {
+            // Its own wait is what there is to end.
+            return false;
+        }
         match (&self.forwarding, self.slot) {
             (Some(forwarding), _) => forwarding.wants_body(),
             (None, Some(slot)) => {

@@ -157,6 +157,9 @@ impl Client {
         if self.inbound.is_complete() {
             flags |= request::BODY_COMPLETE;
         }
+        if let Some(trailers) = self.inbound.take_trailers() {
+            side.keep_trailers(trailers, shared);
+        }
         shared.flags = flags;
         shared.body = text(&side.input[head_len..head_len + body]);
         if end < side.input.len() {
@@ -215,7 +218,7 @@ impl Client {
     /// Whether the rest of the request, if any, can be got out of the way after the response.
     pub(super) fn may_go_on(&self) -> bool {
         match self.inbound {
-            Inbound::Complete => true,
+            Inbound::Complete | Inbound::Trailed(_) => true,
             Inbound::Length(left) if left > DRAIN => false,
             // A client that waits for `100 Continue` may or may not send its body after an answer.
             Inbound::Length(_) | Inbound::Chunked(_) | Inbound::Raw => {

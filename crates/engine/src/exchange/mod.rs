@@ -27,6 +27,7 @@ use std::time::Instant;
 use abi::{Block, event};
 
 use crate::application::Request;
+use crate::http1::trailers::Trailers;
 use crate::inbox::LaneShared;
 use crate::ring::Ring;
 
@@ -64,6 +65,9 @@ pub(crate) struct LaneSide {
     pub(crate) input: Vec<u8>,
     /// Backing of `shared.headers`.
     pub(crate) headers: Vec<abi::Header>,
+    /// Backing of `shared.trailers`.
+    trailers: Trailers,
+    trailer_fields: Vec<abi::Header>,
     /// Backing of a path that had to be decoded.
     pub(crate) decoded: Vec<u8>,
     /// Backing of `shared.connection`.
@@ -141,10 +145,15 @@ impl SlotRef {
                 progress: AtomicU32::new(0),
                 waiting: AtomicU32::new(0),
                 happened: AtomicU32::new(0),
+                trailers: AtomicPtr::new(ptr::null_mut()),
+                trailer_count: AtomicU32::new(0),
+                reserved: 0,
             },
             lane: LaneSide {
                 input: Vec::with_capacity(INPUT),
                 headers: Vec::with_capacity(32),
+                trailers: Trailers::default(),
+                trailer_fields: Vec::new(),
                 decoded: Vec::new(),
                 connection: abi::Connection {
                     size: size_of::<abi::Connection>() as u32,
@@ -236,6 +245,13 @@ impl SlotRef {
         unsafe { &mut *self.as_abi() }
     }
 
+    /// Gives the handler the fields that came behind the body. Before the end of the body is said.
+    pub(crate) fn put_trailers(self, trailers: Trailers) {
+        // SAFETY: slots are never freed; what is written of `shared` is atomic.
+        let shared = unsafe { &*self.as_abi() };
+        self.lane().keep_trailers(trailers, shared);
+    }
+
     pub(crate) fn id(self) -> u64 {
         // SAFETY: only the lane changes the id, and this is the lane.
         unsafe { (*self.as_ptr()).shared.id }
@@ -286,6 +302,12 @@ impl SlotRef {
             slot.lane.input = Vec::with_capacity(INPUT);
         }
         slot.lane.headers.clear();
+        if !slot.lane.trailers.is_empty() {
+            slot.lane.trailer_fields = Vec::new();
+            slot.lane.trailers = Trailers::default();
+            *slot.shared.trailer_count.get_mut() = 0;
+            *slot.shared.trailers.get_mut() = ptr::null_mut();
+        }
         slot.lane.owner = None;
         slot.lane.in_use = false;
         slot.lane.listening = false;
@@ -316,5 +338,21 @@ impl SlotRef {
         *shared.happened.get_mut() = 0;
         // 1: nobody need tell the lane anything before the first dispatch has returned.
         shared.signal.store(1, Ordering::Relaxed);
+    }
+}
+
+impl LaneSide {
+    /// Keeps the fields that came behind the body, and shows them to the handler.
+    pub(crate) fn keep_trailers(&mut self, trailers: Trailers, shared: &abi::Exchange) {
+        debug_assert!(self.trailers.is_empty(), "a body ends once");
+        self.trailers = trailers;
+        let text = |bytes: &[u8]| abi::Str { ptr: bytes.as_ptr(), len: bytes.len() };
+        let fields = self.trailers.fields();
+        self.trailer_fields = fields
+            .map(|(name, value)| abi::Header { name: text(name), value: text(value) })
+            .collect();
+        shared.trailers.store(self.trailer_fields.as_mut_ptr(), Ordering::Relaxed);
+        // The one who reads the count finds the rest.
+        shared.trailer_count.store(self.trailer_fields.len() as u32, Ordering::Release);
     }
 }

@@ -1,6 +1,6 @@
 //! The backend's answer on its way to the client.
 
-use std::{io, mem};
+use std::{io, iter, mem};
 
 use abi::method;
 use os::socket::Transfer;
@@ -63,46 +63,29 @@ impl Forwarding {
         slot: SlotRef,
         bytes: &[u8],
     ) -> io::Result<bool> {
-        if !matches!(self.answer, Answer::Head) {
-            return self.on_body(client, bytes);
+        // Usually nothing was kept, and the whole head is parsed where it is.
+        let mut kept = mem::take(&mut self.head);
+        if !kept.is_empty() {
+            kept.extend_from_slice(bytes);
         }
-        if self.head.is_empty() {
-            // The usual case: the whole head at once, parsed where it is.
-            return match self.on_head(lane, client, slot, bytes)? {
-                Some(len) => self.on_rest(lane, client, slot, &bytes[len..]),
-                None => {
-                    self.head.extend_from_slice(bytes);
-                    Ok(false)
+        let all = if kept.is_empty() { bytes } else { &kept };
+        let mut at = 0;
+        // More than one: interim answers come before the head that counts.
+        while matches!(self.answer, Answer::Head) {
+            match self.on_head(lane, client, slot, &all[at..])? {
+                Some(len) => at += len,
+                None if kept.is_empty() => {
+                    self.head.extend_from_slice(&bytes[at..]);
+                    return Ok(false);
                 }
-            };
-        }
-        let mut head = mem::take(&mut self.head);
-        head.extend_from_slice(bytes);
-        match self.on_head(lane, client, slot, &head)? {
-            Some(len) => self.on_rest(lane, client, slot, &head[len..]),
-            None => {
-                self.head = head;
-                Ok(false)
+                None => {
+                    kept.drain(..at);
+                    self.head = kept;
+                    return Ok(false);
+                }
             }
         }
-    }
-
-    /// What follows a head: body, or another head after an interim answer.
-    fn on_rest(
-        &mut self,
-        lane: &mut Lane,
-        client: &mut Client,
-        slot: SlotRef,
-        bytes: &[u8],
-    ) -> io::Result<bool> {
-        if matches!(self.answer, Answer::Head) {
-            return if bytes.is_empty() {
-                Ok(false)
-            } else {
-                self.on_bytes(lane, client, slot, bytes)
-            };
-        }
-        self.on_body(client, bytes)
+        self.on_body(client, &all[at..])
     }
 
     /// Takes a head from the start of `bytes`; its length, or `None` if it is not complete.
@@ -130,9 +113,10 @@ impl Forwarding {
             }
         };
         let len = head.len;
-        if head.status < 200 && head.status != 101 {
-            // The client's own wait was ended by us; other interim answers are optional reading.
+        if head.status == 100 {
+            // Nobody else waits for it.
             lane.fields = fields;
+            client.tell_to_continue();
             return Ok(Some(len));
         }
         if head.status == 101 && !view.is_upgrade() {
@@ -159,7 +143,16 @@ impl Forwarding {
                     && !name.eq_ignore_ascii_case(b"transfer-encoding")
                     && rules.keep_response_field(name, value)
             });
-        encode_head(head.status, head.reason, head.content_length, kept, &mut encoded);
+        let is_interim = head.status < 200 && head.status != 101;
+        let length = head.content_length.filter(|_| !is_interim);
+        encode_head(head.status, head.reason, length, kept, &mut encoded);
+        if is_interim {
+            let written = client.write_interim(lane, &encoded);
+            lane.encoded = encoded;
+            lane.fields = fields;
+            let written = written.map(|()| Some(len));
+            return written.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad));
+        }
         self.keep_alive = head.keep_alive;
         self.answer = match head.framing {
             BodyFraming::None => Answer::Nothing,
@@ -189,7 +182,7 @@ impl Forwarding {
             Answer::Nothing => {
                 // Bytes behind an answer belong to nothing: the connection cannot be trusted.
                 self.keep_alive &= bytes.is_empty();
-                client.end_forwarded_body();
+                client.end_forwarded_body(iter::empty());
                 Ok(true)
             }
             Answer::Length(left) => {
@@ -199,7 +192,7 @@ impl Forwarding {
                 self.keep_alive &= count == bytes.len();
                 client.push_forwarded_body(&bytes[..count])?;
                 if complete {
-                    client.end_forwarded_body();
+                    client.end_forwarded_body(iter::empty());
                 }
                 Ok(complete)
             }
@@ -214,7 +207,12 @@ impl Forwarding {
                     Step::More => return Ok(false),
                     Step::End => {
                         self.keep_alive &= bytes.is_empty();
-                        client.end_forwarded_body();
+                        let trailers = decoder.take_trailers();
+                        let rules = &self.upstream.rules;
+                        let kept = trailers
+                            .fields()
+                            .filter(|(name, value)| rules.keep_response_field(name, value));
+                        client.end_forwarded_body(kept);
                         return Ok(true);
                     }
                 }
@@ -234,7 +232,7 @@ impl Forwarding {
         self.keep_alive = false;
         match self.answer {
             Answer::UntilClose | Answer::Tunnel => {
-                client.end_forwarded_body();
+                client.end_forwarded_body(iter::empty());
                 client.response.keep_alive = false;
                 client.inbound = Inbound::Complete;
                 self.answer = Answer::Complete;

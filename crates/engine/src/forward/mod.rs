@@ -34,6 +34,9 @@ const WAITING: usize = 256 * 1024;
 const TURN: u32 = 16;
 /// How often an exchange that was not sent is offered to the application again.
 const ATTEMPTS: u32 = 4;
+/// How long a client waits for a backend's `100 Continue` before it is told to go on by us, in
+/// milliseconds: not every backend knows what it is asked.
+const CONTINUE_TIME: u64 = 1_000;
 
 /// How an exchange stands after [`Forwarding::drive`].
 pub(crate) enum Progress {
@@ -97,6 +100,8 @@ pub(crate) struct Forwarding {
     /// The client has ended its side of a tunnel.
     client_ended: bool,
     began: Instant,
+    /// When we end the client's wait for `100 Continue`, in the lane's milliseconds.
+    continue_at: u64,
     /// When the backend will have been silent for too long, in the lane's milliseconds.
     deadline: u64,
 }
@@ -129,6 +134,7 @@ impl Forwarding {
             chunked: false,
             client_ended: false,
             began: Instant::now(),
+            continue_at: lane.clock.now() + CONTINUE_TIME,
             deadline: u64::MAX,
         };
         if !forwarding.reuse(lane, client, slot)
@@ -151,7 +157,7 @@ impl Forwarding {
         };
         push_body(forwarding.chunked, body, out);
         if shared.flags & flag::BODY_COMPLETE != 0 {
-            push_end(forwarding.chunked, out);
+            push_end(forwarding.chunked, &forwarding.upstream, slot, out);
         }
         forwarding
     }
@@ -172,6 +178,10 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> Progress {
+        if client.response.continue_wanted && lane.clock.now() >= self.continue_at {
+            client.tell_to_continue();
+            return self.drive(lane, client, slot);
+        }
         let error = io::Error::new(io::ErrorKind::TimedOut, "the backend was silent for too long");
         self.fail(lane, client, slot, self.phase(), error)
     }
@@ -240,7 +250,9 @@ impl Forwarding {
         let limit = self.upstream.rules.silence_limit().as_millis() as u64;
         let waits_for_client =
             client.out.len() >= WAITING || (self.out.is_empty() && !client.inbound.is_complete());
-        self.deadline = if matches!(self.answer, Answer::Tunnel) || waits_for_client {
+        self.deadline = if client.response.continue_wanted {
+            self.continue_at
+        } else if matches!(self.answer, Answer::Tunnel) || waits_for_client {
             u64::MAX
         } else {
             lane.clock.now() + limit
@@ -249,7 +261,7 @@ impl Forwarding {
 
     fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
         loop {
-            let broken = match self.upload(lane, client) {
+            let broken = match self.upload(lane, client, slot) {
                 Ok(None) => None,
                 Ok(Some(cause)) => return Turn::ClientFault(cause),
                 Err(error) => Some(error),

@@ -3,11 +3,13 @@
 use std::io;
 
 use super::{Answer, Forwarding, WAITING};
+use crate::application::Upstream;
 use crate::body::{Inbound, Taken};
 use crate::client::Client;
+use crate::exchange::SlotRef;
 use crate::http1::reject::Cause;
 use crate::lane::Lane;
-use crate::response::push_chunk_size;
+use crate::response::{push_chunk_size, push_last_chunk};
 
 impl Forwarding {
     /// `Ok(Some)`: what is wrong with the client's body.
@@ -15,6 +17,7 @@ impl Forwarding {
         &mut self,
         lane: &mut Lane,
         client: &mut Client,
+        slot: SlotRef,
     ) -> io::Result<Option<Cause>> {
         let Some(socket) = self.socket.as_ref() else { return Ok(None) };
         loop {
@@ -42,9 +45,14 @@ impl Forwarding {
                     if let Some((from, to)) = surplus {
                         client.keep_surplus(lane, from, to);
                     }
+                    // Who sends does not wait.
+                    client.response.continue_wanted &= end == 0;
                     push_body(self.chunked, &lane.scratch[..end], self.out.tail());
                     if client.inbound.is_complete() {
-                        push_end(self.chunked, self.out.tail());
+                        if let Some(trailers) = client.inbound.take_trailers() {
+                            slot.put_trailers(trailers);
+                        }
+                        push_end(self.chunked, &self.upstream, slot, self.out.tail());
                     }
                 }
                 Ok(Taken::WouldBlock) => client.readable = false,
@@ -76,8 +84,11 @@ pub(super) fn push_body(chunked: bool, bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn push_end(chunked: bool, out: &mut Vec<u8>) {
+/// Ends the body, with what came behind it.
+pub(super) fn push_end(chunked: bool, upstream: &Upstream, slot: SlotRef, out: &mut Vec<u8>) {
     if chunked {
-        out.extend_from_slice(b"0\r\n\r\n");
+        let request = slot.request();
+        let keep = |name| upstream.rules.keep_request_trailer(&request, name);
+        push_last_chunk(request.trailers().filter(|(name, _)| keep(name)), out);
     }
 }

@@ -2,12 +2,13 @@
 
 use super::fields::{is_text_byte, is_token_byte};
 use super::reject::{Cause, Reject};
+use super::trailers::Trailers;
 
 /// Bytes that the extensions of one body may have together. Nobody uses them; Kestrel and others
 /// were attacked through them.
 pub const EXTENSION_LIMIT: u32 = 16 * 1024;
 /// Bytes that the trailer section may have; as the head.
-pub const TRAILER_LIMIT: u32 = 32 * 1024;
+pub const TRAILER_LIMIT: usize = 32 * 1024;
 /// Fields that the trailer section may have; as the head.
 pub const TRAILER_FIELDS: u32 = 100;
 
@@ -27,7 +28,8 @@ pub enum Step<'b> {
 pub struct Decoder {
     state: State,
     extension_bytes: u32,
-    trailer_bytes: u32,
+    /// Whole lines, and the beginning of the next.
+    trailers: Vec<u8>,
     trailer_fields: u32,
 }
 
@@ -122,6 +124,11 @@ impl Decoder {
         matches!(self.state, State::Ended)
     }
 
+    /// The fields behind the last chunk, once the body is over.
+    pub fn take_trailers(&mut self) -> Trailers {
+        Trailers::new(std::mem::take(&mut self.trailers))
+    }
+
     /// One byte of framing.
     fn advance(&mut self, byte: u8) -> Result<State, Cause> {
         Ok(match self.state {
@@ -172,15 +179,17 @@ impl Decoder {
         Ok(())
     }
 
-    /// Trailers are held to the syntax of fields and dropped: merging them into the head is
-    /// optional (RFC 9110 6.5.1) and an old way to smuggle.
+    /// Trailers are held to the syntax of fields, and stay apart from the head: merging them into
+    /// it is optional (RFC 9110 6.5.1) and an old way to smuggle.
     fn trailer(&mut self, byte: u8) -> Result<State, Cause> {
-        self.trailer_bytes += 1;
-        if self.trailer_bytes > TRAILER_LIMIT {
+        if let (State::TrailerStart, b'\r') = (self.state, byte) {
+            return Ok(State::BodyEnd);
+        }
+        if self.trailers.len() >= TRAILER_LIMIT {
             return Err(Cause::TrailerTooLarge);
         }
+        self.trailers.push(byte);
         Ok(match (self.state, byte) {
-            (State::TrailerStart, b'\r') => State::BodyEnd,
             (State::TrailerStart, _) if is_token_byte(byte) => {
                 self.trailer_fields += 1;
                 if self.trailer_fields > TRAILER_FIELDS {

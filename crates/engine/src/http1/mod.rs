@@ -5,6 +5,7 @@
 //! | [`request`] | bytes of a client | head of a request |
 //! | [`target`] | request target | path base, path, query |
 //! | [`chunked`] | bytes behind a head | body bytes |
+//! | [`trailers`] | lines behind the last chunk | fields that may be there |
 //! | [`response`] | encoded head of a handler | bytes for the client |
 //! | [`upstream`] | bytes of a backend | head of a response |
 //!
@@ -18,6 +19,7 @@ pub mod reject;
 pub mod request;
 pub mod response;
 pub mod target;
+pub mod trailers;
 pub mod upstream;
 
 mod encoded;

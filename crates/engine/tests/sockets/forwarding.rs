@@ -87,7 +87,7 @@ fn answers_in_any_framing_and_pieces_arrive() {
         "HTTP/1.1 200 OK\r\n\r\nhello",
         "HTTP/1.0 200 OK\r\n\r\nhello",
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 \r\n\r\n\
+        "HTTP/1.1 100 Continue\r\nLink: x\r\n\r\nHTTP/1.1 100 \r\n\r\n\
          HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     ];
     for raw in cases {

@@ -13,6 +13,8 @@ mod connections;
 mod draining;
 mod forwarding;
 mod handoff;
+mod interim;
 mod stress;
+mod trailers;
 mod upgrades;
 mod upstreams;

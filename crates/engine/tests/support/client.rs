@@ -117,6 +117,18 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Everything up to the end of the connection, a reset being one.
+    pub(crate) fn try_everything(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let bytes = self.try_bytes();
+            if bytes.is_empty() {
+                return all;
+            }
+            all.extend(bytes);
+        }
+    }
+
     /// The connection ends soon, whatever comes before.
     #[track_caller]
     pub(crate) fn ends_in_any_way(&mut self) {
@@ -164,17 +176,23 @@ impl Client {
         self.rest()
     }
 
+    /// A line, without its end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = find(&self.buffer, b"\r\n") {
+                let line = self.buffer.drain(..at + 2).collect::<Vec<_>>();
+                return String::from_utf8(line[..at].to_vec()).unwrap();
+            }
+            assert!(self.fill() > 0, "the connection ended in a line");
+        }
+    }
+
     /// One chunk, the last one being empty.
     #[track_caller]
     pub(crate) fn chunk(&mut self) -> Vec<u8> {
-        let line = loop {
-            if let Some(at) = find(&self.buffer, b"\r\n") {
-                break self.buffer.drain(..at + 2).collect::<Vec<_>>();
-            }
-            assert!(self.fill() > 0, "the connection ended in a chunk");
-        };
-        let size = std::str::from_utf8(&line[..line.len() - 2]).unwrap();
-        let size = usize::from_str_radix(size, 16)
+        let size = self.line();
+        let size = usize::from_str_radix(&size, 16)
             .unwrap_or_else(|_| panic!("not the size of a chunk: {size:?}"));
         let mut chunk = self.bytes(size + 2);
         assert_eq!(chunk.split_off(size), b"\r\n", "a chunk ends with its line");

@@ -215,6 +215,24 @@ impl Call {
         }
     }
 
+    pub(crate) fn trailers(&self) -> Vec<String> {
+        // SAFETY: the exchange is ours until released; the count is stored after the fields.
+        let fields = unsafe {
+            let shared = &*self.shared();
+            let count = shared.trailer_count.load(Ordering::Acquire) as usize;
+            match count {
+                0 => &[],
+                _ => std::slice::from_raw_parts(shared.trailers.load(Ordering::Relaxed), count),
+            }
+        };
+        let text = |text: &abi::Str| {
+            // SAFETY: texts of an exchange live as long as it does.
+            let bytes = unsafe { std::slice::from_raw_parts(text.ptr, text.len) };
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        fields.iter().map(|field| format!("{}={}", text(&field.name), text(&field.value))).collect()
+    }
+
     pub(crate) fn is_aborted(&self) -> bool {
         // SAFETY: live; the field is atomic.
         unsafe { (*self.shared()).happened.load(Ordering::SeqCst) & event::ABORTED != 0 }

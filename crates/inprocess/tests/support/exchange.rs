@@ -171,6 +171,9 @@ fn slot_for(request: &Request) -> &'static mut Slot {
         progress: AtomicU32::new(0),
         waiting: AtomicU32::new(0),
         happened: AtomicU32::new(0),
+        trailers: AtomicPtr::new(ptr::null_mut()),
+        trailer_count: AtomicU32::new(0),
+        reserved: 0,
     };
     Box::leak(Box::new(Slot {
         exchange,

@@ -9,7 +9,7 @@ mod field;
 mod request;
 mod response;
 
-pub(crate) use request::{RequestHead, write_request_head};
+pub(crate) use request::{RequestHead, is_connection_option, write_request_head};
 pub(crate) use response::ResponseRules;
 
 /// Prefix of every field by which the module speaks to its middleware. A client that could send one

@@ -27,8 +27,8 @@ enum Rule {
 const RULES: &[(&str, Rule)] = &[
     ("connection", Rule::Drop),
     ("content-length", Rule::Framing),
-    // Answered by the engine; a backend would answer a second time.
-    ("expect", Rule::Drop),
+    // The one expectation there is is written by us, for a client that still waits.
+    ("expect", Rule::Framing),
     ("host", Rule::Host),
     ("http2-settings", Rule::Drop),
     ("keep-alive", Rule::Drop),
@@ -53,6 +53,7 @@ pub(crate) trait RequestHead<'a> {
     fn local(&self) -> Option<SocketAddr>;
     fn scheme(&self) -> &'a str;
     fn is_upgrade(&self) -> bool;
+    fn expects_continue(&self) -> bool;
 }
 
 /// Appends the complete HTTP/1.1 head that the backend reads.
@@ -155,8 +156,8 @@ fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
 }
 
 /// Whether a `Connection` field names this field as one for this hop only. Asked only for fields
-/// that are in no table, so a client cannot make us lose `Host` or the framing.
-fn is_connection_option<'a>(request: &impl RequestHead<'a>, name: &[u8]) -> bool {
+/// that are in no table, so a client cannot make us lose `Host` or the framing; and for trailers.
+pub(crate) fn is_connection_option<'a>(request: &impl RequestHead<'a>, name: &[u8]) -> bool {
     connection_options(request).any(|option| option.eq_ignore_ascii_case(name))
 }
 
@@ -214,6 +215,9 @@ fn write_framing<'a>(request: &impl RequestHead<'a>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Content-Length: ");
         field::push_decimal(out, length);
         out.extend_from_slice(b"\r\n");
+    }
+    if request.expects_continue() {
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
 }
 

@@ -59,6 +59,9 @@ impl<'a> RequestHead<'a> for &'a Sample {
     fn is_upgrade(&self) -> bool {
         self.is_upgrade
     }
+    fn expects_continue(&self) -> bool {
+        self.head.contains("\nExpect: 100-continue")
+    }
 }
 
 const OURS: &str =
@@ -94,7 +97,9 @@ fn fields_pass_or_end_here() {
         ("TE: gzip, trailers", "Connection: TE\nTE: trailers\n"),
         ("Upgrade: websocket\nConnection: Upgrade", ""),
         ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAM", ""),
-        ("Expect: 100-continue", ""),
+        // Written by us, for a client that still waits.
+        ("Expect: 100-continue", "Expect: 100-continue\n"),
+        ("Expect: a-miracle", ""),
         ("Content-Length: 5", ""),
         ("Content_Length: 5", ""),
         ("Transfer_Encoding: chunked", ""),

@@ -39,6 +39,7 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         typeof(IHttpRequestBodyDetectionFeature),
         typeof(IHttpMaxRequestBodySizeFeature),
         typeof(IHttpBodyControlFeature),
+        typeof(IHttpRequestTrailersFeature),
         typeof(IHttpUpgradeFeature),
         typeof(IHttpWebSocketFeature),
         typeof(ISessionFeature),

@@ -207,6 +207,7 @@ internal abstract unsafe partial class HostContext :
         _setRequestBody = null;
         _setReader = null;
         _serverVariables = null;
+        _trailers = null;
         EndLifetime();
     }
 

@@ -23,8 +23,10 @@ internal sealed class RequestBody
     private unsafe byte* _inline;
     private int _inlineLeft;
     private bool _more;
+    private bool _expected;
     private bool _started;
     private long _consumed;
+    private long _declared;
     private Exception? _failure;
 
     internal RequestBody(HostContext context) => _context = context;
@@ -37,11 +39,16 @@ internal sealed class RequestBody
 
     internal bool IsUpgraded { get; private set; }
 
+    /// <summary>Everything was read; what came behind the body is known.</summary>
+    internal bool IsOver => !_expected || (_started && _inlineLeft == 0 && (!_more || _consumed == _declared));
+
     internal unsafe void Begin(NativeExchange* exchange)
     {
         _inline = exchange->Body.Ptr;
         _inlineLeft = (int)exchange->Body.Len;
         _more = (exchange->Flags & (RequestFlags.HasBody | RequestFlags.BodyComplete)) == RequestFlags.HasBody;
+        _expected = (exchange->Flags & RequestFlags.HasBody) != 0;
+        _declared = exchange->ContentLength;
         _started = false;
         _consumed = 0;
         _failure = null;

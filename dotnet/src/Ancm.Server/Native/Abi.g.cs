@@ -10,7 +10,7 @@ namespace Ancm.Server.Native;
 internal static class AbiVersion
 {
     public const ushort Major = 1;
-    public const ushort Minor = 0;
+    public const ushort Minor = 1;
 }
 /// <summary>Facts about a request.</summary>
 internal static class RequestFlags
@@ -202,7 +202,7 @@ internal unsafe struct NativeBlock
     [FieldOffset(16)] public byte* Data;
 }
 /// <summary>One request and its response.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 216)]
+[StructLayout(LayoutKind.Explicit, Size = 232)]
 internal unsafe struct NativeExchange
 {
     /// <summary>`sizeof` this struct as the engine knows it.</summary>
@@ -257,6 +257,12 @@ internal unsafe struct NativeExchange
     [FieldOffset(208)] public uint Waiting;
     /// <summary>Bits of `event` that have happened and stay true: `event::ABORTED`.</summary>
     [FieldOffset(212)] public uint Happened;
+    /// <summary>Fields that came behind a body in chunks, apart from those that must not (RFC 9110 6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has said `END`. Since 1.1: look at `size` first.</summary>
+    [FieldOffset(216)] public NativeHeader* Trailers;
+    /// <summary>Number of `trailers`.</summary>
+    [FieldOffset(224)] public uint TrailerCount;
+    /// <summary>Nothing yet.</summary>
+    [FieldOffset(228)] public uint Reserved;
 }
 /// <summary>What a worker offers to a handler. Lives as long as the process. All functions may be called from any thread and never block.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 64)]

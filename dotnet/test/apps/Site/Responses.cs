@@ -30,6 +30,24 @@ internal static class Responses
         return context.Response.WriteAsync("");
     }
 
+    /// <summary>What HTTP/1.1 has not: the features are absent, and using them anyway says so.</summary>
+    public static Task FeaturesOfHttp2(HttpContext context)
+    {
+        var text = "allowed";
+        try
+        {
+            context.Response.AppendTrailer("X-Trailer", "value");
+        }
+        catch (InvalidOperationException)
+        {
+            text = "refused";
+        }
+
+        var reset = context.Features.Get<IHttpResetFeature>() is not null;
+        var trailers = context.Features.Get<IHttpResponseTrailersFeature>() is not null;
+        return context.Response.WriteAsync($"{context.Response.SupportsTrailers()} {trailers} {reset} {text}");
+    }
+
     public static Task ConnectionClose(HttpContext context)
     {
         context.Response.Headers.Connection = "close";

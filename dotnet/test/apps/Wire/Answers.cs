@@ -18,6 +18,7 @@ internal static class Answers
         "/reason" => Reason,
         "/flush" => Flush,
         "/length" => Length,
+        "/trailers" => Trailers,
         "/chunks" => Chunks,
         "/close" => Close,
         "/upgrade" => Upgrade,
@@ -94,6 +95,28 @@ internal static class Answers
     {
         context.Response.Headers.Connection = "close";
         return context.Response.WriteAsync("last");
+    }
+
+    /// <summary>What came behind the body, and what may come behind the answer's.</summary>
+    private static async Task Trailers(HttpContext context)
+    {
+        var (request, response) = (context.Request, context.Response);
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"supported: {request.SupportsTrailers()}\n");
+        text.Append(CultureInfo.InvariantCulture, $"before: {request.CheckTrailersAvailable()}\n");
+        await request.Body.CopyToAsync(Stream.Null);
+        text.Append(CultureInfo.InvariantCulture, $"after: {request.CheckTrailersAvailable()}\n");
+        text.Append(CultureInfo.InvariantCulture, $"declared: {string.Join(' ', request.GetDeclaredTrailers().ToArray())}\n");
+        foreach (var (name, values) in context.Features.GetRequiredFeature<IHttpRequestTrailersFeature>().Trailers)
+        {
+            foreach (var value in values)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"trailer {name}: {value}\n");
+            }
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"response: {response.SupportsTrailers()}\n");
+        await response.WriteAsync(text.ToString());
     }
 
     /// <summary>Another protocol, which echoes what it gets.</summary>

@@ -146,7 +146,7 @@ fn trailers() {
     let fields = |count: u32| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count as usize));
     assert_eq!(verdict(fields(TRAILER_FIELDS).as_bytes()), " 505");
     assert_eq!(verdict(fields(TRAILER_FIELDS + 1).as_bytes()), "400 TrailerTooLarge");
-    let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(TRAILER_LIMIT as usize));
+    let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(TRAILER_LIMIT));
     assert_eq!(verdict(long.as_bytes()), "400 TrailerTooLarge");
 }
 
