@@ -39,7 +39,8 @@ fn descriptors_are_mapped_even_when_numbers_collide() {
     use std::os::fd::AsRawFd;
     // Each asks for the number that the other has now.
     let (at_a, at_b) = (reader_b.as_raw_fd(), reader_a.as_raw_fd());
-    let script = format!("cat <&{at_a}; cat <&{at_b}; ls /proc/self/fd");
+    // Not `<&`, whose number has one digit in some shells.
+    let script = format!("cat /proc/self/fd/{at_a} /proc/self/fd/{at_b}; ls /proc/self/fd");
     let command = shell(&script)
         .envs([("PATH", "/usr/bin:/bin")])
         .descriptor(reader_a, at_a)
