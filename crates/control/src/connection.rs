@@ -212,7 +212,7 @@ mod tests {
             listeners: Vec::new(),
             addresses: Vec::new(),
             lanes: 1,
-            detailed_errors: false,
+            disclosure: lifecycle::Disclosure::Reference,
         }));
         supervisor.send(&long).unwrap();
         supervisor.send(&ToWorker::Stop).unwrap();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use lifecycle::event::Level;
-use lifecycle::{GenerationId, StartReport, Step};
+use lifecycle::{Disclosure, GenerationId, StartReport, Step};
 
 /// From the supervisor to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct Start {
     pub addresses: Vec<String>,
     /// How many lanes the engine has.
     pub lanes: usize,
-    /// Whether pages may show details to anybody who asks.
-    pub detailed_errors: bool,
+    /// How much pages tell anybody who asks.
+    pub disclosure: Disclosure,
 }
 
 /// What a generation serves.

@@ -18,7 +18,7 @@ pub enum Code {
     FrameworkMissing,
     /// 500.32: `libhostfxr.so` cannot be loaded or is too old.
     HostLibraryNotLoadable,
-    /// 500.33: the in-process handler is not found.
+    /// 500.33: the in-process handler is not found, or is of a version that does not fit.
     InProcessHandlerMissing,
     /// 500.34: both hosting models in one worker.
     MixedHostingModels,
@@ -125,9 +125,11 @@ impl Code {
             Self::InProcessHandlerMissing => entry(
                 "500.33",
                 500,
-                "The in-process handler was not found",
+                "No in-process handler that fits was found",
                 &[
-                    "reinstall ancm: `libancm_inprocess.so` belongs beside `ancm-worker`",
+                    "reinstall ancm: `libancm_inprocess.so` belongs in a folder with its version, \
+                     `inprocess/<version>`, beside `ancm-worker`",
+                    "remove an older one from the application's folder, or update it",
                     "or run the application out-of-process: hostingModel=\"outofprocess\"",
                 ],
             ),

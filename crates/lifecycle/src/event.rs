@@ -21,6 +21,16 @@ pub enum Level {
     Error,
 }
 
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Information => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
 /// Something an operator is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -4,6 +4,8 @@
 //! Read `site` first; `report` is what a failed start leaves behind.
 #![forbid(unsafe_code)]
 
+pub mod capture;
+pub mod cause;
 pub mod code;
 pub mod event;
 pub mod exit;
@@ -17,4 +19,4 @@ pub mod site;
 pub use code::Code;
 pub use ids::GenerationId;
 pub use journey::{Journey, Route, Step};
-pub use report::StartReport;
+pub use report::{Disclosure, StartReport};

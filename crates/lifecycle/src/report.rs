@@ -8,13 +8,24 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
-use crate::journey::Journey;
+use crate::journey::{Journey, Step};
 
-/// How much of each stream a report keeps: its first characters, as the module does.
-pub const OUTPUT_LIMIT_CHARS: usize = 30_000;
-
-/// Lines of each stream that the text form shows; pages show all.
+/// Lines of each stream that the text form shows, its last ones; pages show all.
 const LINES_SHOWN: usize = 20;
+/// Lines of an exception that the text form shows, its first ones: the rest is deep in a stack.
+const DETAIL_LINES_SHOWN: usize = 60;
+
+/// How much of a report a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Disclosure {
+    /// The status alone (`disableStartUpErrorPage`).
+    Status,
+    /// The number, what to try in general, and the reference under which the log has the rest.
+    Reference,
+    /// Everything: for developers.
+    Everything,
+}
 
 /// A failed start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +115,36 @@ impl StartReport {
         self
     }
 
+    /// The number of the module's event for it.
+    pub fn event(&self) -> u16 {
+        match self.code {
+            Code::AppDidNotStart => self.event_of_application(),
+            Code::General | Code::AppMissing => 1031,
+            Code::FrameworkMissing
+            | Code::HostLibraryNotLoadable
+            | Code::InProcessHandlerMissing => 1027,
+            Code::MixedHostingModels => 1009,
+            Code::SecondInProcessApp => 1008,
+            Code::OutOfProcessHandlerMissing => 1029,
+            Code::StartTimeLimit => 1007,
+            Code::BackendDidNotStart => 1020,
+            Code::KeepsCrashing => 1003,
+        }
+    }
+
+    /// An exception, an end without one (with output, without), or no application at all.
+    fn event_of_application(&self) -> u16 {
+        let is_runtime_up =
+            self.journey.reached.iter().any(|reached| reached.step == Step::RuntimeStarted);
+        let is_silent = self.stdout.is_empty() && self.stderr.is_empty();
+        match (is_runtime_up, self.detail.is_some(), is_silent) {
+            (false, ..) => 1007,
+            (true, true, _) => 1018,
+            (true, false, true) => 1011,
+            (true, false, false) => 1035,
+        }
+    }
+
     /// A few words, without the number.
     pub fn title(&self) -> &'static str {
         self.code.title()
@@ -136,7 +177,7 @@ impl fmt::Display for StartReport {
         for suggestion in self.to_try() {
             line("try", Some(suggestion))?;
         }
-        quote(f, "detail", self.detail.as_deref().unwrap_or_default())?;
+        quote_first(f, "detail", self.detail.as_deref().unwrap_or_default())?;
         quote(f, "standard output", &self.stdout)?;
         quote(f, "standard error", &self.stderr)
     }
@@ -153,6 +194,17 @@ fn quote(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
         _ => writeln!(f, "  {name}, last {LINES_SHOWN} of {} lines:", lines.len())?,
     }
     lines[skipped..].iter().try_for_each(|line| writeln!(f, "    | {}", printable(line)))
+}
+
+fn quote_first(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    let count = text.trim_end().lines().count();
+    match count {
+        0 => return Ok(()),
+        1..=DETAIL_LINES_SHOWN => writeln!(f, "  {name}:")?,
+        _ => writeln!(f, "  {name}, first {DETAIL_LINES_SHOWN} of {count} lines:")?,
+    }
+    let mut lines = text.lines().take(DETAIL_LINES_SHOWN.min(count));
+    lines.try_for_each(|line| writeln!(f, "    | {}", printable(line)))
 }
 
 /// Text of others without what would steer a terminal.

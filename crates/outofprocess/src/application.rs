@@ -66,7 +66,8 @@ pub(crate) fn start_with(
         board: Board::new(places),
         stop: StopOrder::new().map_err(system("cannot open a descriptor"))?,
         answers: Arc::new(Answers {
-            detailed: config::environment::detailed_errors(settings, process),
+            detailed: settings.handler_settings.call_startup_hook
+                && config::environment::detailed_errors(settings, process),
             blank: settings.disable_start_up_error_page,
         }),
         crashes: Mutex::new(CrashCount::new(settings.rapid_fails_per_minute)),

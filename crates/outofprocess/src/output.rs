@@ -5,7 +5,6 @@
 //! either order. A grandchild may hold a pipe open for ever; [`Output::finish`] waits a bounded
 //! time for what is still on its way and then ends the thread whatever is open.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,16 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lifecycle::report::OUTPUT_LIMIT_CHARS;
+use lifecycle::capture::Capture;
 use os::eventfd::EventFd;
 use os::pipe;
 use os::poll::{Readiness, poll};
-
-/// How many lines per stream are kept from the end, beside the beginning.
-const LAST_LINES: usize = 60;
-
-/// Longer lines are kept up to here; a backend may write megabytes without a line end.
-const LINE_BYTES: usize = 2_000;
 
 /// One of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +82,8 @@ impl Output {
     /// Lets go of the beginning: the start is over.
     pub(crate) fn forget_beginning(&self) {
         let mut kept = lock(&self.kept);
-        kept.stdout.beginning = Beginning::full();
-        kept.stderr.beginning = Beginning::full();
+        kept.stdout.on_ready();
+        kept.stderr.on_ready();
     }
 
     /// What is kept of one stream: its beginning, and its last lines if there was more.
@@ -174,108 +167,23 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 #[derive(Default)]
 struct Kept {
-    stdout: Stream,
-    stderr: Stream,
+    stdout: Capture,
+    stderr: Capture,
 }
 
 impl Kept {
     fn take(&mut self, source: Source, bytes: &[u8]) {
-        let stream = match source {
-            Source::Stdout => &mut self.stdout,
-            Source::Stderr => &mut self.stderr,
-        };
-        let rest = stream.beginning.take(bytes);
-        stream.tail.take(rest);
+        match source {
+            Source::Stdout => self.stdout.on_bytes(bytes),
+            Source::Stderr => self.stderr.on_bytes(bytes),
+        }
     }
 
-    fn stream(&self, source: Source) -> &Stream {
+    fn stream(&self, source: Source) -> &Capture {
         match source {
             Source::Stdout => &self.stdout,
             Source::Stderr => &self.stderr,
         }
-    }
-}
-
-#[derive(Default)]
-struct Stream {
-    beginning: Beginning,
-    /// Of what came after the beginning.
-    tail: Tail,
-}
-
-impl Stream {
-    fn text(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.beginning.bytes).into_owned();
-        for line in self.tail.lines() {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
-            }
-            text.push_str(&line);
-        }
-        text
-    }
-}
-
-/// The first characters of a stream.
-struct Beginning {
-    bytes: Vec<u8>,
-    /// Characters that still fit.
-    room: usize,
-}
-
-impl Default for Beginning {
-    fn default() -> Self {
-        Self { bytes: Vec::new(), room: OUTPUT_LIMIT_CHARS }
-    }
-}
-
-impl Beginning {
-    fn full() -> Self {
-        Self { bytes: Vec::new(), room: 0 }
-    }
-
-    /// Takes what fits and returns the rest.
-    fn take<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        for (at, byte) in bytes.iter().enumerate() {
-            // A byte that continues a character needs no room of its own.
-            let continues = byte & 0b1100_0000 == 0b1000_0000 && !self.bytes.is_empty();
-            match self.room.checked_sub(usize::from(!continues)) {
-                Some(room) => self.room = room,
-                None => return &bytes[at..],
-            }
-            self.bytes.push(*byte);
-        }
-        &[]
-    }
-}
-
-/// The last lines of a stream.
-#[derive(Default)]
-struct Tail {
-    complete: VecDeque<Vec<u8>>,
-    open: Vec<u8>,
-}
-
-impl Tail {
-    fn take(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let text = part.strip_suffix(b"\n").unwrap_or(part);
-            let room = LINE_BYTES.saturating_sub(self.open.len());
-            self.open.extend_from_slice(&text[..text.len().min(room)]);
-            if text.len() == part.len() {
-                continue;
-            }
-            if self.complete.len() == LAST_LINES {
-                self.complete.pop_front();
-            }
-            self.complete.push_back(std::mem::take(&mut self.open));
-        }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let open = Some(&self.open).filter(|line| !line.is_empty());
-        let text = |line: &Vec<u8>| String::from_utf8_lossy(line).trim_end().to_owned();
-        self.complete.iter().chain(open).map(text).collect()
     }
 }
 
@@ -318,30 +226,5 @@ mod tests {
         let mut output = Output::drain(stdout, stderr, Vec::new()).unwrap();
         output.finish(Duration::from_millis(10));
         drop((held, also_held));
-    }
-
-    #[test]
-    fn the_beginning_is_counted_in_characters_and_the_end_follows_it() {
-        let mut kept = Kept::default();
-        kept.take(Source::Stdout, "é".repeat(OUTPUT_LIMIT_CHARS - 1).as_bytes());
-        let last = "é".as_bytes();
-        kept.take(Source::Stdout, &last[..1]);
-        kept.take(Source::Stdout, &last[1..]);
-        assert_eq!(kept.stdout.text().chars().count(), OUTPUT_LIMIT_CHARS);
-        kept.take(Source::Stdout, b"more\nlast\n");
-        assert!(kept.stdout.text().ends_with("é\nmore\nlast"));
-        assert_eq!(kept.stderr.text(), "");
-    }
-
-    #[test]
-    fn the_tail_is_bounded_in_both_directions() {
-        let mut tail = Tail::default();
-        for number in 0..LAST_LINES + 5 {
-            tail.take(format!("line {number}\n").as_bytes());
-        }
-        assert_eq!(tail.lines().len(), LAST_LINES);
-        assert_eq!(tail.lines()[0], "line 5");
-        tail.take(&[b'x'; 10 * LINE_BYTES]);
-        assert_eq!(tail.lines().last().map(String::len), Some(LINE_BYTES));
     }
 }

@@ -93,15 +93,14 @@ impl InProcess {
         let properties = properties(app, addresses, &host);
         let loaded = Loaded::open(&file, properties, on_life).map_err(|error| {
             let words = chain(&error);
-            Box::new(match error {
-                LoadError::Library(_) | LoadError::NotAHandler(_) => {
-                    report::handler_missing(app, &file.display().to_string(), &[&file])
-                        .with_detail(words)
+            let code = match error {
+                LoadError::Version { .. } => Code::InProcessHandlerMissing,
+                LoadError::Library(_) | LoadError::NotAHandler(_) | LoadError::Refused(_) => {
+                    Code::General
                 }
-                LoadError::Version { .. } | LoadError::Refused(_) => {
-                    report::general(app, "the in-process handler cannot be used", &words)
-                }
-            })
+            };
+            let summary = format!("{} cannot be used: {words}", file.display());
+            Box::new(describe(report::of_app(app, code, summary)))
         })?;
         let loaded = Arc::new(loaded);
         loaded.start();
@@ -207,6 +206,15 @@ fn find_runtime(app: &App, env: &Env) -> Result<HostFxr, Box<StartReport>> {
         let code = code(i32::from(error.substatus().sub));
         Box::new(report::of_app(app, code, error.to_string()).suggest(error.advice()))
     })
+}
+
+/// A report of `app`, completed with which runtimes it wants and which there are; unchanged when
+/// it is no application of .NET.
+pub fn with_runtimes_of(app: &App, report: StartReport) -> StartReport {
+    match find_runtime(app, &Env::of_process()) {
+        Ok(host) => with_runtimes(report, &host),
+        Err(_) => report,
+    }
 }
 
 /// Adds which runtimes are wanted and which there are: most failures are about that.

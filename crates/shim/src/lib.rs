@@ -15,5 +15,5 @@ mod in_process;
 mod loaded;
 
 pub use failed::{Failed, failed};
-pub use in_process::{InProcess, Life};
+pub use in_process::{InProcess, Life, with_runtimes_of};
 pub use loaded::LoadError;

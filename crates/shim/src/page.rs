@@ -82,6 +82,7 @@ struct Problem<'a> {
     code: &'a str,
     title: &'a str,
     reference: &'a str,
+    event: u16,
     suggestions: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a StartReport>,
@@ -94,6 +95,7 @@ fn json(report: &StartReport, detailed: bool) -> String {
         code: report.code.number(),
         title: report.title(),
         reference: &report.reference,
+        event: report.event(),
         suggestions: if detailed { report.to_try().collect() } else { hints.collect() },
         report: detailed.then_some(report),
     };
@@ -153,6 +155,7 @@ fn details_after(page: &mut String, report: &StartReport) {
     page.push_str("<h2>What was done</h2>\n<table>\n");
     let installed = report.runtimes_installed.join("\n");
     let journey = report.journey.to_string();
+    let event = report.event().to_string();
     for (name, text) in [
         ("Command", report.command.as_deref()),
         ("Folder", report.app_dir.as_deref()),
@@ -160,6 +163,7 @@ fn details_after(page: &mut String, report: &StartReport) {
         ("Installed", Some(installed.as_str())),
         ("Journey", Some(journey.as_str())),
         ("Process", report.exit.as_deref()),
+        ("Event", Some(event.as_str())),
     ] {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             let text = escape(text).replace('\n', "<br>");

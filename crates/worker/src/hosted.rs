@@ -39,7 +39,7 @@ impl Hosted {
     ) -> Result<Self, Box<StartReport>> {
         let application = match &start.payload {
             Payload::Failed { report } => {
-                let application = shim::failed((**report).clone(), start.detailed_errors);
+                let application = shim::failed((**report).clone(), start.disclosure);
                 return Ok(Self {
                     kind: Kind::Failed(application),
                     stop_limit: PAGE_STOP_LIMIT,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::{App, HostingModel};
+use lifecycle::cause::{Cause, last_line};
 use lifecycle::generation::StartFailure;
 use lifecycle::report::StartReport;
 use lifecycle::{Code, Journey, Route};
@@ -27,8 +28,8 @@ pub(super) fn of_worker(worker: &Worker, why: StartFailure, app: &App) -> StartR
         let (code, summary) = match why {
             StartFailure::TimeLimit => {
                 let limit = app.settings.startup_time_limit.as_secs_f32();
-                let stuck = worker.journey.next_step().map_or("", |step| step.toward());
-                (Code::StartTimeLimit, format!("not ready within {limit} s; it was {stuck}"))
+                let summary = format!("the application was not ready within {limit} s");
+                (Code::StartTimeLimit, summary)
             }
             StartFailure::KeepsEnding => {
                 let ending = ending.as_deref().unwrap_or("stopped by itself");
@@ -44,24 +45,56 @@ pub(super) fn of_worker(worker: &Worker, why: StartFailure, app: &App) -> StartR
                 )
             }
         };
-        StartReport::new(code, summary)
+        let mut report = StartReport::new(code, summary);
+        // The end of a worker that sends a report is of its own making, and one at the limit ours.
+        if why != StartFailure::TimeLimit {
+            report.exit.clone_from(&ending);
+        }
+        report
     });
     complete(&mut report, app);
     // Whoever started a backend knows more of the way than what was told of it.
     if report.journey.reached.len() < worker.journey.reached.len() {
         report.journey = worker.journey.clone();
     }
-    report.exit = report.exit.or(ending);
     if report.stdout.is_empty() {
         report.stdout = worker.text(Stream::Stdout);
     }
     if report.stderr.is_empty() {
         report.stderr = worker.text(Stream::Stderr);
     }
-    if report.detail.is_none() {
-        report.detail = unhandled_exception(&report.stderr);
-    }
+    name_cause(&mut report);
     report
+}
+
+/// Makes the report as exact as what is known by now allows: the step that a start was stuck in,
+/// the last words of a process that ended, what helps against them.
+fn name_cause(report: &mut StartReport) {
+    if report.code == Code::StartTimeLimit && report.detail.is_none() {
+        if let Some(step) = report.journey.next_step() {
+            report.summary = format!("{}; it was {}", report.summary, step.toward());
+        }
+        return;
+    }
+    if report.detail.is_none() && report.exit.is_some() {
+        let streams = [&report.stderr, &report.stdout];
+        if let Some(cause) = streams.into_iter().find_map(|text| Cause::in_output(text)) {
+            report.summary = format!("{}: {}", report.summary, cause.summary);
+            report.detail = Some(cause.detail);
+        } else if let Some(words) = last_words(streams) {
+            report.summary = format!("{}; its last words were: {words}", report.summary);
+        }
+    }
+    let words = report.detail.as_deref().unwrap_or(&report.stderr);
+    if let Some(advice) = lifecycle::cause::advice(words) {
+        report.suggestions.insert(0, advice.to_owned());
+    }
+}
+
+fn last_words(streams: [&String; 2]) -> Option<String> {
+    const ENOUGH_CHARS: usize = 200;
+    let line = streams.into_iter().map(|text| last_line(text)).find(|line| !line.is_empty())?;
+    Some(line.chars().take(ENOUGH_CHARS).collect())
 }
 
 /// The report about a generation that never had a process.
@@ -106,13 +139,6 @@ fn complete(report: &mut StartReport, app: &App) {
     report.reference = format!("{:08x}", random.next() as u32);
 }
 
-/// What the runtime writes when an exception ends the process, up to the end of the stream.
-fn unhandled_exception(stderr: &str) -> Option<String> {
-    let starts = ["Unhandled exception.", "Stack overflow.", "Process terminated."];
-    let start = starts.into_iter().filter_map(|words| stderr.find(words)).min()?;
-    Some(stderr[start..].trim_end().to_owned())
-}
-
 /// A time as people and machines write it, `2025-01-31T23:59:59Z`.
 pub(super) fn utc(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
@@ -144,13 +170,5 @@ mod tests {
         ] {
             assert_eq!(utc(Duration::from_secs(seconds)), expected);
         }
-    }
-
-    #[test]
-    fn the_exception_is_found_in_the_output() {
-        let stderr = "info: hello\nUnhandled exception. System.Exception: no\n   at Main()\n";
-        let found = unhandled_exception(stderr).unwrap();
-        assert_eq!(found, "Unhandled exception. System.Exception: no\n   at Main()");
-        assert_eq!(unhandled_exception("all is well"), None);
     }
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use config::environment::{self, Identity};
 use config::{App, Env, HostingModel};
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
-use lifecycle::GenerationId;
 use lifecycle::generation::Payload;
 use lifecycle::report::StartReport;
+use lifecycle::{Disclosure, GenerationId};
 use os::process::{Child, Command, SpawnError, Stream};
 
 use crate::listen::Sockets;
@@ -74,14 +74,25 @@ impl Launch {
             listeners: self.sockets.listeners.clone(),
             addresses: self.sockets.addresses.clone(),
             lanes: self.lanes,
-            // Who turned the module's startup hook off wants no exceptions on pages.
-            detailed_errors: self.app.settings.handler_settings.call_startup_hook
-                && environment::detailed_errors(&self.app.settings, &self.env),
+            disclosure: self.disclosure(),
         })));
         if let Err(error) = sent {
             return Err(abandon(child, error));
         }
         Ok((child, connection))
+    }
+
+    fn disclosure(&self) -> Disclosure {
+        let settings = &self.app.settings;
+        let is_detailed = environment::detailed_errors(settings, &self.env);
+        if settings.disable_start_up_error_page {
+            return Disclosure::Status;
+        }
+        // Who turned the module's startup hook off wants no exceptions on pages.
+        match settings.handler_settings.call_startup_hook && is_detailed {
+            true => Disclosure::Everything,
+            false => Disclosure::Reference,
+        }
     }
 
     /// The worker as a process: its own group, so that signals of the terminal reach us alone.

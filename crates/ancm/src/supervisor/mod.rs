@@ -4,13 +4,13 @@
 //! One thread, which never waits for a worker or for whoever reads our output. What to do is
 //! decided in `lifecycle::site`; here it is only carried out.
 
-mod capture;
 pub(crate) mod explain;
 mod launch;
 mod log_file;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -52,13 +52,23 @@ pub(crate) struct Supervisor {
     events: VecDeque<Event>,
     /// What a page shows.
     report: Option<StartReport>,
-    /// Number and cause, without digits, of the failure that was told in full.
-    told: Option<(Code, String)>,
+    /// The failure that was told in full.
+    told: Option<Kind>,
     output: Output,
     begun: Instant,
     exit_code: Option<u8>,
     forced_by: Option<Signal>,
     first_stop: Option<Instant>,
+}
+
+/// A failure, to recognise it when it comes again.
+#[derive(Debug)]
+struct Kind {
+    code: Code,
+    /// Its summary without digits.
+    words: String,
+    /// What the log and the pages call it.
+    reference: String,
 }
 
 /// What became ready.
@@ -235,7 +245,7 @@ impl Supervisor {
             }
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
             ToSupervisor::Log { level: Level::Information, .. } => {}
-            ToSupervisor::Log { text, .. } => self.output.tell(text),
+            ToSupervisor::Log { event, level, text } => self.log(level, event, text),
             ToSupervisor::Ready => self.events.push_back(Event::Ready(id)),
             ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
         }
@@ -315,17 +325,21 @@ impl Supervisor {
     /// Composes the report of a failed start. The first of its kind is told in full.
     fn explain(&mut self, id: GenerationId, why: StartFailure, retry_in: Duration) {
         let app = &self.launch.app;
-        let report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
+        let mut report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
             (Some(worker), _) => explain::of_worker(worker, why, app),
             (None, Some(error)) => explain::of_launch(&error, app),
             (None, None) => return,
         };
         // Ports, process ids and times differ from one attempt to the next.
         let words = report.summary.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let kind = (report.code, words);
-        if self.told.as_ref() != Some(&kind) {
-            self.output.tell(report.to_string().trim_end());
-            self.told = Some(kind);
+        match self.told.as_ref().filter(|told| (told.code, &told.words) == (report.code, &words)) {
+            // The page leads to the block that was told.
+            Some(told) => report.reference.clone_from(&told.reference),
+            None => {
+                self.log(Level::Error, report.event(), report.to_string().trim_end());
+                let reference = report.reference.clone();
+                self.told = Some(Kind { code: report.code, words, reference });
+            }
         }
         self.tell(&Told::StartFailed {
             generation: id,
@@ -365,7 +379,15 @@ impl Supervisor {
     }
 
     fn tell(&mut self, event: &Told) {
-        self.output.tell(event);
+        self.log(event.level(), event.id(), event);
+    }
+
+    /// One event for the operator, with its number, which people search for.
+    fn log(&mut self, level: Level, event: u16, text: impl Display) {
+        match event {
+            0 => self.output.tell(format_args!("{level}: {text}")),
+            _ => self.output.tell(format_args!("{level} {event}: {text}")),
+        }
     }
 
     fn now(&self) -> Duration {

@@ -6,13 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use control::ToSupervisor;
+use lifecycle::capture::Capture;
 use lifecycle::exit::Ending;
 use lifecycle::report::StartReport;
 use lifecycle::{Journey, Route, Step};
 use os::process::Child;
 use os::signal::Signal;
 
-use super::capture::Capture;
 use super::launch::Connection;
 use super::log_file::LogFile;
 use crate::output::{Output, Stream};
