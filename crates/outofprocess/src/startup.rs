@@ -68,9 +68,11 @@ impl StartError {
 
     /// Whether the same attempt may succeed a moment later.
     fn may_pass(&self) -> bool {
+        // What took the whole limit once would take it again; nobody waits twice that long.
         !matches!(
             self,
-            Self::NotReady(NotReady::Cancelled) | Self::Port(PortError::OutOfRange { .. })
+            Self::NotReady(NotReady::Cancelled | NotReady::NotListening { .. })
+                | Self::Port(PortError::OutOfRange { .. })
         )
     }
 }
@@ -110,7 +112,7 @@ impl StartFailure {
             report.stdout = remains.stdout.clone();
             report.stderr = remains.stderr.clone();
         }
-        report
+        shim::with_runtimes_of(app, report)
     }
 }
 
