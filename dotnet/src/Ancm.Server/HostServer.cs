@@ -57,6 +57,8 @@ internal sealed class HostServer : IServer
     public Task StartAsync<TContext>(IHttpApplication<TContext> application, CancellationToken cancellationToken)
         where TContext : notnull
     {
+        // An app that was told to stop while it starts does not come to serving, as on Kestrel.
+        cancellationToken.ThrowIfCancellationRequested();
         _createContext = () => new HostContext<TContext>(this, application);
         PublishAddresses();
         // The bootstrap takes back what it did to get us registered.
