@@ -39,6 +39,55 @@ both_models! {
         site.stop();
     }
 
+    fn a_plain_page_has_the_reference_that_the_log_has(model: Model) {
+        let (site, page) = page_of(App::misbehaving("Throw"), model, &[]);
+        let text = page.text();
+        let reference = text.split_once("Reference ").unwrap().1.split(' ').next().unwrap();
+        assert!(reference.len() >= 8, "{text}");
+        site.wait_for_log(&format!("  reference {reference}\n"));
+        let json = site.request(&Request::get("/").header("Accept", "application/json")).json();
+        assert_eq!(json["reference"], reference);
+        assert!(json.get("report").is_none(), "{json}");
+        // The next attempt fails for the same reason, so its page leads to the same block.
+        testkit::eventually("two attempts", || {
+            (site.log().matches(&format!("(reference {reference})")).count() > 1).then_some(())
+        });
+        assert_eq!(site.log().matches("  reference ").count(), 1, "{}", site.log());
+        site.stop();
+    }
+
+    fn v1_18_without_the_page_there_is_only_the_status(model: Model) {
+        let app = App::misbehaving("Throw").attribute("disableStartUpErrorPage", "true");
+        let (site, page) = page_of(app, model, &[DETAILS]);
+        let expected = match model {
+            Model::InProcess => 500,
+            Model::OutOfProcess => 502,
+        };
+        assert_eq!((page.status(), page.text().as_str()), (expected, ""));
+        assert_eq!(page.header("Content-Length"), Some("0"));
+        site.wait_for_log("thrown by Main on purpose");
+        site.stop();
+    }
+
+    fn a_report_says_what_was_run_and_on_what(model: Model) {
+        let (site, _) = page_of(App::misbehaving("Throw"), model, &[DETAILS]);
+        let json = site.request(&Request::get("/").header("Accept", "application/json")).json();
+        let report = &json["report"];
+        let dir = site.app().dir().to_str().unwrap();
+        assert_eq!(report["app_dir"], dir, "{json:#}");
+        assert!(report["command"].as_str().unwrap().contains("Misbehave.dll"), "{json:#}");
+        let wanted = report["runtime_wanted"].as_str().unwrap();
+        assert!(wanted.contains("Microsoft.AspNetCore.App"), "{json:#}");
+        let version = env::framework_version();
+        let installed = report["runtimes_installed"].as_array().unwrap();
+        let is_listed = |name: &str| installed.iter().any(|it| *it == format!("{name} {version}"));
+        assert!(is_listed("Microsoft.NETCore.App") && is_listed("Microsoft.AspNetCore.App"));
+        // The stack, down to the method that threw.
+        assert!(report["detail"].as_str().unwrap().contains("   at Program."), "{json:#}");
+        assert!(!report["journey"]["reached"].as_array().unwrap().is_empty(), "{json:#}");
+        site.stop();
+    }
+
     fn inp_07_an_exception_in_main_is_shown_to_developers(model: Model) {
         for variable in [
             DETAILS,

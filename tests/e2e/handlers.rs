@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 use testkit::{App, Model, Site, Start, env};
 
-const HANDLER: &str = "libancm_inprocess.so";
+pub(crate) const HANDLER: &str = "libancm_inprocess.so";
 
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -16,7 +16,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// The folder of the handler that is installed beside the worker.
-fn installed_handler() -> std::path::PathBuf {
+pub(crate) fn installed_handler() -> std::path::PathBuf {
     let versions = fs::read_dir(env::programs().join("inprocess")).unwrap();
     let folder =
         versions.map(|entry| entry.unwrap().path()).find(|path| path.join(HANDLER).is_file());
@@ -24,7 +24,7 @@ fn installed_handler() -> std::path::PathBuf {
 }
 
 /// An installation with these versions of the handler.
-fn installation(versions: &[&str]) -> TempDir {
+pub(crate) fn installation(versions: &[&str]) -> TempDir {
     let temp = tempfile::tempdir().unwrap();
     for program in ["ancm", "ancm-worker"] {
         fs::copy(env::programs().join(program), temp.path().join(program)).unwrap();

@@ -7,6 +7,7 @@ mod bodies;
 mod configuration;
 mod disconnects;
 mod failed_starts;
+mod faults;
 mod handlers;
 mod hosting;
 mod integration;

@@ -190,7 +190,7 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// The text of an attribute's value.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn set_attribute(text: &str, name: &str, value: &str) -> String {

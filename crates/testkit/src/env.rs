@@ -27,6 +27,13 @@ pub fn framework_version() -> String {
     text("ANCM_TEST_FX")
 }
 
+/// Where the header of the contract with handlers is.
+pub fn include() -> PathBuf {
+    // The tests run where they were built.
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    crates.join("../../include")
+}
+
 fn path(name: &str) -> PathBuf {
     text(name).into()
 }

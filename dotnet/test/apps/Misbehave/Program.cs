@@ -2,9 +2,22 @@
 //
 //   Serve                 does not misbehave
 //   Throw                 Main throws
+//   ThrowAsync            the same after an await
+//   ThrowInStatic         a static constructor throws
+//   ThrowOnThread         a thread throws while Main waits
+//   Overflow              calls itself without end within Main
+//   Fill                  allocates without end
+//   Kill                  sends itself SIGKILL
+//   NativeAbort           native code calls abort
+//   NativeFault           native code reads memory that is not there
+//   MissingAssembly       uses an assembly that is not there
+//   MissingLibrary        uses a native library that is not there
+//   MissingService        registers a service whose constructor cannot be called
+//   StopInStart           a hosted service stops the application while it starts
+//   Noise                 20000 lines on both streams, then Main throws
 //   ThrowInStartup        the host is built, a hosted service throws while it starts
 //   ThrowInConfigure      an IStartupFilter throws while the pipeline is built
-//   EarlyReturn           Main returns 12 before there is a host
+//   EarlyReturn [N]       Main returns N (12) before there is a host
 //   Exit                  Environment.Exit(13)
 //   Abort                 Environment.FailFast
 //   Hang                  never comes to a host
@@ -19,6 +32,8 @@
 // While it serves, / says hello, /exit ends the process, /abort fails fast, /overflow has no end.
 
 using System.Globalization;
+using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Text;
 
 var mode = args.Length > 0 ? args[0] : Environment.GetEnvironmentVariable("MISBEHAVE") ?? "Serve";
@@ -28,8 +43,52 @@ switch (mode)
 {
     case "Throw":
         throw new InvalidOperationException("thrown by Main on purpose");
+    case "ThrowAsync":
+        await Task.Delay(1);
+        throw new InvalidOperationException("thrown by Main after an await");
+    case "ThrowInStatic":
+        Console.WriteLine(ThrowingStatic.Value);
+        break;
+    case "ThrowOnThread":
+        var thread = new Thread(() => throw new InvalidOperationException("thrown by a thread on purpose"));
+        thread.Start();
+        Thread.Sleep(Timeout.Infinite);
+        break;
+    case "Overflow":
+        Console.WriteLine(Recursion.Descend(0));
+        break;
+    case "Fill":
+        var filled = new List<byte[]>();
+        while (true)
+        {
+            filled.Add(new byte[1 << 20]);
+        }
+
+    case "Kill":
+        _ = Native.Kill(Environment.ProcessId, 9);
+        break;
+    case "NativeAbort":
+        Native.Abort();
+        break;
+    case "NativeFault":
+        _ = Native.Length(1);
+        break;
+    case "MissingAssembly":
+        Console.WriteLine(Assembly.Load("Missing.Component, Version=1.2.3.4"));
+        break;
+    case "MissingLibrary":
+        Console.WriteLine(Native.Missing());
+        break;
+    case "Noise":
+        for (var line = 0; line < 20_000; line++)
+        {
+            Console.WriteLine($"noise {line} on standard output");
+            Console.Error.WriteLine($"noise {line} on standard error");
+        }
+
+        throw new InvalidOperationException("thrown after a lot of noise");
     case "EarlyReturn":
-        return 12;
+        return args.Length > 1 ? count : 12;
     case "Exit":
         Environment.Exit(13);
         break;
@@ -70,6 +129,15 @@ else if (mode == "ThrowInConfigure")
 {
     builder.Services.AddSingleton<IStartupFilter, ThrowingFilter>();
 }
+else if (mode == "MissingService")
+{
+    builder.Services.AddSingleton<NeedsMissing>();
+    builder.Services.AddHostedService(services => services.GetRequiredService<NeedsMissing>());
+}
+else if (mode == "StopInStart")
+{
+    builder.Services.AddHostedService<StoppingService>();
+}
 else if (mode == "HangInStart")
 {
     builder.Services.AddHostedService<HangingService>();
@@ -107,6 +175,48 @@ internal sealed class ThrowingService : IHostedService
         => throw new InvalidOperationException("thrown by a hosted service on purpose");
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
+
+internal interface IMissing;
+
+internal sealed class NeedsMissing(IMissing missing) : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken) => Task.FromResult(missing);
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
+
+internal sealed class StoppingService(IHostApplicationLifetime lifetime) : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        lifetime.StopApplication();
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
+
+internal static class ThrowingStatic
+{
+    internal static readonly int Value = Throw();
+
+    private static int Throw() => throw new InvalidOperationException("thrown by a static constructor on purpose");
+}
+
+internal static class Native
+{
+    [DllImport("libc", EntryPoint = "kill")]
+    internal static extern int Kill(int process, int signal);
+
+    [DllImport("libc", EntryPoint = "abort")]
+    internal static extern void Abort();
+
+    [DllImport("libc", EntryPoint = "strlen")]
+    internal static extern nint Length(nint address);
+
+    [DllImport("missing-component", EntryPoint = "missing")]
+    internal static extern int Missing();
 }
 
 internal sealed class HangingService : IHostedService
