@@ -47,8 +47,9 @@ fn descriptors_are_mapped_even_when_numbers_collide() {
         .descriptor(reader_b, at_b);
     let (text, _) = output(command);
     assert!(text.starts_with("ab"), "{text}");
-    // 0, 1, 2, the two that were mapped and the listing of the folder itself.
-    assert_eq!(text[2..].lines().count(), 6, "{text}");
+    // Below there may be what the parent of this process left open for it.
+    let is_above = |number: &&str| number.parse::<i32>().unwrap() > at_a.max(at_b);
+    assert_eq!(text[2..].lines().filter(is_above).count(), 0, "{text}");
 }
 
 #[test]
