@@ -57,6 +57,11 @@
 #define ANCM_HEAD_SIZE (16) /* Bytes before the reason phrase. */
 #define ANCM_HEAD_FIELD_SIZE (6) /* Bytes before the name of each field. */
 
+/* Answers of `ancm_create_handler` other than 0. */
+#define ANCM_REFUSAL_VERSION (1) /* The other side is of a version that does not fit, or a table is missing. */
+#define ANCM_REFUSAL_SECOND (2) /* There is an application in this process already. */
+#define ANCM_REFUSAL_BUG (3) /* A bug of the handler. */
+
 /* Answers of `dispatch`. */
 #define ANCM_OUTCOME_DONE (0) /* The response is ended and the exchange released; nothing was or will be notified. */
 #define ANCM_OUTCOME_PENDING (1) /* The handler goes on by itself and notifies. */

@@ -5,7 +5,7 @@ use std::fmt::Write;
 pub use crate::declare::{ConstantsInfo, FieldInfo, StructInfo};
 use crate::{
     Address, Block, Connection, Exchange, Handler, Header, Host, MAJOR, MINOR, Str, event, head,
-    life, method, outcome, progress, read, request, waiting,
+    life, method, outcome, progress, read, refusal, request, waiting,
 };
 
 /// All structs, in an order in which C can read them.
@@ -28,6 +28,7 @@ pub const CONSTANTS: &[ConstantsInfo] = &[
     waiting::INFO,
     event::INFO,
     head::INFO,
+    refusal::INFO,
     outcome::INFO,
     read::INFO,
     life::INFO,

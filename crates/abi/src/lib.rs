@@ -23,7 +23,7 @@ pub use exchange::{
     Address, Block, Connection, Exchange, Header, Str, event, head, method, progress, request,
     waiting,
 };
-pub use table::{CreateHandler, Handler, Host, life, outcome, read};
+pub use table::{CreateHandler, Handler, Host, life, outcome, read, refusal};
 
 /// Version that must be equal on both sides.
 pub const MAJOR: u16 = 1;

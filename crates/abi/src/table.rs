@@ -64,9 +64,32 @@ abi_struct! {
     }
 }
 
+impl Host {
+    /// Its size in version 1.0: what every host of this major version has.
+    pub const SIZE_1_0: usize = 64;
+}
+
+impl Handler {
+    /// Its size in version 1.0: what every handler of this major version has.
+    pub const SIZE_1_0: usize = 48;
+}
+
 /// The function that a handler library exports under the name `ancm_create_handler`.
-/// Returns 0, or a number that the host reports; the host then unloads nothing and starts nothing.
+/// Returns 0, or a number that the host reports (those of `refusal` in words); the host then
+/// unloads nothing and starts nothing. A handler that refuses a version names its own all the same.
 pub type CreateHandler = unsafe extern "C" fn(host: *const Host, handler: *mut Handler) -> i32;
+
+abi_constants! {
+    /// Answers of `ancm_create_handler` other than 0.
+    pub mod refusal: i32 {
+        /// The other side is of a version that does not fit, or a table is missing.
+        VERSION = 1;
+        /// There is an application in this process already.
+        SECOND = 2;
+        /// A bug of the handler.
+        BUG = 3;
+    }
+}
 
 abi_constants! {
     /// Answers of `dispatch`.

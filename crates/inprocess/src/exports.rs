@@ -4,20 +4,10 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use abi::{Exchange, Handler, Host, outcome, progress};
+use abi::{Exchange, Handler, Host, outcome, progress, refusal};
 
 use crate::bridge::Link;
 use crate::start;
-
-/// Answers of [`ancm_create_handler`] other than success.
-mod refusal {
-    /// A table is missing, or of another major version.
-    pub(super) const VERSION: i32 = 1;
-    /// There is a handler in this process already.
-    pub(super) const SECOND: i32 = 2;
-    /// A bug of this library.
-    pub(super) const BUG: i32 = 3;
-}
 
 /// Runs `body`; a panic becomes `fallback`. No unwinding reaches a foreign frame.
 pub(crate) fn trampoline<T>(fallback: T, body: impl FnOnce() -> T) -> T {
@@ -41,13 +31,20 @@ pub unsafe extern "C" fn ancm_create_handler(host: *const Host, handler: *mut Ha
         // SAFETY: not null; size and versions are the part that every version has.
         let ((host_size, host_major), (size, major)) =
             unsafe { (((*host).size, (*host).major), ((*handler).size, (*handler).major)) };
-        let fits = size_fits::<Host>(host_size) && size_fits::<Handler>(size);
-        if !fits || host_major != abi::MAJOR || major != abi::MAJOR {
+        let is_host = at_least(host_size, Host::SIZE_1_0) && host_major == abi::MAJOR;
+        if !is_host || !at_least(size, Handler::SIZE_1_0) || major != abi::MAJOR {
+            // SAFETY: not null; these two are in the part that every version has. They tell the
+            // host whom it has met.
+            unsafe {
+                (&raw mut (*handler).major).write(abi::MAJOR);
+                (&raw mut (*handler).minor).write(abi::MINOR);
+            }
             return refusal::VERSION;
         }
         let Some(link) = Link::create(host) else { return refusal::SECOND };
+        let own_size = size_of::<Handler>();
         let table = Handler {
-            size: u32::try_from(size_of::<Handler>()).unwrap_or(0),
+            size: u32::try_from(own_size).unwrap_or(0),
             major: abi::MAJOR,
             minor: abi::MINOR,
             context: std::ptr::from_ref(link).cast_mut().cast(),
@@ -56,14 +53,19 @@ pub unsafe extern "C" fn ancm_create_handler(host: *const Host, handler: *mut Ha
             signal,
             stop,
         };
-        // SAFETY: not null, and its size says that it holds at least this table.
-        unsafe { handler.write(table) };
+        // An older host's table has no room for what came later.
+        let room = usize::try_from(size).unwrap_or(0).min(own_size);
+        // SAFETY: not null, and its size says that it holds at least this much; both are bytes of
+        // a `repr(C)` struct of numbers and function pointers.
+        unsafe {
+            std::ptr::from_ref(&table).cast::<u8>().copy_to_nonoverlapping(handler.cast(), room);
+        }
         0
     })
 }
 
-fn size_fits<T>(size: u32) -> bool {
-    usize::try_from(size).is_ok_and(|size| size >= size_of::<T>())
+fn at_least(size: u32, least: usize) -> bool {
+    usize::try_from(size).is_ok_and(|size| size >= least)
 }
 
 /// The link behind the context that this library gave out.

@@ -95,6 +95,7 @@ impl InProcess {
             let words = chain(&error);
             let code = match error {
                 LoadError::Version { .. } => Code::InProcessHandlerMissing,
+                LoadError::Second => Code::SecondInProcessApp,
                 LoadError::Library(_) | LoadError::NotAHandler(_) | LoadError::Refused(_) => {
                     Code::General
                 }

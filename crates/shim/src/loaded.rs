@@ -9,7 +9,9 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Mutex;
 
-use abi::{CREATE_HANDLER, CreateHandler, Handler, Host, MAJOR, MINOR, Str, life, outcome};
+use abi::{
+    CREATE_HANDLER, CreateHandler, Handler, Host, MAJOR, MINOR, Str, life, outcome, refusal,
+};
 use engine::{Application, Exchange, Outcome};
 use os::library::{Library, Visibility};
 use thiserror::Error;
@@ -23,10 +25,13 @@ pub enum LoadError {
     /// The file is no handler.
     #[error("{0} does not export `ancm_create_handler`")]
     NotAHandler(String),
+    /// There is an application in this process already.
+    #[error("there is an application in this process already")]
+    Second,
     /// Versions do not go together.
     #[error("the handler speaks version {found} of the contract, this worker {MAJOR}.{MINOR}")]
     Version {
-        /// What the handler says of itself, or `?` when it refuses without saying.
+        /// What the handler says of itself.
         found: String,
     },
     /// The handler's own reason.
@@ -95,14 +100,15 @@ impl Loaded {
         };
         // SAFETY: both tables are complete, and `host` lives as long as the process.
         let code = unsafe { create(host, &raw mut handler) };
-        if handler.major != MAJOR {
-            let found = format!("{}.{}", handler.major, handler.minor);
-            return Err(LoadError::Version { found });
+        match code {
+            _ if handler.major != MAJOR => {}
+            refusal::VERSION => {}
+            refusal::SECOND => return Err(LoadError::Second),
+            0 => return Ok(Self { handler }),
+            _ => return Err(LoadError::Refused(code)),
         }
-        if code != 0 {
-            return Err(LoadError::Refused(code));
-        }
-        Ok(Self { handler })
+        let found = format!("{}.{}", handler.major, handler.minor);
+        Err(LoadError::Version { found })
     }
 
     /// Begins the start of the application; its outcome is told to `on_life`.

@@ -104,6 +104,16 @@ internal static class HeadLayout
     /// <summary>Bytes before the name of each field.</summary>
     public const uint FieldSize = 6;
 }
+/// <summary>Answers of `ancm_create_handler` other than 0.</summary>
+internal static class Refusal
+{
+    /// <summary>The other side is of a version that does not fit, or a table is missing.</summary>
+    public const uint Version = 1;
+    /// <summary>There is an application in this process already.</summary>
+    public const uint Second = 2;
+    /// <summary>A bug of the handler.</summary>
+    public const uint Bug = 3;
+}
 /// <summary>Answers of `dispatch`.</summary>
 internal static class DispatchOutcome
 {
