@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use testkit::{App, Model, Request, Start, env};
 
+use crate::abi_skew::compile;
 use crate::handlers::{HANDLER, installation, installed_handler};
 
 /// An application that does not start.
@@ -104,13 +105,7 @@ fn unescaped(page: &str) -> String {
 fn library(code: &str, file: &Path) {
     let source = file.with_extension("c");
     fs::write(&source, code).unwrap();
-    let built = std::process::Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([file, &source])
-        .arg(format!("-I{}", env::include().display()))
-        .output()
-        .expect("there is a C compiler");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    compile(&source, file, &["-shared", "-fPIC"]);
 }
 
 /// The application with a program of its own and this as its host library.
@@ -121,7 +116,7 @@ fn with_host_library(make: impl FnOnce(&Path)) -> Fault {
 }
 
 /// The host library of the installation.
-fn host_library() -> PathBuf {
+pub(crate) fn host_library() -> PathBuf {
     let versions = fs::read_dir(env::dotnet_root().join("host/fxr")).unwrap();
     let found = versions.map(|entry| entry.unwrap().path().join("libhostfxr.so"));
     found.filter(|path| path.is_file()).max().unwrap()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod abi_skew;
 mod bad_input;
 mod bodies;
 mod configuration;
