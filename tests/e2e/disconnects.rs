@@ -113,6 +113,27 @@ both_models! {
         wait_for_one_of(&site, "gone", expected);
     }
 
+    fn a_client_that_leaves_within_a_body_that_nobody_reads_is_noticed(model: Model) {
+        let site = start(model);
+        leave_upload(&site, "/WaitForAbort");
+        site.wait_for_outcome("gone", "aborted");
+        let mut connection = site.connect();
+        connection.send(Request::post("/WaitForAbort?id=length", vec![b'x'; 100]).to_bytes()[..150].to_vec());
+        site.wait_for_outcome("length", "waiting");
+        drop(connection);
+        site.wait_for_outcome("length", "aborted");
+    }
+
+    fn a_client_that_leaves_behind_pipelined_requests_is_noticed(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        connection.send(Request::get("/WaitForAbort?id=first").to_bytes());
+        connection.send(Request::get("/HelloWorld").to_bytes());
+        site.wait_for_outcome("first", "waiting");
+        drop(connection);
+        site.wait_for_outcome("first", "aborted");
+    }
+
     fn req_75_a_write_is_cancelled_by_the_application_s_own_token(model: Model) {
         let site = start(model);
         let mut connection = site.connect();

@@ -36,10 +36,16 @@ impl Client {
             // After sending: what is read next depends on whether that was a 101.
             Ok(false) => {
                 let reads = progress & progress::READING != 0;
-                if reads && let Err(step) = self.feed(lane, slot, progress) {
+                // A client that has left in the middle of a body that nobody reads is found by
+                // looking for the end.
+                let looks = self.half_closed && !self.inbound.is_complete();
+                if (reads || looks)
+                    && let Err(step) = self.feed(lane, slot, progress)
+                {
                     return step;
                 }
-                let ended = self.half_closed && self.inbound.is_complete();
+                let nobody_reads = looks && !reads && slot.ring().free() == 0;
+                let ended = self.half_closed && (self.inbound.is_complete() || nobody_reads);
                 if ended && !self.response.is_raw() && slot.abort() {
                     // A client that half-closes may still read: tell the application, go on.
                     lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
@@ -72,7 +78,8 @@ impl Client {
 
     /// Moves request body bytes to the handler.
     fn feed(&mut self, lane: &mut Lane, slot: SlotRef, progress: u32) -> Result<(), Step> {
-        if self.response.continue_wanted && progress & progress::HEAD == 0 {
+        let asks = progress & (progress::HEAD | progress::READING) == progress::READING;
+        if self.response.continue_wanted && asks {
             self.tell_to_continue();
             self.flush().map_err(|_| Step::Close)?;
         }

@@ -24,12 +24,12 @@ impl Client {
     pub(super) fn drive_forwarding(&mut self, lane: &mut Lane) -> Step {
         let Some(mut forwarding) = self.forwarding.take() else { return Step::Close };
         let Some(slot) = self.slot else { return Step::Close };
-        // A backend learns of a client that has left by its connection only, so a client that ends
-        // its side behind a whole request is taken to have left, as other proxies do.
-        let left = self.half_closed && self.inbound.is_complete() && self.surplus.is_none();
-        if self.gone || (left && !self.response.is_raw()) {
+        if self.gone {
             self.forwarding = Some(forwarding);
             return Step::Close;
+        }
+        if self.half_closed && self.inbound.is_complete() && !self.response.is_raw() {
+            forwarding.doubt(lane, self);
         }
         let progress = forwarding.drive(lane, self, slot);
         self.on_forwarded(lane, slot, forwarding, progress)
@@ -39,6 +39,10 @@ impl Client {
     pub(super) fn time_out_forwarding(&mut self, lane: &mut Lane) -> Option<Step> {
         let now = lane.clock.now();
         let mut forwarding = self.forwarding.take_if(|it| now >= it.deadline())?;
+        if forwarding.is_in_vain(lane) {
+            self.forwarding = Some(forwarding);
+            return Some(Step::Close);
+        }
         let slot = self.slot?;
         let progress = forwarding.time_out(lane, self, slot);
         Some(self.on_forwarded(lane, slot, forwarding, progress))

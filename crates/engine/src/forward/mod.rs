@@ -37,6 +37,9 @@ const ATTEMPTS: u32 = 4;
 /// How long a client waits for a backend's `100 Continue` before it is told to go on by us, in
 /// milliseconds: not every backend knows what it is asked.
 const CONTINUE_TIME: u64 = 1_000;
+/// How long a client that has ended its side is believed to wait for its answer, in milliseconds
+/// since a byte of it was taken last.
+const DOUBT_TIME: u64 = 500;
 
 /// How an exchange stands after [`Forwarding::drive`].
 pub(crate) enum Progress {
@@ -100,6 +103,8 @@ pub(crate) struct Forwarding {
     /// The client has ended its side of a tunnel.
     client_ended: bool,
     began: Instant,
+    /// When the client is taken to have left, in the lane's milliseconds, and what it had taken.
+    leaves: (u64, u64),
     /// When we end the client's wait for `100 Continue`, in the lane's milliseconds.
     continue_at: u64,
     /// When the backend will have been silent for too long, in the lane's milliseconds.
@@ -134,6 +139,7 @@ impl Forwarding {
             chunked: false,
             client_ended: false,
             began: Instant::now(),
+            leaves: (u64::MAX, 0),
             continue_at: lane.clock.now() + CONTINUE_TIME,
             deadline: u64::MAX,
         };
@@ -166,9 +172,24 @@ impl Forwarding {
         self.key
     }
 
-    /// When the backend will have been silent for too long, in the lane's milliseconds.
+    /// When something must be done without an event, in the lane's milliseconds.
     pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
+        self.deadline.min(self.leaves.0)
+    }
+
+    /// The client has ended its side behind a whole request. It may have left; a backend learns of
+    /// that by its connection only. It may as well wait for the answer, so what is nearly there is
+    /// given to it.
+    pub(crate) fn doubt(&mut self, lane: &Lane, client: &Client) {
+        let taken = client.out.sent_total();
+        if self.leaves.0 == u64::MAX || self.leaves.1 != taken {
+            self.leaves = (lane.clock.now() + DOUBT_TIME, taken);
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    pub(crate) fn is_in_vain(&self, lane: &Lane) -> bool {
+        lane.clock.now() >= self.leaves.0
     }
 
     /// The backend was silent for too long.
