@@ -5,17 +5,21 @@
 //!
 //! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
 //! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
-//! * `campaign`: the rounds. `report`, `table`: what is printed.
+//! * `campaign`: the rounds. `latency`: at a rate that all can serve. `syscalls`: counted apart.
+//! * `report`, `table`, `chart`: what is printed and drawn.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
 //! do fail. Nothing but loopback is ever spoken to.
 
 mod campaign;
+mod chart;
 mod contender;
+mod latency;
 mod processes;
 mod report;
 mod scenario;
 mod server;
+mod syscalls;
 mod table;
 mod tools;
 mod wrk;
@@ -53,6 +57,9 @@ pub(crate) struct Arguments {
     /// Where to write all rounds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where to draw the summary
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 const FULL: Plan = Plan { rounds: 3, seconds: 2, warm_up_seconds: 1, repeats: 8 };
@@ -80,9 +87,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         report.scenarios.push(result);
     }
     println!("{}", report.summary());
+    let write = |path: &PathBuf, bytes: Vec<u8>| {
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
     if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, serde_json::to_vec_pretty(&report)?)?;
+    }
+    if let Some(path) = &arguments.svg {
+        write(path, chart::svg(&report).into_bytes())?;
     }
     let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
     let has_failed = results.any(|result| result.has_failed);
@@ -127,17 +139,60 @@ fn measure(
         std::io::stderr().flush().ok();
     })
     .with_context(|| format!("scenario {}", scenario.name))?;
+    let mut results: Vec<ContenderResult> = contenders
+        .iter()
+        .zip(rounds)
+        .map(|(each, rounds)| ContenderResult::new(each.name, rounds))
+        .collect();
+    add_counts(scenario, servers, stage, &mut results)?;
+    add_latencies(scenario, servers, plan, &mut results)?;
     eprint!("\r{:<60}\r", "");
     let address = "127.0.0.1:0".parse().context("a constant address")?;
     let command = wrk::command(address, &scenario.load, plan.seconds, "bench".as_ref());
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-    let results = contenders.iter().zip(rounds);
     Ok(ScenarioReport {
         name: scenario.name,
         about: scenario.about,
         command: format!("wrk {}", words.join(" ")).replace("127.0.0.1:0", "$ADDRESS"),
-        results: results.map(|(each, rounds)| ContenderResult::new(each.name, rounds)).collect(),
+        results,
     })
+}
+
+fn add_counts(
+    scenario: &Scenario,
+    servers: &[Server],
+    stage: &Stage<'_>,
+    results: &mut [ContenderResult],
+) -> Result<()> {
+    if scenario.beside.is_some() || !syscalls::can_count() {
+        return Ok(());
+    }
+    for (server, result) in servers.iter().zip(results) {
+        result.syscalls_per_request =
+            syscalls::per_request(server, &scenario.load, 1, &stage.templates)?;
+    }
+    Ok(())
+}
+
+/// At half of what the slowest reaches; those that failed are not asked again.
+fn add_latencies(
+    scenario: &Scenario,
+    servers: &[Server],
+    plan: Plan,
+    results: &mut [ContenderResult],
+) -> Result<()> {
+    let rates = results.iter().map(|result| result.median.requests_per_second);
+    let slowest = rates.reduce(f64::min).unwrap_or_default();
+    let is_possible = scenario.beside.is_none() && latency::can_make(&scenario.load);
+    if !is_possible || slowest < 2.0 {
+        return Ok(());
+    }
+    for (server, result) in servers.iter().zip(results).filter(|(_, each)| !each.has_failed) {
+        let latency = latency::run(server.address, &scenario.load, slowest / 2.0, plan.seconds);
+        result.latency =
+            Some(latency.with_context(|| format!("{} at half rate", result.contender))?);
+    }
+    Ok(())
 }
 
 fn header(
@@ -187,7 +242,8 @@ mod tests {
 
     fn names(quick: bool, only: &[&str]) -> Result<(Vec<&'static str>, usize)> {
         let only = only.iter().map(|&name| name.to_owned()).collect();
-        let (scenarios, contenders) = select(&Arguments { quick, only, rounds: None, json: None })?;
+        let (scenarios, contenders) =
+            select(&Arguments { quick, only, rounds: None, json: None, svg: None })?;
         Ok((scenarios.iter().map(|each| each.name).collect(), contenders.len()))
     }
 

@@ -46,6 +46,11 @@ pub(super) fn usage(roots: &[u32]) -> Usage {
     usage
 }
 
+/// The processes `roots` and all below them.
+pub(super) fn processes_of(roots: &[u32]) -> Vec<u32> {
+    tree(roots).into_iter().map(|(pid, _)| pid).collect()
+}
+
 /// The CPU seconds of this process and all that it started.
 pub(super) fn own_cpu_seconds() -> f64 {
     let all = tree(&[std::process::id()]);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     campaign::{Plan, Round},
     contender::{KESTRELS, NGINX},
+    latency::Latency,
     table::aligned,
 };
 
@@ -52,6 +53,10 @@ pub(super) struct ContenderResult {
     pub(super) cpu_spread: f64,
     pub(super) disturbed_rounds: usize,
     pub(super) has_failed: bool,
+    /// At half of what the slowest reaches, where the load generator can.
+    pub(super) latency: Option<Latency>,
+    /// Where perf may count them.
+    pub(super) syscalls_per_request: Option<f64>,
     pub(super) rounds: Vec<Round>,
 }
 
@@ -77,6 +82,8 @@ impl ContenderResult {
             cpu_spread: spread(&cpu),
             disturbed_rounds: rounds.iter().filter(|round| round.is_disturbed()).count(),
             has_failed: errors > 0,
+            latency: None,
+            syscalls_per_request: None,
             rounds,
         }
     }
@@ -142,6 +149,7 @@ impl ScenarioReport {
                 "req/s vs nginx",
                 "p50 ms",
                 "p99 ms",
+                "calls/req",
                 "switches/req",
                 "MiB",
                 "",
@@ -166,14 +174,18 @@ impl ScenarioReport {
                 ratio(median.requests_per_second, kestrel_rate),
                 ratio(median.cpu_us_per_request, nginx.map(|n| n.median.cpu_us_per_request)),
                 ratio(median.requests_per_second, nginx.map(|n| n.median.requests_per_second)),
-                milliseconds(median.p50_us),
-                milliseconds(median.p99_us),
+                optional(result.latency, |latency| format!("{:.2}", latency.p50_us / 1000.0)),
+                optional(result.latency, |latency| format!("{:.2}", latency.p99_us / 1000.0)),
+                optional(result.syscalls_per_request, |count| format!("{count:.2}")),
                 format!("{:.2}", median.context_switches_per_request),
                 format!("{:.0}", median.resident_mib),
                 result.remark(),
             ]);
         }
-        format!("{}: {}\n  {}\n\n{}", self.name, self.about, self.command, aligned(&rows))
+        let rate = self.results.iter().filter_map(|result| result.latency).map(|it| it.rate).next();
+        let rate = optional(rate, |rate| format!("; latencies at {rate:.0} requests/s"));
+        let rate = if rate == "-" { "" } else { &rate };
+        format!("{}: {}\n  {}{rate}\n\n{}", self.name, self.about, self.command, aligned(&rows))
     }
 }
 
@@ -192,9 +204,8 @@ impl ContenderResult {
     }
 }
 
-fn milliseconds(microseconds: f64) -> String {
-    // wrk loses the slow end of pipelined requests, and says so with a zero.
-    if microseconds > 0.0 { format!("{:.2}", microseconds / 1000.0) } else { "-".to_owned() }
+fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), show)
 }
 
 fn ratio(value: f64, base: Option<f64>) -> String {

@@ -47,10 +47,16 @@ pub(super) fn all() -> Vec<Scenario> {
         quick("plaintext", "13 bytes, no routing, 64 connections", plaintext),
         quick("json", "a serialised object, routed, 64 connections", Load::get("/json", 64)),
         scenario("api", "/api/{id}, a bound parameter, JSON", Load::get("/api/42", 64)),
+        scenario("mvc", "/mvc/{id}, an action of a controller, JSON", Load::get("/mvc/42", 64)),
         quick(
             "echo",
             "POST of 1 KiB, sent back",
             Load { script: Some(Script::Post { bytes: 1024 }), ..Load::get("/echo", 64) },
+        ),
+        scenario(
+            "upload-10m",
+            "POST of 10 MiB, counted and dropped",
+            Load { script: Some(Script::Post { bytes: 10 << 20 }), ..Load::get("/upload", 8) },
         ),
         scenario("bytes-100k", "an answer of 100 KB", Load::get("/bytes?n=100000", 64)),
         scenario("bytes-1m", "an answer of 1 MB", Load::get("/bytes?n=1000000", 16)),
@@ -62,6 +68,7 @@ pub(super) fn all() -> Vec<Scenario> {
         ),
         scenario("plaintext-16", "plaintext, 16 connections", Load::get("/plaintext", 16)),
         scenario("plaintext-256", "plaintext, 256 connections", Load::get("/plaintext", 256)),
+        scenario("plaintext-1000", "plaintext, 1,000 connections", Load::get("/plaintext", 1000)),
         scenario(
             "churn",
             "plaintext, a new connection for every request",

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::processes::{Usage, usage};
+use super::processes::{Usage, processes_of, usage};
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -53,6 +53,11 @@ impl Server {
     /// What all its processes have used.
     pub(super) fn usage(&self) -> Usage {
         usage(&self.children.iter().map(Child::id).collect::<Vec<_>>())
+    }
+
+    /// All its processes, those that its children started included.
+    pub(super) fn processes(&self) -> Vec<u32> {
+        processes_of(&self.children.iter().map(Child::id).collect::<Vec<_>>())
     }
 
     /// Waits until it answers with the application's text.

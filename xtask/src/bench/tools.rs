@@ -10,10 +10,10 @@ use crate::step::{run, step};
 /// Makes sure that the load generator and the contenders' programs are there.
 pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
     let mut wanted: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
-    wanted.push("wrk");
+    wanted.extend(["wrk", "perf"]);
     wanted.dedup();
     let missing: Vec<&str> =
-        wanted.into_iter().filter(|program| version(program).is_none()).collect();
+        wanted.into_iter().filter(|program| version(program).is_none()).map(package_of).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,6 +35,11 @@ pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
         apt(&[&["install", "--yes", "--no-install-recommends"], &missing[..]].concat())
             .context("cannot install what the campaign needs")
     })
+}
+
+/// The package of Debian that has the program.
+fn package_of(program: &str) -> &str {
+    if program == "perf" { "linux-perf" } else { program }
 }
 
 /// What a program says of its version; nothing if it is not there.

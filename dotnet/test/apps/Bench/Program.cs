@@ -3,6 +3,8 @@
 
 using System.Globalization;
 
+using Microsoft.AspNetCore.Mvc;
+
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 builder.Logging.SetMinimumLevel(LogLevel.Warning);
@@ -10,6 +12,8 @@ if (Environment.GetEnvironmentVariable("BENCH_INLINE") == "1")
 {
     builder.WebHost.UseSockets(options => options.UnsafePreferInlineScheduling = true);
 }
+
+builder.Services.AddControllers();
 
 var app = builder.Build();
 var plaintext = "Hello, World!"u8.ToArray();
@@ -48,6 +52,20 @@ app.MapPost("/echo", async (HttpContext context) =>
     await request.Body.CopyToAsync(context.Response.Body);
 });
 
+app.MapPost("/upload", async (HttpContext context) =>
+{
+    var buffer = new byte[pattern.Length];
+    var total = 0L;
+    for (int count; (count = await context.Request.Body.ReadAsync(buffer)) > 0;)
+    {
+        total += count;
+    }
+
+    return total;
+});
+
+app.MapControllers();
+
 app.MapGet("/bytes", (HttpContext context, int n) => WriteAsync(context, n, hasLength: true));
 
 app.MapGet("/chunked", (HttpContext context, int n) => WriteAsync(context, n, hasLength: false));
@@ -72,6 +90,14 @@ async Task WriteAsync(HttpContext context, int count, bool hasLength)
     }
 }
 
+[ApiController]
+[Route("mvc")]
+public sealed class MvcController : ControllerBase
+{
+    [HttpGet("{id:int}")]
+    public ActionResult<Item> Get(int id) => new Item(id, $"item {id.ToString(CultureInfo.InvariantCulture)}");
+}
+
 internal sealed record Message(string Text);
 
-internal sealed record Item(int Id, string Name);
+public sealed record Item(int Id, string Name);
