@@ -105,6 +105,13 @@ impl<'a> Stage<'a> {
 
     /// Starts a contender; it answers when this returns.
     pub(super) fn start(&self, contender: &Contender) -> Result<Server> {
+        let mut server = self.launch(contender)?;
+        server.wait_until_ready().with_context(|| format!("{} does not answer", contender.name))?;
+        Ok(server)
+    }
+
+    /// Starts the processes of a contender.
+    pub(super) fn launch(&self, contender: &Contender) -> Result<Server> {
         let mut server = Server::new(contender.name, free_address()?, &self.dir)?;
         match contender.kind {
             Kind::Ancm { hosting_model, inline } => {
@@ -121,7 +128,6 @@ impl<'a> Stage<'a> {
                 self.start_proxy(&mut server, program, transport)?
             }
         }
-        server.wait_until_ready().with_context(|| format!("{} does not answer", contender.name))?;
         Ok(server)
     }
 

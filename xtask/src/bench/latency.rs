@@ -40,7 +40,7 @@ pub(super) fn can_make(load: &Load) -> bool {
 /// Sends `rate` requests per second for `seconds`.
 pub(super) fn run(address: SocketAddr, load: &Load, rate: f64, seconds: u32) -> Result<Latency> {
     ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
-    let connections = load.connections.min(MOST_CONNECTIONS).max(1);
+    let connections = load.connections.clamp(1, MOST_CONNECTIONS);
     let request = request(address, load);
     let pause = Duration::from_secs_f64(f64::from(connections) / rate);
     let begin = Instant::now() + Duration::from_millis(50);

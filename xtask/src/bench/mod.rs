@@ -6,6 +6,7 @@
 //! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
 //! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
 //! * `campaign`: the rounds. `latency`: at a rate that all can serve. `syscalls`: counted apart.
+//! * `idle`, `start`: memory of silent connections, time to the first answer.
 //! * `report`, `table`, `chart`: what is printed and drawn.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
@@ -14,17 +15,24 @@
 mod campaign;
 mod chart;
 mod contender;
+mod idle;
 mod latency;
 mod processes;
 mod report;
 mod scenario;
 mod server;
+mod start;
 mod syscalls;
 mod table;
 mod tools;
 mod wrk;
 
-use std::{fs, io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -62,6 +70,20 @@ pub(crate) struct Arguments {
     svg: Option<PathBuf>,
 }
 
+/// What is measured beside the scenarios.
+const OTHERS: [&str; 2] = ["idle", "start"];
+
+impl Arguments {
+    /// Whether one of [`OTHERS`] is to be measured: always in a full run, else when it is named.
+    fn wants(&self, other: &str) -> bool {
+        let names = &self.only;
+        let narrows = names.iter().any(|name| {
+            OTHERS.contains(&&**name) || scenario::all().iter().any(|each| each.name == *name)
+        });
+        if narrows { names.iter().any(|name| name == other) } else { !self.quick }
+    }
+}
+
 const FULL: Plan = Plan { rounds: 3, seconds: 2, warm_up_seconds: 1, repeats: 8 };
 const QUICK: Plan = Plan { rounds: 2, seconds: 1, warm_up_seconds: 1, repeats: 0 };
 
@@ -72,6 +94,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let plan = Plan { rounds: arguments.rounds.unwrap_or(plan.rounds), ..plan };
     tools::ensure(&contenders)?;
     let build = Build::run(workspace, Profile::Release)?;
+    idle::raise_limit();
     let stage = Stage::new(workspace, &build)?;
     let servers = contenders
         .iter()
@@ -80,13 +103,26 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
 
     let header = header(arguments, &build, plan, &contenders)?;
     println!("\n{}", header.to_text());
-    let mut report = Report { header, scenarios: Vec::new() };
+    let mut report = Report { header, scenarios: Vec::new(), others: Vec::new() };
     for scenario in &scenarios {
         let result = measure(scenario, &contenders, &servers, plan, &stage)?;
         println!("{}", result.to_text());
         report.scenarios.push(result);
     }
-    println!("{}", report.summary());
+    if arguments.wants("idle") {
+        report.others.push(idle::measure(&contenders, &servers, progress)?);
+    }
+    drop(servers);
+    if arguments.wants("start") {
+        report.others.push(start::measure(&stage, &contenders, progress)?);
+    }
+    progress("");
+    for other in &report.others {
+        println!("{other}");
+    }
+    if !report.scenarios.is_empty() {
+        println!("{}", report.summary());
+    }
     let write = |path: &PathBuf, bytes: Vec<u8>| {
         fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
@@ -106,19 +142,20 @@ fn select(arguments: &Arguments) -> Result<(Vec<Scenario>, Vec<Contender>)> {
     let (mut scenarios, mut contenders) = (scenario::all(), contender::all());
     let is_named = |name: &str| arguments.only.iter().any(|only| only == name);
     for name in &arguments.only {
-        let known = scenarios.iter().map(|each| each.name);
+        let known = scenarios.iter().map(|each| each.name).chain(OTHERS);
         let mut known = known.chain(contenders.iter().map(|each| each.name));
         if !known.any(|known| known == name) {
             let scenarios: Vec<_> = scenarios.iter().map(|each| each.name).collect();
             let contenders: Vec<_> = contenders.iter().map(|each| each.name).collect();
             bail!(
-                "nothing is named {name}; scenarios: {}; contenders: {}",
+                "nothing is named {name}; scenarios: {}, {}; contenders: {}",
                 scenarios.join(", "),
+                OTHERS.join(", "),
                 contenders.join(", ")
             );
         }
     }
-    let names_scenario = scenarios.iter().any(|each| is_named(each.name));
+    let names_scenario = scenarios.iter().map(|each| each.name).chain(OTHERS).any(is_named);
     let names_contender = contenders.iter().any(|each| is_named(each.name));
     scenarios
         .retain(|s| if names_scenario { is_named(s.name) } else { s.quick || !arguments.quick });
@@ -135,8 +172,7 @@ fn measure(
     stage: &Stage<'_>,
 ) -> Result<ScenarioReport> {
     let rounds = campaign::run(scenario, servers, plan, &stage.templates, |what| {
-        eprint!("\r  {}: {what:<30}", scenario.name);
-        std::io::stderr().flush().ok();
+        progress(&format!("  {}: {what}", scenario.name));
     })
     .with_context(|| format!("scenario {}", scenario.name))?;
     let mut results: Vec<ContenderResult> = contenders
@@ -146,7 +182,7 @@ fn measure(
         .collect();
     add_counts(scenario, servers, stage, &mut results)?;
     add_latencies(scenario, servers, plan, &mut results)?;
-    eprint!("\r{:<60}\r", "");
+    progress("");
     let address = "127.0.0.1:0".parse().context("a constant address")?;
     let command = wrk::command(address, &scenario.load, plan.seconds, "bench".as_ref());
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -156,6 +192,14 @@ fn measure(
         command: format!("wrk {}", words.join(" ")).replace("127.0.0.1:0", "$ADDRESS"),
         results,
     })
+}
+
+/// The one line of a terminal that is written again and again.
+fn progress(what: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        write!(stderr, "\r{what:<60}").and_then(|()| stderr.flush()).ok();
+    }
 }
 
 fn add_counts(
@@ -252,6 +296,7 @@ mod tests {
         assert_eq!(names(true, &[]).unwrap(), (vec!["plaintext", "json", "echo"], 5));
         assert_eq!(names(true, &["churn"]).unwrap(), (vec!["churn"], 5));
         assert_eq!(names(false, &["json", "kestrel", "ancm-in"]).unwrap(), (vec!["json"], 2));
+        assert_eq!(names(false, &["idle", "kestrel"]).unwrap(), (vec![], 1));
         assert!(names(false, &["jason"]).unwrap_err().to_string().contains("json"));
     }
 }

@@ -14,6 +14,8 @@ use super::{
 pub(super) struct Report {
     pub(super) header: Header,
     pub(super) scenarios: Vec<ScenarioReport>,
+    /// Start and idle connections, as they were printed.
+    pub(super) others: Vec<String>,
 }
 
 /// On what and how it was measured.
@@ -215,7 +217,7 @@ fn ratio(value: f64, base: Option<f64>) -> String {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(super) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -80,6 +80,17 @@ impl Server {
         }
     }
 
+    /// Whether it answers already; an error when one of its processes has ended.
+    pub(super) fn is_answering(&mut self) -> Result<bool> {
+        for child in &mut self.children {
+            if let Some(status) = child.try_wait()? {
+                bail!("a process ended with {status}; its output is in {}", self.dir.display());
+            }
+        }
+        let answer = get(self.address, "/plaintext");
+        Ok(answer.is_ok_and(|answer| answer.ends_with("\r\n\r\nHello, World!")))
+    }
+
     fn stop(&mut self) {
         // The proxy before its backend, as one would by hand.
         for child in self.children.iter_mut().rev() {
