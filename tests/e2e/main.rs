@@ -19,5 +19,6 @@ mod output;
 mod requests;
 mod responses;
 mod restart;
+mod service;
 mod shutdown;
 mod upgrades;

@@ -1,9 +1,10 @@
 //! From URLs to listening sockets, one per lane, that live as long as the site.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 
 use config::{Host, ListenUrl};
 
@@ -78,6 +79,40 @@ impl Sockets {
                 Host::Any | Host::Ip(_) | Host::Name(_) => sockets.open_first(url, lanes),
             };
             opened.map_err(|cause| ListenError { url: url.clone(), cause })?;
+        }
+        Ok(sockets)
+    }
+
+    /// The `count` sockets that the service manager has opened: descriptors from 3 on. Each serves
+    /// all lanes, and its file, if it has one, stays the manager's.
+    ///
+    /// # Errors
+    ///
+    /// One is not there, or is no socket that listens for streams.
+    pub(crate) fn passed(count: usize, lanes: usize) -> io::Result<Self> {
+        let mut sockets = Self {
+            listeners: Vec::new(),
+            descriptors: Vec::new(),
+            addresses: Vec::new(),
+            files: Vec::new(),
+        };
+        for number in (3..).take(count) {
+            let socket = os::inherited::take(number)?;
+            let tcp = TcpListener::from(socket.try_clone()?);
+            tcp.set_nonblocking(true)?;
+            let address = match tcp.local_addr() {
+                Ok(address) => format!("http://{address}"),
+                Err(_) => {
+                    let unix = UnixListener::from(socket.try_clone()?).local_addr()?;
+                    let path = unix.as_pathname().unwrap_or(Path::new("(unnamed)"));
+                    format!("http://unix:{}", path.display())
+                }
+            };
+            let mut group =
+                (1..lanes).map(|_| socket.try_clone()).collect::<Result<Vec<_>, _>>()?;
+            group.push(socket);
+            sockets.add(group, address.trim_start_matches("http://"));
+            sockets.addresses.push(address);
         }
         Ok(sockets)
     }
@@ -169,7 +204,7 @@ fn is_family_missing(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
 
     use super::*;
 

@@ -9,6 +9,7 @@ mod cli;
 mod listen;
 mod output;
 mod run;
+mod service;
 mod supervisor;
 
 use std::io::stdout;

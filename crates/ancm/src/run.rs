@@ -12,6 +12,7 @@ use os::signal::{Signal, Signals};
 use crate::cli;
 use crate::listen::Sockets;
 use crate::output::Output;
+use crate::service;
 use crate::supervisor::explain::chain;
 use crate::supervisor::{Launch, Reload, Supervisor};
 
@@ -54,8 +55,18 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
     let urls = urls(&arguments.urls, &env)
         .map_err(|error| refuse(output, exit::USAGE, format_args!("{URLS}: {error}")))?;
     let lanes = arguments.lanes.or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let sockets =
-        Sockets::open(&urls, lanes).map_err(|error| refuse(output, exit::ADDRESS, error))?;
+    let sockets = match service::passed_sockets(&env) {
+        0 => Sockets::open(&urls, lanes).map_err(|error| refuse(output, exit::ADDRESS, error)),
+        count => {
+            if !arguments.urls.is_empty() {
+                output.tell("--url is not used: the service manager has passed its own sockets");
+            }
+            Sockets::passed(count, lanes).map_err(|error| {
+                let text = format!("a socket that was passed (LISTEN_FDS={count}): {error}");
+                refuse(output, exit::ADDRESS, text)
+            })
+        }
+    }?;
 
     let reload: Reload = Box::new(move |output| match accept(load(), output) {
         Ok(app) => Some(app),

@@ -18,6 +18,7 @@ pub struct Start {
     command: Command,
     urls: Vec<String>,
     app: Option<App>,
+    has_own_sockets: bool,
 }
 
 impl Start {
@@ -49,7 +50,7 @@ impl Start {
                 command.env_remove(name);
             }
         }
-        Self { command, urls: Vec::new(), app: None }
+        Self { command, urls: Vec::new(), app: None, has_own_sockets: false }
     }
 
     /// With an environment variable of the process.
@@ -86,6 +87,22 @@ impl Start {
         self
     }
 
+    /// Started by a program that replaces itself by its last arguments, and without `--url`.
+    #[must_use]
+    pub fn through(mut self, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self.has_own_sockets = true;
+        self
+    }
+
     /// Starts it and waits until it serves: the application, or the page of a failed start.
     pub fn run(self) -> Site {
         let site = self.spawn();
@@ -98,7 +115,7 @@ impl Start {
         if let Some(app) = &self.app {
             self.command.arg(app.dir());
         }
-        if self.urls.is_empty() {
+        if self.urls.is_empty() && !self.has_own_sockets {
             self.urls.push("http://127.0.0.1:0".to_owned());
         }
         for url in &self.urls {
@@ -112,7 +129,7 @@ impl Start {
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let stderr = child.stderr.take().expect("standard error is a pipe");
         let readers = vec![output.collect(stdout, false), output.collect(stderr, true)];
-        Site { child, app: self.app, output, readers, urls: self.urls.len(), status: None }
+        Site { child, app: self.app, output, readers, urls: self.urls.len().max(1), status: None }
     }
 
     /// Runs it to its end, which comes by itself.

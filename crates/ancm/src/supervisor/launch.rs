@@ -1,5 +1,6 @@
 //! Everything a generation is started with.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use lifecycle::{Disclosure, GenerationId};
 use os::process::{Child, Command, SpawnError, Stream};
 
 use crate::listen::Sockets;
+use crate::service;
 
 /// The conversation with a worker.
 pub(super) type Connection = control::Connection<ToWorker, ToSupervisor>;
@@ -100,7 +102,7 @@ impl Launch {
     /// would race with the threads of the runtime.
     fn command(&self, payload: &control::Payload) -> Command {
         let command = Command::new(&self.worker)
-            .envs(std::env::vars_os())
+            .envs(std::env::vars_os().filter(|(name, _)| !is_for_us(name)))
             .stdout(Stream::Pipe)
             .stderr(Stream::Pipe);
         let settings = &self.app.settings;
@@ -115,6 +117,11 @@ impl Launch {
             false => command,
         }
     }
+}
+
+/// Whether a variable is what the service manager has to say to this process alone.
+fn is_for_us(name: &OsStr) -> bool {
+    service::VARIABLES.iter().any(|ours| name == *ours)
 }
 
 /// Ends a worker that cannot be told what it is for.

@@ -30,6 +30,7 @@ use self::launch::LaunchError;
 use self::log_file::LogFile;
 use self::worker::Worker;
 use crate::output::{Output, Stream};
+use crate::service::ServiceManager;
 
 /// A worker of the other hosting model notices its own failures; it gets this long to tell.
 const TELL_GRACE: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ pub(crate) struct Supervisor {
     launch: Launch,
     reload: Reload,
     signals: Signals,
+    service: ServiceManager,
     site: Site,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
@@ -84,11 +86,13 @@ enum Source {
 impl Supervisor {
     /// A site whose first generation is started by [`Supervisor::run`].
     pub(crate) fn new(launch: Launch, signals: Signals, output: Output, reload: Reload) -> Self {
+        let service = ServiceManager::of(&launch.env);
         let (site, actions) = Site::start(policy(&launch.app), Duration::ZERO);
         let mut supervisor = Self {
             launch,
             reload,
             signals,
+            service,
             site,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
@@ -117,6 +121,7 @@ impl Supervisor {
                 self.output.finish();
                 return Ok(code);
             }
+            self.service.sign_of_life(self.begun.elapsed());
             for (source, readiness) in self.wait()? {
                 self.on_ready(source, readiness);
                 self.settle();
@@ -153,7 +158,9 @@ impl Supervisor {
             }
             watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
         }
-        let timeout = self.site.next_deadline().map(|at| at.saturating_sub(self.now()));
+        let next = [self.site.next_deadline(), self.service.next_sign()];
+        let next = next.into_iter().flatten().min();
+        let timeout = next.map(|at| at.saturating_sub(self.now()));
         let found = poll(&watched, timeout)?;
         Ok(sources.into_iter().zip(found).filter(|(_, readiness)| readiness.any()).collect())
     }
@@ -189,6 +196,7 @@ impl Supervisor {
             if let Some(app) = (self.reload)(&mut self.output) {
                 self.site.set_policy(policy(&app));
                 self.launch.app = app;
+                self.service.reloading();
                 self.events.push_back(Event::Recycle);
             }
         } else if self.site.is_stopping() {
@@ -200,6 +208,7 @@ impl Supervisor {
             self.events.push_back(Event::StopAtOnce);
         } else {
             self.first_stop = Some(Instant::now());
+            self.service.stopping();
             self.events.push_back(Event::Stop);
             // Two signals that arrive together are still two.
             self.settle();
@@ -320,6 +329,7 @@ impl Supervisor {
         for address in &self.launch.sockets.addresses {
             self.output.line(Stream::Stdout, &format!("listening on {address}"));
         }
+        self.service.ready(&format!("serving {}", self.launch.app.name));
     }
 
     /// Composes the report of a failed start. The first of its kind is told in full.
@@ -341,6 +351,8 @@ impl Supervisor {
                 self.told = Some(Kind { code: report.code, words, reference });
             }
         }
+        // Also the answer to a reload: what was served before goes on, or the page is served.
+        self.service.ready(&format!("{} {}", report.code, report.summary));
         self.tell(&Told::StartFailed {
             generation: id,
             cause: format!("{} {}", report.code, report.summary),
@@ -368,6 +380,8 @@ impl Supervisor {
             Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },
             Notice::Replaced(generation) => {
                 self.told = None;
+                self.service
+                    .ready(&format!("serving {}, generation {generation}", self.launch.app.name));
                 Told::Started { generation }
             }
             Notice::Stopping(generation) => {
