@@ -5,6 +5,7 @@
 //! * `build`: the programs, the managed assemblies, the samples and the test applications.
 //! * `demo`: build and serve a sample.
 //! * `bench`: ancm beside Kestrel, nginx and HAProxy.
+//! * `instructions`: what a request costs the engine, counted under callgrind.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
 //! * `abi`: the C header and the C# mirror of the contract.
 //! * `fuzz`: the fuzz targets.
@@ -20,6 +21,7 @@ mod conformance;
 mod demo;
 mod dotnet;
 mod fuzz;
+mod instructions;
 mod step;
 mod test;
 mod workspace;
@@ -61,6 +63,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Measure ancm beside Kestrel, nginx and HAProxy; needs a quiet machine
     Bench(bench::Arguments),
+    /// Count what a request costs the engine, and compare with the committed figures
+    Instructions(instructions::Arguments),
     /// Build the programs, the managed assemblies, the samples and the test applications
     Build {
         /// Optimised, as a release is
@@ -93,6 +97,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Conformance(arguments) => return conformance::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments)?,
         Command::Abi => abi::write(&workspace)?,
+        Command::Instructions(arguments) => instructions::run(&workspace, &arguments)?,
         Command::Check => check::run(&workspace)?,
         Command::Build { release } => {
             let profile = if release { Profile::Release } else { Profile::Debug };

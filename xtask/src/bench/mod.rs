@@ -24,7 +24,7 @@ mod server;
 mod start;
 mod syscalls;
 mod table;
-mod tools;
+pub(crate) mod tools;
 mod wrk;
 
 use std::{

@@ -12,8 +12,17 @@ pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
     let mut wanted: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
     wanted.extend(["wrk", "perf"]);
     wanted.dedup();
-    let missing: Vec<&str> =
-        wanted.into_iter().filter(|program| version(program).is_none()).map(package_of).collect();
+    install(&wanted)
+}
+
+/// Installs those of these programs that are not there; from Debian.
+pub(crate) fn install(wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted
+        .iter()
+        .copied()
+        .filter(|program| version(program).is_none())
+        .map(package_of)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -33,7 +42,7 @@ pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
         };
         apt(&["update"])?;
         apt(&[&["install", "--yes", "--no-install-recommends"], &missing[..]].concat())
-            .context("cannot install what the campaign needs")
+            .context("cannot install what is needed")
     })
 }
 
@@ -43,8 +52,11 @@ fn package_of(program: &str) -> &str {
 }
 
 /// What a program says of its version; nothing if it is not there.
-pub(super) fn version(program: &str) -> Option<String> {
-    let output = Command::new(program).arg("-v").output().ok()?;
+pub(crate) fn version(program: &str) -> Option<String> {
+    let output = Command::new(program)
+        .arg(if program == "valgrind" { "--version" } else { "-v" })
+        .output()
+        .ok()?;
     // Some say it on the one stream and some on the other.
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);

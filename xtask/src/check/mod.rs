@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     build::colored,
-    fuzz,
+    fuzz, instructions,
     step::{run as run_command, step},
     workspace::Workspace,
 };
@@ -40,6 +40,7 @@ pub(crate) fn without_tests(workspace: &Workspace) -> Vec<Result<()>> {
             cargo(workspace, &[&lints[..], &["--", "-Dwarnings"]].concat())
         }),
         step("fuzz targets on their corpora", || fuzz::check(workspace)),
+        step("cost of a request in the engine", || instructions::check(workspace)),
         step("documentation", || {
             let doc = [
                 "doc",
