@@ -12,6 +12,8 @@ const SLOTS: u64 = 512;
 /// Keys by the time at which they come up.
 pub(crate) struct Wheel {
     slots: Vec<Vec<u64>>,
+    /// A bit per slot that holds something: the loop asks for the next one at every turn.
+    filled: [u64; SLOTS as usize / 64],
     /// The next tick to come up.
     tick: u64,
     len: usize,
@@ -19,14 +21,17 @@ pub(crate) struct Wheel {
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: 0, len: 0 }
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Self { slots, filled: [0; _], tick: 0, len: 0 }
     }
 
     /// Lets `key` come up at `deadline` or, if that is far away, before. Returns when.
     pub(crate) fn insert(&mut self, key: u64, deadline: u64) -> u64 {
         // Rounded up: a deadline that comes up has passed.
         let tick = (deadline.div_ceil(TICK)).clamp(self.tick, self.tick + SLOTS - 1);
-        self.slots[(tick % SLOTS) as usize].push(key);
+        let place = (tick % SLOTS) as usize;
+        self.slots[place].push(key);
+        self.filled[place / 64] |= 1 << (place % 64);
         self.len += 1;
         tick * TICK
     }
@@ -39,9 +44,10 @@ impl Wheel {
             return;
         }
         while self.tick <= until {
-            let slot = &mut self.slots[(self.tick % SLOTS) as usize];
-            self.len -= slot.len();
-            out.append(slot);
+            let place = (self.tick % SLOTS) as usize;
+            self.len -= self.slots[place].len();
+            out.append(&mut self.slots[place]);
+            self.filled[place / 64] &= !(1 << (place % 64));
             self.tick += 1;
             if self.len == 0 {
                 self.tick = self.tick.max(until + 1);
@@ -54,9 +60,21 @@ impl Wheel {
         if self.len == 0 {
             return None;
         }
-        (self.tick..self.tick + SLOTS)
-            .find(|tick| !self.slots[(tick % SLOTS) as usize].is_empty())
-            .map(|tick| tick * TICK)
+        let start = (self.tick % SLOTS) as usize;
+        let words = self.filled.len();
+        // The first word once from the start's bit on and, a turn later, up to there.
+        let place = (0..=words).find_map(|step| {
+            let at = (start / 64 + step) % words;
+            let seen = u64::MAX << (start % 64);
+            let word = match step {
+                0 => self.filled[at] & seen,
+                _ if step == words => self.filled[at] & !seen,
+                _ => self.filled[at],
+            };
+            (word != 0).then(|| at * 64 + word.trailing_zeros() as usize)
+        })?;
+        let ahead = (place + SLOTS as usize - start) as u64 % SLOTS;
+        Some((self.tick + ahead) * TICK)
     }
 }
 
@@ -81,6 +99,21 @@ mod tests {
         assert_eq!(wheel.next(), Some(300));
         assert_eq!(up(&mut wheel, 5_000), [1]);
         assert_eq!(wheel.next(), None);
+    }
+
+    #[test]
+    fn the_next_key_is_found_wherever_the_wheel_stands() {
+        for begin in [0, 1, 63, 64, 65, 300, 511, 512, 700] {
+            for ahead in [0, 1, 62, 63, 64, 127, 448, 511] {
+                let mut wheel = Wheel::new();
+                up(&mut wheel, begin * TICK);
+                let due = wheel.insert(1, (begin + 1 + ahead) * TICK);
+                assert_eq!(wheel.next(), Some(due), "{ahead} ticks from {begin}");
+                assert_eq!(up(&mut wheel, due - 1), []);
+                assert_eq!(up(&mut wheel, due), [1]);
+                assert_eq!(wheel.next(), None);
+            }
+        }
     }
 
     #[test]
