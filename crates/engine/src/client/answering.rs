@@ -221,19 +221,16 @@ impl Client {
     /// Sends up to `count` body bytes behind what waits; small ones are only put there.
     fn send_body(&mut self, slot: SlotRef, count: u64) -> Result<usize, ()> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut pieces = Vec::with_capacity(8);
-        slot.lane().pieces(count, &mut pieces);
-        // Perhaps fewer than `count`: a call takes so many pieces and no more.
-        let there = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        if self.out.len() + there <= COPY {
-            for piece in &pieces {
-                self.out.tail().extend_from_slice(piece);
-            }
-            return Ok(there);
+        if self.out.len() + count <= COPY {
+            slot.lane().copy_to(count, self.out.tail());
+            return Ok(count);
         }
         if !self.writable {
             return Ok(0);
         }
+        // Perhaps fewer than `count`: a call takes so many pieces and no more.
+        let mut pieces = Vec::with_capacity(8);
+        slot.lane().pieces(count, &mut pieces);
         let (sent, more) = self.out.flush_with(&self.socket, &pieces).map_err(drop)?;
         self.writable = more;
         Ok(sent)

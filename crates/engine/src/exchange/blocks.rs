@@ -163,6 +163,28 @@ impl LaneSide {
         }
     }
 
+    /// Appends the first `count` unsent bytes to `out`; so many must be there.
+    pub(crate) fn copy_to(&self, count: usize, out: &mut Vec<u8>) {
+        let (mut block, mut offset, mut left) = (self.block, self.offset, count);
+        while !block.is_null() && left > 0 {
+            // SAFETY: blocks from the reading position on are alive; only the lane frees them.
+            let current = unsafe { &*block };
+            let next = current.next.load(Ordering::Acquire);
+            let ready = (current.committed.load(Ordering::Acquire) - offset) as usize;
+            let count = ready.min(left);
+            if count > 0 {
+                // SAFETY: committed bytes are initialised and not written to again.
+                out.extend_from_slice(unsafe {
+                    std::slice::from_raw_parts(current.data.add(offset as usize), count)
+                });
+            }
+            left -= count;
+            offset = 0;
+            block = next;
+        }
+        debug_assert_eq!(left, 0, "more than was committed");
+    }
+
     fn take(&mut self, mut count: usize, first: *const Block) {
         loop {
             // SAFETY: the block at the reading position is alive.
