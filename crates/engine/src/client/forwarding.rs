@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{COPY, Client, Fate, Step};
 use crate::application::Upstream;
+use crate::body::Inbound;
 use crate::exchange::SlotRef;
 use crate::forward::{Forwarding, Progress};
 use crate::http1::response::{BadHead, write_head};
@@ -119,6 +120,12 @@ impl Client {
         context.server = b"";
         let written = write_head(encoded, &context, self.out.tail())?;
         self.response.begin(&written, &mut self.inbound);
+        if self.response.is_raw() && written.status != 101 {
+            // A backend that answers CONNECT as any other method has not left HTTP, and would take
+            // the client's next words for requests that nobody here has looked at.
+            self.inbound = Inbound::Complete;
+            self.out_of_step = true;
+        }
         Ok(())
     }
 

@@ -144,7 +144,9 @@ impl Forwarding {
                     && rules.keep_response_field(name, value)
             });
         let is_interim = head.status < 200 && head.status != 101;
-        let length = head.content_length.filter(|_| !is_interim);
+        // It means nothing there (RFC 9110 8.6, 9.3.6).
+        let granted = view.method_id() == method::CONNECT && (200..300).contains(&head.status);
+        let length = head.content_length.filter(|_| !is_interim && !granted);
         encode_head(head.status, head.reason, length, kept, &mut encoded);
         if is_interim {
             let written = client.write_interim(lane, &encoded);
@@ -153,7 +155,7 @@ impl Forwarding {
             let written = written.map(|()| Some(len));
             return written.map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad));
         }
-        self.keep_alive = head.keep_alive;
+        self.keep_alive = head.keep_alive && !granted;
         self.answer = match head.framing {
             BodyFraming::None => Answer::Nothing,
             BodyFraming::Length(0) => Answer::Nothing,

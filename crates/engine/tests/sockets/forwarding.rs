@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use ancm_engine::{Exchange, Outcome};
 
 use crate::support::backend::{Backend, Peer, Proxy, field, wait_for_end};
-use crate::support::{Does, PATIENCE, Site, pattern};
+use crate::support::{Does, Door, PATIENCE, Site, pattern};
 
 fn serve(peer: Peer, _number: usize) {
     peer.serve();
@@ -232,6 +232,53 @@ fn after_101_bytes_go_both_ways_until_both_ends() {
     client.half_close();
     assert_eq!(client.rest(), b"bye");
     assert_eq!(site.engine.drain(PATIENCE), 0);
+}
+
+/// Whether a backend that grants CONNECT has left HTTP nobody knows: most answer it as any method.
+#[test]
+fn what_follows_connect_never_reaches_the_backend() {
+    let (sender, came) = mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    let sent = Door::default();
+    let is_sent = sent.clone();
+    let backend = Backend::start(move |mut peer, _| {
+        let head = peer.request().unwrap();
+        if head.starts_with("GET") {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            return;
+        }
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        is_sent.pass();
+        peer.send("0\r\n\r\n");
+        sender.lock().unwrap().send(peer.0.try_everything()).unwrap();
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut client = site.connect();
+    client.send("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().head.lines().next(), Some("HTTP/1.1 200 OK"));
+    assert_eq!(client.bytes(5), b"hello");
+    client.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    // The one lane has looked at those bytes when it has answered this.
+    assert_eq!(site.get("/").status, 200);
+    sent.open();
+    assert_eq!(came.recv_timeout(PATIENCE).unwrap().escape_ascii().to_string(), "");
+    client.expect_end();
+}
+
+#[test]
+fn an_answer_to_connect_may_have_a_length() {
+    let backend = Backend::start(|mut peer, _| {
+        while peer.request().is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        }
+    });
+    let site = Site::start(Proxy::to(backend.address));
+    let mut client = site.connect();
+    client.send("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n");
+    let head = client.head();
+    // It would mean nothing to the client (RFC 9110 9.3.6).
+    assert_eq!((head.status, head.field("content-length")), (200, None));
+    assert_eq!(client.rest(), b"hello");
 }
 
 #[test]
