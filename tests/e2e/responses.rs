@@ -42,6 +42,17 @@ both_models! {
         }
     }
 
+    fn what_is_written_behind_the_end_of_a_response_is_refused(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        assert_eq!(connection.get("/WriteAfterCompletion?id=late").ok().text(), "whole");
+        let three = ["InvalidOperationException"; 3].join(" ");
+        site.wait_for_outcome("late", &three);
+        assert_eq!(connection.get("/WriteAfterTheHandler?id=later").ok().text(), "whole");
+        site.wait_for_outcome("later", "ObjectDisposedException");
+        assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
+    }
+
     fn inp_16_an_exception_after_completion_harms_nobody(model: Model) {
         let site = start(model);
         let mut connection = site.connect();

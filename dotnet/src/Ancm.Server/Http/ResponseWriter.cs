@@ -258,12 +258,12 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     private void ThrowIfEnded()
     {
-        if (_context.IsEnded)
+        if (_context.IsEndedForReading)
         {
-            throw new ObjectDisposedException(nameof(PipeWriter), "The response has ended; nothing can be written to it.");
+            throw new ObjectDisposedException(nameof(PipeWriter), "The request has ended; nothing can be written to its response.");
         }
 
-        if (_completed)
+        if (_completed || _context.IsEnded)
         {
             throw new InvalidOperationException("Writing is not allowed after writer was completed.");
         }

@@ -9,7 +9,9 @@ internal static class Outcomes
     private static readonly ConcurrentDictionary<string, string> s_outcomes = new();
 
     internal static void Tell(HttpContext context, string outcome)
-        => s_outcomes[context.Request.Query["id"].ToString()] = outcome;
+        => Tell(context.Request.Query["id"].ToString(), outcome);
+
+    internal static void Tell(string id, string outcome) => s_outcomes[id] = outcome;
 
     internal static string? Find(string id) => s_outcomes.GetValueOrDefault(id);
 

@@ -48,6 +48,41 @@ internal static class Responses
         return context.Response.WriteAsync($"{context.Response.SupportsTrailers()} {trailers} {reset} {text}");
     }
 
+    /// <summary>Writes when the response is over: while the handler still runs, and from outside.</summary>
+    public static async Task WriteAfterCompletion(HttpContext context)
+    {
+        await context.Response.WriteAsync("whole");
+        await context.Response.CompleteAsync();
+        var stream = await Outcomes.NameOf(() => context.Response.Body.WriteAsync(new byte[] { 1 }).AsTask());
+        var pipe = await Outcomes.NameOf(() => context.Response.BodyWriter.WriteAsync(new byte[] { 1 }).AsTask());
+        var header = await Outcomes.NameOf(() =>
+        {
+            context.Response.Headers["late"] = "1";
+            return Task.CompletedTask;
+        });
+        Outcomes.Tell(context, $"{stream} {pipe} {header}");
+    }
+
+    public static async Task WriteAfterTheHandler(HttpContext context)
+    {
+        var id = context.Request.Query["id"].ToString();
+        var body = context.Response.Body;
+        await context.Response.WriteAsync("whole");
+        context.Response.OnCompleted(() => Task.CompletedTask);
+        _ = Task.Run(async () =>
+        {
+            // Whenever the response has ended, writes fail.
+            var failure = "none";
+            while (failure == "none")
+            {
+                failure = await Outcomes.NameOf(() => body.WriteAsync(ReadOnlyMemory<byte>.Empty).AsTask());
+                await Task.Yield();
+            }
+
+            Outcomes.Tell(id, failure);
+        });
+    }
+
     public static Task ConnectionClose(HttpContext context)
     {
         context.Response.Headers.Connection = "close";
