@@ -49,7 +49,7 @@ both_models! {
         let three = ["InvalidOperationException"; 3].join(" ");
         site.wait_for_outcome("late", &three);
         assert_eq!(connection.get("/WriteAfterTheHandler?id=later").ok().text(), "whole");
-        site.wait_for_outcome("later", "ObjectDisposedException");
+        site.wait_for_outcome("later", "refused");
         assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
     }
 

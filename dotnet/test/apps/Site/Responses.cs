@@ -71,7 +71,7 @@ internal static class Responses
         context.Response.OnCompleted(() => Task.CompletedTask);
         _ = Task.Run(async () =>
         {
-            // Whenever the response has ended, writes fail.
+            // Whenever the response has ended, writes fail; how depends on what else has ended.
             var failure = "none";
             while (failure == "none")
             {
@@ -79,7 +79,7 @@ internal static class Responses
                 await Task.Yield();
             }
 
-            Outcomes.Tell(id, failure);
+            Outcomes.Tell(id, "refused");
         });
     }
 
