@@ -9,7 +9,8 @@
 //! * `wrapper`: lets a child of its own serve, and waits for it.
 //!
 //! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request),
-//! `/upgrade` (to a protocol that echoes) and `/exit/CODE`.
+//! `/upgrade` (to a protocol that echoes), `/hints` (an interim answer first, trailers last) and
+//! `/exit/CODE`.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -103,6 +104,11 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         while let Ok(count @ 1..) = stream.read(&mut piece) {
             let _ = stream.write_all(&piece[..count]);
         }
+    } else if path == "/hints" {
+        let hints = "HTTP/1.1 103 X\r\nLink: </a>\r\nMS-ASPNETCORE-X: y\r\nKeep-Alive: 5\r\n\r\n";
+        let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+        let body = "2\r\nok\r\n0\r\nX-Sum: 1\r\nMS-ASPNETCORE-X: y\r\nKeep-Alive: 5\r\n\r\n";
+        let _ = stream.write_all(format!("{hints}{head}{body}").as_bytes());
     } else if let Some(name) = path.strip_prefix("/env/") {
         respond(&mut stream, 200, &env::var(name).unwrap_or_default());
     } else if let Some(code) = path.strip_prefix("/exit/") {

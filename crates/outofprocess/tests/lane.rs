@@ -108,6 +108,18 @@ fn a_request_reaches_the_backend_by_the_rules() {
 }
 
 #[test]
+fn interim_answers_and_trailers_pass_by_the_rules() {
+    let site = Site::start(|_| {});
+    let answer = site.get("/hints");
+    let rest = answer.strip_prefix("HTTP/1.1 103 X\r\nLink: </a>\r\n\r\nHTTP/1.1 200 X\r\n");
+    assert!(
+        rest.is_some_and(|rest| rest.ends_with("\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n")),
+        "{answer}"
+    );
+    assert!(!site.ask("GET /hints HTTP/1.0\n\n").contains("103"));
+}
+
+#[test]
 fn requests_wait_for_a_backend_that_is_replaced() {
     let site = Site::start(|_| {});
     let before = site.get("/pid");
