@@ -15,6 +15,7 @@ mod integration;
 mod limits;
 mod load;
 mod malformed;
+mod offline;
 mod output;
 mod requests;
 mod responses;

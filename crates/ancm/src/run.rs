@@ -75,7 +75,8 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
             None
         }
     });
-    Ok((Launch { worker, app, env, sockets, lanes }, signals, reload))
+    let dir = arguments.dir.clone();
+    Ok((Launch { worker, dir, app, env, sockets, lanes }, signals, reload))
 }
 
 /// The application, unless findings prevent its start; how many, then. What matters is told.

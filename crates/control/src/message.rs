@@ -46,6 +46,11 @@ pub enum Payload {
         /// What is known about it.
         report: Box<StartReport>,
     },
+    /// What `app_offline.htm` says.
+    Offline {
+        /// The application's folder, in which the file is.
+        dir: String,
+    },
     /// The application.
     Run {
         /// Its description, in JSON; this crate does not know it.

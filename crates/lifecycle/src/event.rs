@@ -69,8 +69,13 @@ pub enum Event {
         /// What follows.
         follows: String,
     },
-    /// A generation was asked for by a signal.
-    Recycling,
+    /// `app_offline.htm` is there and served.
+    Offline,
+    /// A new generation is wanted.
+    Recycling {
+        /// Why.
+        reason: String,
+    },
     /// A generation serves, after a failure or in place of another.
     Started {
         /// The generation.
@@ -104,7 +109,7 @@ impl Event {
         match self {
             Self::DrainIncomplete { .. } => 1005,
             Self::StartFailed { .. } => 1010,
-            Self::Recycling => 1012,
+            Self::Offline | Self::Recycling { .. } => 1012,
             Self::Started { .. } => 1032,
             Self::Stopping { .. } => 1033,
             Self::ConfigurationRefused { .. } => 1034,
@@ -118,7 +123,10 @@ impl Event {
     /// How much it matters.
     pub const fn level(&self) -> Level {
         match self {
-            Self::Recycling | Self::Started { .. } | Self::Stopping { .. } => Level::Information,
+            Self::Offline
+            | Self::Recycling { .. }
+            | Self::Started { .. }
+            | Self::Stopping { .. } => Level::Information,
             Self::DrainIncomplete { .. } | Self::ExchangesLeft { .. } | Self::StoppedAtOnce => {
                 Level::Warning
             }
@@ -148,7 +156,12 @@ impl fmt::Display for Event {
             Self::GenerationDied { generation, pid, ending, follows } => {
                 write!(f, "generation {generation} (pid {pid}) {ending}; {follows}")
             }
-            Self::Recycling => f.write_str("recycling: a new generation is started"),
+            Self::Offline => f.write_str(
+                "app_offline.htm is there: the application is stopped and the file is served",
+            ),
+            Self::Recycling { reason } => {
+                write!(f, "recycling: a new generation is started ({reason})")
+            }
             Self::Started { generation } => write!(f, "generation {generation} serves now"),
             Self::StartFailed { generation, cause, reference, retry_in } => write!(
                 f,

@@ -9,6 +9,8 @@ use crate::ids::GenerationId;
 pub enum Payload {
     /// The application.
     App,
+    /// What `app_offline.htm` says.
+    Offline,
     /// The page that explains why the application does not run.
     Page,
 }

@@ -45,6 +45,8 @@ pub enum Event {
     Failed(GenerationId),
     /// There is no process: it could not be started.
     NotSpawned(GenerationId),
+    /// `app_offline.htm` has come, or gone.
+    Offline(bool),
     /// The worker serves.
     Ready(GenerationId),
     /// A person, or a change of files, asks for a new generation.
@@ -107,6 +109,8 @@ pub enum Notice {
     },
     /// A generation did not end within its limit and is killed.
     DrainIncomplete(GenerationId),
+    /// The application is offline: what its file says is served.
+    Offline,
     /// A generation serves again, after a failure or in place of another.
     Replaced(GenerationId),
     /// The application stops by itself; a new generation follows.
@@ -134,13 +138,16 @@ pub struct Site {
     page_at: Option<Duration>,
     /// A generation was asked for while one was starting with what was known before.
     is_outdated: bool,
+    /// The application is not to run.
+    is_offline: bool,
     is_announced: bool,
     actions: Vec<Action>,
 }
 
 impl Site {
-    /// A site whose first generation is to be started now.
-    pub fn start(policy: Policy, now: Duration) -> (Self, Vec<Action>) {
+    /// A site whose first generation is to be started now: of the application, unless that is
+    /// offline.
+    pub fn start(policy: Policy, is_offline: bool, now: Duration) -> (Self, Vec<Action>) {
         let mut site = Self {
             policy,
             phase: Phase::Running,
@@ -150,10 +157,15 @@ impl Site {
             retry_at: None,
             page_at: None,
             is_outdated: false,
+            is_offline,
             is_announced: false,
             actions: Vec::new(),
         };
-        site.start_app(now);
+        if is_offline {
+            site.start_page(now)
+        } else {
+            site.start_app(now)
+        }
         let actions = std::mem::take(&mut site.actions);
         (site, actions)
     }
@@ -164,6 +176,7 @@ impl Site {
             Event::Exited(id) => self.on_exited(id, now),
             Event::Failed(id) => self.on_failed(id, StartFailure::Reported, now),
             Event::NotSpawned(id) => self.on_not_spawned(id, now),
+            Event::Offline(is_offline) => self.on_offline(is_offline, now),
             Event::Ready(id) => self.on_ready(id, now),
             Event::Recycle => self.on_recycle(now),
             Event::Stop => self.on_stop(now),
@@ -199,6 +212,22 @@ impl Site {
         self.phase != Phase::Running
     }
 
+    /// The page is ready before the application drains, so that nobody is refused. The way back is
+    /// the other way round: whoever comes from now on waits for the application.
+    fn on_offline(&mut self, is_offline: bool, now: Duration) {
+        if self.phase != Phase::Running || self.is_offline == is_offline {
+            return;
+        }
+        self.is_offline = is_offline;
+        (self.retry_at, self.page_at, self.is_outdated) = (None, None, false);
+        if is_offline {
+            self.start_page(now);
+        } else {
+            self.drain_where(now, |other| other.payload == Payload::Offline);
+            self.start_app(now);
+        }
+    }
+
     fn on_ready(&mut self, id: GenerationId, now: Duration) {
         let Some(index) = self.index(id) else { return };
         let State::Starting { .. } = self.generations[index].state else { return };
@@ -214,6 +243,15 @@ impl Site {
             self.actions.push(Action::Tell(Notice::Replaced(id)));
         }
         match payload {
+            Payload::Offline if self.is_offline => {
+                self.actions.push(Action::Tell(Notice::Offline));
+                self.drain_where(now, |other| other.id != id);
+            }
+            Payload::Offline => self.drain_where(now, |other| other.id == id),
+            // The page of the file is on its way, and drains this one when it is ready.
+            Payload::App | Payload::Page if self.is_offline => {
+                self.drain_where(now, |other| other.id != id && other.payload == payload);
+            }
             Payload::App => {
                 (self.retry_at, self.page_at) = (None, None);
                 self.drain_where(now, |other| other.id != id);
@@ -246,12 +284,14 @@ impl Site {
         }
         match generation.payload {
             Payload::App => self.on_dead_start(id, StartFailure::NotSpawned, now),
-            Payload::Page => self.page_at = Some(now + PAGE_PAUSE),
+            Payload::Offline | Payload::Page => self.page_at = Some(now + PAGE_PAUSE),
         }
     }
 
     fn on_stopping(&mut self, id: GenerationId, now: Duration) {
-        let Some(index) = self.index(id) else { return };
+        // A page has nothing that could stop by itself.
+        let is_app = |index: &usize| self.generations[*index].payload == Payload::App;
+        let Some(index) = self.index(id).filter(is_app) else { return };
         let until = now + self.policy.drain_limit + KILL_GRACE;
         match self.generations[index].state {
             State::Serving { since } => {
@@ -279,10 +319,13 @@ impl Site {
             (State::Starting { .. }, Payload::App) => {
                 self.on_dead_start(id, StartFailure::ExitedBeforeReady, now);
             }
-            (State::Starting { .. }, Payload::Page) => self.page_at = Some(now + PAGE_PAUSE),
-            (State::Serving { .. }, Payload::Page) => self.start_page(now),
+            (State::Starting { .. }, Payload::Offline | Payload::Page) => {
+                self.page_at = Some(now + PAGE_PAUSE);
+            }
+            (State::Serving { .. }, Payload::Offline | Payload::Page) => self.start_page(now),
             (State::Serving { since }, Payload::App) => {
                 self.replace(id, now.saturating_sub(since), now);
+                // Nothing follows an application that is offline.
                 let restart_in = self.retry_at.map_or(Duration::ZERO, |at| at - now);
                 // Before the start that it announces.
                 self.actions.insert(0, Action::Tell(Notice::Died { id, restart_in }));
@@ -291,7 +334,7 @@ impl Site {
     }
 
     fn on_recycle(&mut self, now: Duration) {
-        if self.phase != Phase::Running {
+        if self.phase != Phase::Running || self.is_offline {
             return;
         }
         if self.generations.iter().any(Generation::is_starting_app) {
@@ -350,6 +393,9 @@ impl Site {
     /// A start has ended in failure and its process is gone. Who serves goes on serving; if nobody
     /// does, a page explains.
     fn on_dead_start(&mut self, id: GenerationId, why: StartFailure, now: Duration) {
+        if self.is_offline {
+            return;
+        }
         let retry_in = match std::mem::take(&mut self.is_outdated) {
             // What failed was not what is wanted now.
             true => Duration::ZERO,
@@ -367,6 +413,9 @@ impl Site {
 
     /// A generation that `served` for some time will serve no more, unasked.
     fn replace(&mut self, id: GenerationId, served: Duration, now: Duration) {
+        if self.is_offline {
+            return;
+        }
         let pause = self.restart.after_end(served);
         let is_followed = self
             .generations
@@ -388,21 +437,23 @@ impl Site {
 
     fn start_app(&mut self, now: Duration) {
         self.retry_at = None;
-        if !self.generations.iter().any(Generation::is_starting_app) {
+        if !self.is_offline && !self.generations.iter().any(Generation::is_starting_app) {
             self.spawn(Payload::App, now + self.policy.start_limit);
         }
     }
 
-    /// Starts a page; one that is still starting shows something older and is not waited for.
+    /// Starts the page of whatever keeps the application from running; one that is still starting
+    /// shows something older and is not waited for.
     fn start_page(&mut self, now: Duration) {
         self.page_at = None;
-        if self.is_app_served() {
+        if self.is_app_served() && !self.is_offline {
             return;
         }
         self.drain_where(now, |other| {
-            other.payload == Payload::Page && matches!(other.state, State::Starting { .. })
+            other.payload != Payload::App && matches!(other.state, State::Starting { .. })
         });
-        self.spawn(Payload::Page, now + PAGE_START_LIMIT);
+        let payload = if self.is_offline { Payload::Offline } else { Payload::Page };
+        self.spawn(payload, now + PAGE_START_LIMIT);
     }
 
     fn spawn(&mut self, payload: Payload, until: Duration) {

@@ -21,7 +21,7 @@ fn drain(number: u64) -> Action {
 }
 
 fn serving() -> Site {
-    let (mut site, actions) = Site::start(POLICY, at(0));
+    let (mut site, actions) = Site::start(POLICY, false, at(0));
     assert_eq!(actions, [start(1, Payload::App)]);
     assert_eq!(site.on_event(Event::Ready(id(1)), at(1)), [Action::Announce]);
     site
@@ -51,7 +51,7 @@ fn a_failed_recycle_leaves_the_old_in_service() {
 
 #[test]
 fn a_failed_start_is_served_as_a_page_until_a_retry_is_ready() {
-    let (mut site, _) = Site::start(POLICY, at(0));
+    let (mut site, _) = Site::start(POLICY, false, at(0));
     assert_eq!(site.on_event(Event::Failed(id(1)), at(1)), []);
     let actions = site.on_event(Event::Exited(id(1)), at(1));
     assert!(matches!(actions[0], Action::Explain { why: StartFailure::Reported, .. }));
@@ -66,7 +66,7 @@ fn a_failed_start_is_served_as_a_page_until_a_retry_is_ready() {
 
 #[test]
 fn a_second_failure_replaces_the_page() {
-    let (mut site, _) = Site::start(POLICY, at(0));
+    let (mut site, _) = Site::start(POLICY, false, at(0));
     site.on_event(Event::Exited(id(1)), at(1));
     site.on_event(Event::Ready(id(2)), at(1));
     site.on_event(Event::Tick, at(2));
@@ -77,7 +77,7 @@ fn a_second_failure_replaces_the_page() {
 
 #[test]
 fn a_start_that_takes_too_long_is_killed_and_explained() {
-    let (mut site, _) = Site::start(POLICY, at(0));
+    let (mut site, _) = Site::start(POLICY, false, at(0));
     assert_eq!(site.on_event(Event::Tick, at(119)), []);
     assert_eq!(site.on_event(Event::Tick, at(120)), [Action::Kill(id(1))]);
     assert_eq!(site.on_event(Event::Ready(id(1)), at(120)), []);
@@ -136,6 +136,38 @@ fn a_second_signal_kills_at_once() {
     assert_eq!(site.on_event(Event::Exited(id(1)), at(60)), [Action::Finish]);
 }
 
+#[test]
+fn an_offline_application_is_replaced_by_its_page_and_comes_back_at_once() {
+    let mut site = serving();
+    assert_eq!(site.on_event(Event::Offline(true), at(50)), [start(2, Payload::Offline)]);
+    assert_eq!(site.on_event(Event::Offline(true), at(50)), []);
+    let offline = Action::Tell(Notice::Offline);
+    assert_eq!(site.on_event(Event::Ready(id(2)), at(50)), [offline, drain(1)]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), []);
+    assert_eq!(site.on_event(Event::Recycle, at(52)), []);
+    let actions = site.on_event(Event::Offline(false), at(60));
+    assert_eq!(actions, [drain(2), start(3, Payload::App)]);
+    let replaced = Action::Tell(Notice::Replaced(id(3)));
+    assert_eq!(site.on_event(Event::Ready(id(3)), at(61)), [replaced]);
+}
+
+#[test]
+fn what_is_offline_at_first_starts_with_its_page() {
+    let (mut site, actions) = Site::start(POLICY, true, at(0));
+    assert_eq!(actions, [start(1, Payload::Offline)]);
+    let actions = site.on_event(Event::Ready(id(1)), at(0));
+    assert_eq!(actions, [Action::Announce, Action::Tell(Notice::Offline)]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(9)), [start(2, Payload::Offline)]);
+}
+
+#[test]
+fn a_start_that_ends_while_offline_is_not_repeated() {
+    let (mut site, _) = Site::start(POLICY, false, at(0));
+    site.on_event(Event::Offline(true), at(1));
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(1)), []);
+    assert_eq!(site.next_deadline(), Some(at(1) + PAGE_START_LIMIT));
+}
+
 /// Processes that do anything at any time, as long as it is possible.
 struct World {
     random: Random,
@@ -149,7 +181,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (site, actions) = Site::start(Policy { seed, ..POLICY }, Duration::ZERO);
+        let (site, actions) = Site::start(Policy { seed, ..POLICY }, seed.is_multiple_of(3), Duration::ZERO);
         let random = Random::new(seed);
         let mut world = Self {
             random,
@@ -219,6 +251,10 @@ impl World {
             (2, Some(id)) => self.event(Event::Stopping(id)),
             (3..6, Some(id)) => self.event(Event::Ready(id)),
             (6, _) if self.chance(5) == 0 => self.event(Event::Recycle),
+            (7, _) if self.chance(3) == 0 => {
+                let is_offline = self.chance(2) == 0;
+                self.event(Event::Offline(is_offline));
+            }
             _ => self.event(Event::Tick),
         }
     }
@@ -231,7 +267,15 @@ impl World {
         let serving = generations.iter().filter(|other| other.is_serving(Payload::App)).count();
         assert!(serving <= 1, "{generations:?}");
         let is_failing = |other: &Generation| matches!(other.state, State::Failing { .. });
-        if !self.site.is_stopping() {
+        let offline = generations.iter().filter(|it| it.payload == Payload::Offline);
+        let is_live =
+            |it: &&Generation| matches!(it.state, State::Starting { .. } | State::Serving { .. });
+        let offline = offline.filter(is_live).count();
+        if !self.site.is_stopping() && self.site.is_offline {
+            let is_pending = offline > 0 || self.site.page_at.is_some();
+            assert!(is_pending, "{:?}", self.site);
+        } else if !self.site.is_stopping() {
+            assert_eq!(offline, 0, "{:?}", self.site);
             let is_pending = starting + serving > 0
                 || self.site.retry_at.is_some()
                 || generations.iter().any(is_failing);

@@ -7,6 +7,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod fd;
 pub mod inherited;
+pub mod inotify;
 pub mod library;
 pub mod limits;
 pub mod listen;

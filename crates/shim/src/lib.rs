@@ -13,7 +13,9 @@ pub mod report;
 mod failed;
 mod in_process;
 mod loaded;
+mod offline;
 
 pub use failed::{Failed, failed};
 pub use in_process::{InProcess, Life, with_runtimes_of};
 pub use loaded::LoadError;
+pub use offline::offline;

@@ -25,7 +25,7 @@ pub(crate) struct Hosted {
 }
 
 enum Kind {
-    Failed(Arc<dyn Application>),
+    Page(Arc<dyn Application>),
     InProcess(InProcess),
     OutOfProcess(Arc<OutOfProcess>),
 }
@@ -39,14 +39,9 @@ impl Hosted {
     ) -> Result<Self, Box<StartReport>> {
         let application = match &start.payload {
             Payload::Failed { report } => {
-                let application = shim::failed((**report).clone(), start.disclosure);
-                return Ok(Self {
-                    kind: Kind::Failed(application),
-                    stop_limit: PAGE_STOP_LIMIT,
-                    shutdown_delay: Duration::ZERO,
-                    max_body: None,
-                });
+                return Ok(Self::page(shim::failed((**report).clone(), start.disclosure)));
             }
+            Payload::Offline { dir } => return Ok(Self::page(shim::offline(dir.into()))),
             Payload::Run { application } => application,
         };
         let app: App = serde_json::from_str(application).map_err(|error| {
@@ -65,10 +60,19 @@ impl Hosted {
         })
     }
 
+    fn page(application: Arc<dyn Application>) -> Self {
+        Self {
+            kind: Kind::Page(application),
+            stop_limit: PAGE_STOP_LIMIT,
+            shutdown_delay: Duration::ZERO,
+            max_body: None,
+        }
+    }
+
     /// What the engine serves.
     pub(crate) fn application(&self) -> Arc<dyn Application> {
         match &self.kind {
-            Kind::Failed(application) => application.clone(),
+            Kind::Page(application) => application.clone(),
             Kind::InProcess(application) => application.application(),
             Kind::OutOfProcess(application) => application.clone(),
         }
@@ -84,7 +88,7 @@ impl Hosted {
     /// Stops the application; whether it has stopped within the limit.
     pub(crate) fn stop(&self, limit: Duration) -> bool {
         match &self.kind {
-            Kind::Failed(_) => true,
+            Kind::Page(_) => true,
             Kind::InProcess(application) => application.stop(limit),
             Kind::OutOfProcess(application) => {
                 application.stop(limit);
@@ -111,7 +115,7 @@ impl Hosted {
     pub(crate) fn shutdown_delay(&self, limit: Duration) -> Duration {
         let delay = match self.kind {
             Kind::OutOfProcess(_) => self.shutdown_delay.max(limit / 4 * 3),
-            Kind::Failed(_) | Kind::InProcess(_) => self.shutdown_delay,
+            Kind::Page(_) | Kind::InProcess(_) => self.shutdown_delay,
         };
         delay.min(limit)
     }

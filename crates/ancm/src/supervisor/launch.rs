@@ -23,6 +23,8 @@ pub(super) type Connection = control::Connection<ToWorker, ToSupervisor>;
 pub(crate) struct Launch {
     /// The program of the worker.
     pub(crate) worker: PathBuf,
+    /// The application's folder as it was named; what a link leads to may change.
+    pub(crate) dir: PathBuf,
     /// The application.
     pub(crate) app: App,
     /// The environment of this process.
@@ -59,6 +61,9 @@ impl Launch {
         report: Option<&StartReport>,
     ) -> Result<(Child, Connection), LaunchError> {
         let payload = match (payload, report) {
+            (Payload::Offline, _) => {
+                control::Payload::Offline { dir: self.dir.display().to_string() }
+            }
             (Payload::Page, Some(report)) => {
                 control::Payload::Failed { report: Box::new(report.clone()) }
             }

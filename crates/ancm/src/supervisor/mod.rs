@@ -7,6 +7,7 @@
 pub(crate) mod explain;
 mod launch;
 mod log_file;
+mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,7 @@ use os::signal::{Signal, Signals};
 pub(crate) use self::launch::Launch;
 use self::launch::LaunchError;
 use self::log_file::LogFile;
+use self::watch::{Change, Watch};
 use self::worker::Worker;
 use crate::output::{Output, Stream};
 use crate::service::ServiceManager;
@@ -47,6 +49,7 @@ pub(crate) struct Supervisor {
     reload: Reload,
     signals: Signals,
     service: ServiceManager,
+    watch: Watch,
     site: Site,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
@@ -77,6 +80,7 @@ struct Kind {
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Control(GenerationId),
+    Folder,
     Output(Stream),
     Pipe(GenerationId, Stream),
     Process(GenerationId),
@@ -87,12 +91,14 @@ impl Supervisor {
     /// A site whose first generation is started by [`Supervisor::run`].
     pub(crate) fn new(launch: Launch, signals: Signals, output: Output, reload: Reload) -> Self {
         let service = ServiceManager::of(&launch.env);
-        let (site, actions) = Site::start(policy(&launch.app), Duration::ZERO);
+        let watch = Watch::new(&launch.dir, Duration::ZERO);
+        let (site, actions) = Site::start(policy(&launch.app), watch.is_offline(), Duration::ZERO);
         let mut supervisor = Self {
             launch,
             reload,
             signals,
             service,
+            watch,
             site,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
@@ -126,9 +132,45 @@ impl Supervisor {
                 self.on_ready(source, readiness);
                 self.settle();
             }
+            self.follow_changes();
             self.events.push_back(Event::Tick);
             self.settle();
         }
+    }
+
+    /// Does what changes of the application's folder ask for.
+    fn follow_changes(&mut self) {
+        let now = self.now();
+        for change in self.watch.changes(now) {
+            let handler_settings = &self.launch.app.settings.handler_settings;
+            match change {
+                Change::Configuration if handler_settings.disallow_rotation_on_config_change => {}
+                Change::Configuration => self.recycle("web.config has changed"),
+                Change::Files => self.recycle("files of the application have changed"),
+                Change::Offline(is_offline) => {
+                    if !is_offline && let Some(app) = (self.reload)(&mut self.output) {
+                        // Whoever took the application offline did so to change it.
+                        self.adopt(app);
+                    }
+                    self.events.push_back(Event::Offline(is_offline));
+                }
+            }
+        }
+    }
+
+    /// Asks for a new generation with what the configuration says now, if it can be used.
+    fn recycle(&mut self, reason: &str) {
+        self.tell(&Told::Recycling { reason: reason.to_owned() });
+        if let Some(app) = (self.reload)(&mut self.output) {
+            self.adopt(app);
+            self.service.reloading();
+            self.events.push_back(Event::Recycle);
+        }
+    }
+
+    fn adopt(&mut self, app: config::App) {
+        self.site.set_policy(policy(&app));
+        self.launch.app = app;
     }
 
     /// Waits for whatever happens next.
@@ -140,6 +182,9 @@ impl Supervisor {
             sources.push(source);
             watched.push((fd, interest));
         };
+        if let Some(fd) = self.watch.fd() {
+            watch(Source::Folder, fd, Readiness::READ);
+        }
         for stream in Stream::BOTH {
             if let Some(fd) = self.output.waits_for(stream) {
                 watch(Source::Output(stream), fd, Readiness::WRITE);
@@ -158,7 +203,8 @@ impl Supervisor {
             }
             watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
         }
-        let next = [self.site.next_deadline(), self.service.next_sign()];
+        let look = Some(self.watch.next_look());
+        let next = [self.site.next_deadline(), self.service.next_sign(), look];
         let next = next.into_iter().flatten().min();
         let timeout = next.map(|at| at.saturating_sub(self.now()));
         let found = poll(&watched, timeout)?;
@@ -172,6 +218,7 @@ impl Supervisor {
                     self.on_signal(signal);
                 }
             }
+            Source::Folder => self.watch.on_event(),
             Source::Output(stream) => self.output.flush(stream),
             Source::Pipe(id, stream) => {
                 if let Some(worker) = self.workers.get_mut(&id) {
@@ -192,13 +239,7 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::HUP {
-            self.tell(&Told::Recycling);
-            if let Some(app) = (self.reload)(&mut self.output) {
-                self.site.set_policy(policy(&app));
-                self.launch.app = app;
-                self.service.reloading();
-                self.events.push_back(Event::Recycle);
-            }
+            self.recycle("a signal asks for it");
         } else if self.site.is_stopping() {
             if self.first_stop.is_some_and(|first| first.elapsed() < ONE_STOP) {
                 return;
@@ -376,6 +417,10 @@ impl Supervisor {
                         pause => format!("a new one is started in {:.1} s", pause.as_secs_f32()),
                     },
                 }
+            }
+            Notice::Offline => {
+                self.service.ready("offline: app_offline.htm is served");
+                Told::Offline
             }
             Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },
             Notice::Replaced(generation) => {

@@ -14,6 +14,9 @@ use crate::lane::Lane;
 use crate::response::Response;
 use abi::request;
 
+/// How long a drain waits for the first request of a connection, in milliseconds.
+const FIRST_REQUEST: u64 = 1_000;
+
 impl Client {
     pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {
         if self.out.len() > PIPELINE {
@@ -36,7 +39,7 @@ impl Client {
             }
         }
         let is_idle = self.slot.is_none_or(|slot| slot.lane().input.is_empty());
-        if lane.draining && is_idle && !self.readable {
+        if lane.draining && is_idle && !self.readable && !self.may_be_about_to_ask(lane) {
             return if self.out.is_empty() { Step::Close } else { self.say_goodbye(lane) };
         }
         if !self.readable {
@@ -75,6 +78,17 @@ impl Client {
             }
             Err(_) => Step::Close,
         }
+    }
+
+    /// Whether the client has just connected, so that its first request is probably on its way:
+    /// unlike a client between two requests, it cannot tell that from a refusal.
+    fn may_be_about_to_ask(&mut self, lane: &Lane) -> bool {
+        let until = lane.drain_begun + FIRST_REQUEST;
+        let is_fresh = self.requests == 0 && lane.clock.now() < until;
+        if is_fresh {
+            self.deadline = self.deadline.min(until);
+        }
+        is_fresh
     }
 
     /// Parses the head at the start of the slot's input. `true`: complete, and waiting its turn.

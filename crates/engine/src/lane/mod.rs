@@ -74,6 +74,8 @@ pub(crate) struct Lane {
     pub(crate) pools: HashMap<u64, Vec<ConnectionKey>>,
     /// No more connections or requests are taken.
     pub(crate) draining: bool,
+    /// When that began, in the lane's milliseconds.
+    pub(crate) drain_begun: u64,
     clients: usize,
     deadline: Option<u64>,
     listeners: Vec<OwnedFd>,
@@ -126,6 +128,7 @@ impl Lane {
             held: Vec::new(),
             pools: HashMap::new(),
             draining: false,
+            drain_begun: 0,
             clients: 0,
             deadline: None,
             listeners,
@@ -235,6 +238,7 @@ impl Lane {
                 }
                 self.set_accepting(false);
                 self.draining = true;
+                self.drain_begun = self.clock.now();
                 self.deadline = Some(self.clock.at(deadline));
                 for key in self.entries.keys() {
                     if let Some(mut entry) = self.entries.take(key) {

@@ -41,6 +41,28 @@ fn what_runs_finishes_and_what_idles_is_closed() {
 }
 
 #[test]
+fn who_had_just_connected_is_served() {
+    let site = Site::with(Handler::new(2, |call: Call| call.answer(200, b"done")), 1, |_| {});
+    let mut idle = site.connect();
+    idle.get("/");
+    assert_eq!(idle.response().text(), "done");
+    let mut fresh = site.connect();
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| site.engine.drain(PATIENCE));
+        // One lane: the drain has looked at both.
+        idle.expect_end();
+        fresh.get("/");
+        let response = fresh.response();
+        assert_eq!(
+            (response.text().as_str(), response.field("connection")),
+            ("done", Some("close"))
+        );
+        fresh.expect_end();
+        assert_eq!(drain.join().unwrap(), 0);
+    });
+}
+
+#[test]
 fn what_does_not_finish_in_time_is_counted_and_cut_off() {
     let door = Door::default();
     let behind = door.clone();
