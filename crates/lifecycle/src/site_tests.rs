@@ -181,7 +181,8 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (site, actions) = Site::start(Policy { seed, ..POLICY }, seed.is_multiple_of(3), Duration::ZERO);
+        let (site, actions) =
+            Site::start(Policy { seed, ..POLICY }, seed.is_multiple_of(3), Duration::ZERO);
         let random = Random::new(seed);
         let mut world = Self {
             random,
