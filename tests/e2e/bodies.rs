@@ -11,6 +11,17 @@ fn start(model: Model) -> Site {
 const LINE: &str = "this is a line\r\n";
 
 both_models! {
+    fn trailers_of_a_request_are_offered_when_its_body_is_read(model: Model) {
+        let site = start(model);
+        let mut connection = site.connect();
+        for value in ["first", "second"] {
+            connection.send(Request::post_chunked("/RequestTrailers", b"", 1).head());
+            connection.send_chunk(b"some");
+            connection.send(format!("0\r\nX-Trailer: {value}\r\n\r\n"));
+            assert_eq!(connection.response().ok().text(), value);
+        }
+    }
+
     fn req_10_reads_and_writes_are_synchronous_at_the_same_time(model: Model) {
         let site = start(model);
         for round in 0..20 {
