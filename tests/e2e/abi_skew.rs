@@ -97,7 +97,7 @@ fn a_handler_in_c_serves_requests_in_process() {
 }
 
 #[test]
-fn a_handler_of_version_1_0_serves_requests_in_process() {
+fn shim_31_l22_01_a_handler_of_version_1_0_serves_requests_in_process() {
     let (site, _folder) = site_of(Version::First, &[]);
     serves(&site);
     site.stop();
@@ -160,7 +160,7 @@ fn run_first_host(arguments: &[&str]) -> (String, String, Option<i32>) {
 }
 
 #[test]
-fn a_worker_of_version_1_0_hosts_an_application_with_the_handler_of_today() {
+fn shim_32_l22_02_a_worker_of_version_1_0_hosts_an_application_with_the_handler_of_today() {
     let (stdout, stderr, code) = run_first_host(&[]);
     assert_eq!(code, Some(0), "{stdout}\n{stderr}");
     let version = format!("host 1.0, handler {}.{}, answer 0\n", abi::MAJOR, abi::MINOR);

@@ -66,6 +66,35 @@ both_models! {
         }
     }
 
+    fn native_libraries_of_the_runtime_are_found(model: Model) {
+        let file = "Site.runtimeconfig.json";
+        let app = site_app();
+        let config = app.read(file);
+        let invariant = "\"System.Globalization.Invariant\": true";
+        assert!(config.contains(invariant), "{config}");
+        let app = app.file(file, config.replace(invariant, "\"System.Globalization.Invariant\": false"));
+        let site = Site::start(app, model);
+        for compression in ["GZip", "Brotli", "ZLib"] {
+            assert_eq!(text(&site, compression), "True True", "{compression}");
+        }
+        assert_eq!(text(&site, "Icu"), "İSTANBUL 1.234,500 True");
+        // SHA-256 of `signed`, and whether a signature fits.
+        let hash = "4a3cdfae6f291c8f544daea5b72905cf9e74c1ed427d831ad0d7ca00c73c794d";
+        assert_eq!(text(&site, "OpenSsl"), format!("{hash} True"));
+        site.stop();
+    }
+
+    fn cfg_20_cfg_21_the_port_of_https_is_known(model: Model) {
+        let app = site_app()
+            .arguments(r".\Site.dll https=true")
+            .variables(&[("ASPNETCORE_HTTPS_PORT", "8443")]);
+        let site = Start::of(app.model(model)).env("ASPNETCORE_HTTPS_PORT", "9443").run();
+        let moved = site.get("/HelloWorld?a=b");
+        assert_eq!(moved.status(), 307);
+        assert_eq!(moved.header("Location"), Some("https://localhost:8443/HelloWorld?a=b"));
+        site.stop();
+    }
+
     fn an_application_in_a_folder_below_is_started(model: Model) {
         let app = site_app().below("bin").arguments(r"bin\Site.dll");
         assert_eq!(text(&Site::start(app, model), "HelloWorld"), "Hello World");

@@ -97,7 +97,7 @@ both_models! {
         site.wait_for_outcome("gone", "none");
     }
 
-    fn req_73_writes_with_the_token_of_the_request_are_cancelled(model: Model) {
+    fn req_73_l22_05_writes_with_the_token_of_the_request_are_cancelled(model: Model) {
         let site = start(model);
         leave(&site, "/WriteWithAbortedToken");
         wait_for_one_of(&site, "gone", &["OperationCanceledException", "TaskCanceledException"]);
@@ -135,14 +135,14 @@ both_models! {
         site.wait_for_outcome("first", "aborted");
     }
 
-    fn req_75_a_write_is_cancelled_by_the_application_s_own_token(model: Model) {
+    fn req_75_l22_06_a_write_is_cancelled_by_the_application_s_own_token(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         connection.send(Request::get("/WriteWithOwnToken?id=own").to_bytes());
         wait_for_one_of(&site, "own", &["OperationCanceledException", "TaskCanceledException"]);
     }
 
-    fn req_76_a_read_is_cancelled_by_the_application_s_own_token(model: Model) {
+    fn req_76_l22_07_a_read_is_cancelled_by_the_application_s_own_token(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         connection.send(Request::post_chunked("/ReadWithOwnToken?id=own", b"", 1).head());

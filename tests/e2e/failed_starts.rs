@@ -56,6 +56,25 @@ both_models! {
         site.stop();
     }
 
+    fn diag_01_diag_02_diag_04_a_page_has_the_link_of_the_operator(model: Model) {
+        let link = "https://help.example/failures?a=1&b=<2>";
+        for (variable, expected) in [
+            (link, "href=\"https://help.example/failures?a=1&amp;b=&lt;2&gt;\""),
+            ("javascript:alert(1)", ""),
+        ] {
+            for app in [App::misbehaving("Throw"), App::sample("hello").arguments("serve")] {
+                let link = ("ANCM_ADDITIONAL_ERROR_PAGE_LINK", variable);
+                let (site, page) = page_of(app, model, &[link]);
+                let text = page.text();
+                assert!(page.status() >= 500 && text.contains(expected), "{text}");
+                assert!(!text.contains("javascript"), "{text}");
+                // Nothing behind the page.
+                assert!(text.ends_with("</html>\n"), "{text}");
+                site.stop();
+            }
+        }
+    }
+
     fn v1_18_without_the_page_there_is_only_the_status(model: Model) {
         let app = App::misbehaving("Throw").attribute("disableStartUpErrorPage", "true");
         let (site, page) = page_of(app, model, &[DETAILS]);

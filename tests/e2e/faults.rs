@@ -230,6 +230,8 @@ faults! {
     the_start_hangs: Fault::misbehaving("HangInStart").map(|app| app.attribute("startupTimeLimit", "3")),
         in_process "500.37" 1007 "not ready within 3 s; it was starting the application's services and server",
         out_of_process "502.5" 1020 "within 3";
+    inp_06_a_start_that_hangs_is_answered_for_without_recycling: Fault::misbehaving("Hang").map(|app| app.attribute("startupTimeLimit", "1").handler_setting("suppressRecycleOnStartupTimeout", "true")),
+        in_process "500.37" 1007 "not ready within 1 s; it was running Main until the application is built";
     a_noisy_start_throws: Fault::misbehaving("Noise"),
         in_process "500.30" 1018 "Main threw System.InvalidOperationException: thrown after a lot of noise",
         out_of_process "502.5" 1020 "System.InvalidOperationException: thrown after a lot of noise";
@@ -250,7 +252,7 @@ faults! {
     a_startup_hook_is_missing: Fault::misbehaving("Serve").variable("DOTNET_STARTUP_HOOKS", "/nonexistent/hook.dll"),
         in_process "500.30" 1018 "/nonexistent/hook.dll",
         out_of_process "502.5" 1020 "/nonexistent/hook.dll";
-    shim_13_shim_14_a_framework_is_too_old: Fault::of(edited(App::sample("hello"), "Hello.runtimeconfig.json", "\"version\": \"", "\"version\": \"99.")),
+    shim_13_shim_14_log_16_l22_30_a_framework_is_too_old: Fault::of(edited(App::sample("hello"), "Hello.runtimeconfig.json", "\"version\": \"", "\"version\": \"99.")),
         in_process "500.31" 1027 "a framework is missing",
         out_of_process "502.5" 1020 "a framework that it needs is not installed";
     a_framework_is_unknown: Fault::of(edited(App::sample("hello"), "Hello.runtimeconfig.json", "Microsoft.AspNetCore.App", "Contoso.Web.App")),
@@ -285,7 +287,7 @@ faults! {
     an_explicit_dotnet_does_not_exist: Fault::of(App::sample("hello").attribute("processPath", "/nonexistent/dotnet")),
         in_process "500.0" 1031 "/nonexistent/dotnet does not exist",
         out_of_process "502.5" 1020 "/nonexistent/dotnet";
-    shim_11_the_host_library_is_no_library: with_host_library(|file| fs::write(file, "no library").unwrap()),
+    shim_11_l22_29_the_host_library_is_no_library: with_host_library(|file| fs::write(file, "no library").unwrap()),
         in_process "500.32" 1027 "libhostfxr.so is";
     shim_12_the_host_library_is_for_another_processor: with_host_library(|file| {
             let mut bytes = fs::read(host_library()).unwrap();

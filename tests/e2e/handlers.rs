@@ -75,7 +75,7 @@ fn shim_24_shim_27_the_version_that_web_config_names_is_loaded_in_process() {
 }
 
 #[test]
-fn shim_26_a_version_that_is_not_installed_names_those_that_are_in_process() {
+fn shim_26_diag_03_a_version_that_is_not_installed_names_those_that_are_in_process() {
     let installation = installation(&["0.9.0", "0.10.0"]);
     for version in ["0.9", "1.0.0", "../inprocess/0.9.0", "newest"] {
         let app = App::sample("hello").handler_setting("handlerVersion", version);

@@ -67,7 +67,7 @@ both_models! {
         site.wait_for_outcome("read", "read 0");
     }
 
-    fn any_protocol_may_take_over(model: Model) {
+    fn ws_02_any_protocol_may_take_over(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         let request =

@@ -9,6 +9,9 @@ use std::fmt::Write;
 use lifecycle::StartReport;
 use serde::Serialize;
 
+/// Names an address that pages link to.
+const LINK_VARIABLE: &str = "ANCM_ADDITIONAL_ERROR_PAGE_LINK";
+
 /// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -138,10 +141,21 @@ fn html(report: &StartReport, detailed: bool) -> String {
              <code>ASPNETCORE_DETAILEDERRORS=true</code> to see it here.</p>\n",
         );
     }
+    if let Some(link) = additional_link() {
+        let link = escape(&link);
+        item(&mut page, format_args!("<p>More about it: <a href=\"{link}\">{link}</a></p>\n"));
+    }
     let (reference, time) = (escape(&report.reference), escape(&report.time));
     item(&mut page, format_args!("<footer>Reference {reference} &middot; {time}</footer>\n"));
     page.push_str("</body>\n</html>\n");
     page
+}
+
+/// Where an operator has more to read, as in the module: a page of their own about failures.
+fn additional_link() -> Option<String> {
+    let link = std::env::var(LINK_VARIABLE).ok()?;
+    let is_web = ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme));
+    is_web.then_some(link)
 }
 
 fn details_before(page: &mut String, report: &StartReport) {

@@ -82,7 +82,7 @@ fn newest_hosting_library_wins_and_releases_beat_previews() {
 }
 
 #[test]
-fn places_are_searched_in_order() {
+fn shim_07_l22_32_places_are_searched_in_order() {
     let mut system = System::new();
     system.file("app/App.dll", "");
     // From the last place to the first: each new one must win over those before.
@@ -167,7 +167,7 @@ fn nat_29_programs_use_their_own_runtime_or_an_installed_one() {
 }
 
 #[test]
-fn options_of_the_host_stay_in_front_of_the_application() {
+fn l22_34_options_of_the_host_stay_in_front_of_the_application() {
     let system = System::new();
     system.file("app/App.dll", "").dotnet("usr/share/dotnet", &["9.0.7"]);
     let dll = system.app().join("App.dll").display().to_string();
@@ -179,7 +179,7 @@ fn options_of_the_host_stay_in_front_of_the_application() {
 }
 
 #[test]
-fn each_mistake_has_its_number() {
+fn l22_33_each_mistake_has_its_number() {
     let self_contained = r#"{"runtimeOptions":{"includedFrameworks":
         [{"name":"Microsoft.NETCore.App","version":"9.0.7"}]}}"#;
     let system = System::new();

@@ -4,6 +4,7 @@
 //
 //   limit=N       the server's MaxRequestBodySize
 //   latin1=true   request headers are Latin-1
+//   https=true    requests are redirected to https
 //   shutdown=N    seconds that the host waits when it stops
 
 using System.Globalization;
@@ -61,6 +62,11 @@ var endpoints = Assembly.GetExecutingAssembly().GetTypes()
         StringComparer.OrdinalIgnoreCase);
 
 var app = builder.Build();
+if (settings.ContainsKey("https"))
+{
+    app.UseHttpsRedirection();
+}
+
 app.UseWebSockets();
 app.Run(context =>
 {
