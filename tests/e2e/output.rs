@@ -2,12 +2,23 @@
 
 use std::fs;
 
-use testkit::{App, Site, both_models};
+use testkit::{App, Model, Request, Site, Start, both_models};
 
 /// The texts of the files in a folder of the application.
 fn logs(site: &Site, folder: &str) -> Vec<String> {
     let files = fs::read_dir(site.app().path(folder)).into_iter().flatten().flatten();
     files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
+}
+
+/// All bytes of the files in a folder of the application.
+fn raw_logs(site: &Site, folder: &str) -> Vec<u8> {
+    let files = fs::read_dir(site.app().path(folder)).into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read(file.path()).ok()).flatten().collect()
+}
+
+/// The same as text, whatever it is.
+fn bytes_of_logs(site: &Site, folder: &str) -> String {
+    String::from_utf8_lossy(&raw_logs(site, folder)).into_owned()
 }
 
 both_models! {
@@ -31,13 +42,16 @@ both_models! {
     }
 
     fn log_03_an_unusable_log_file_is_no_reason_not_to_serve(model: Model) {
-        let app = App::test("Site")
-            .attribute("stdoutLogEnabled", "true")
-            .attribute("stdoutLogFile", "/proc/not/there/stdout");
-        let site = Site::start(app, model);
-        assert_eq!(site.get("/HelloWorld").status(), 200);
-        site.wait_for_log("/proc/not/there");
-        site.stop();
+        // A folder that cannot be made; a file where a folder should be.
+        for path in ["/proc/not/there/stdout", r".\Site.dll\stdout"] {
+            let app = App::test("Site")
+                .attribute("stdoutLogEnabled", "true")
+                .attribute("stdoutLogFile", path);
+            let site = Site::start(app, model);
+            assert_eq!(site.get("/HelloWorld").status(), 200);
+            site.wait_for_log("nothing is written to the log file");
+            site.stop();
+        }
     }
 
     fn log_11_the_output_of_a_failed_start_is_in_the_log(model: Model) {
@@ -46,4 +60,162 @@ both_models! {
         site.wait_for_log(&"a".repeat(400));
         site.stop();
     }
+
+    fn log_02_every_writer_is_heard_on_both_streams_and_in_the_file(model: Model) {
+        let app = App::test("Site").attribute("stdoutLogEnabled", "true");
+        let site = Site::start(app, model);
+        for to in ["stdout", "stderr"] {
+            for by in ["console", "native", "garbage"] {
+                let text = format!("written-by-{by}-to-{to}");
+                assert_eq!(site.get(&format!("/Write?to={to}&by={by}&text={text}")).status(), 200);
+                let own = if to == "stdout" { Site::stdout } else { Site::stderr };
+                testkit::eventually(&text, || own(&site).contains(&text).then_some(()));
+                testkit::eventually("it in the file", || {
+                    bytes_of_logs(&site, "logs").contains(&format!("{text}\n")).then_some(())
+                });
+            }
+        }
+        // Passed on as it is.
+        let raw = raw_logs(&site, "logs");
+        assert!(raw.windows(5).any(|bytes| bytes == [0, 0xff, 0xfe, 0x80, 0x1b]));
+        site.stop();
+    }
+
+    fn log_09_names_and_words_of_any_language_are_written(model: Model) {
+        let app = App::test("Site")
+            .attribute("stdoutLogEnabled", "true")
+            .attribute("stdoutLogFile", r".\журнал\日誌");
+        let site = Site::start(app, model);
+        assert_eq!(site.get("/Write?text=%D0%BF%D1%80%D0%B8%D0%B2%D0%B5%D1%82").status(), 200);
+        testkit::eventually("the words in the file", || {
+            bytes_of_logs(&site, "журнал").contains("привет\n").then_some(())
+        });
+        site.wait_for_log("привет");
+        site.stop();
+    }
+
+    fn log_17_what_the_host_library_says_is_in_the_file(model: Model) {
+        let app = App::sample("hello").attribute("stdoutLogEnabled", "true");
+        let config = app.read("Hello.runtimeconfig.json").replace("\"version\": \"", "\"version\": \"99.");
+        let site = Site::start(app.file("Hello.runtimeconfig.json", config), model);
+        assert!(site.get("/").status() >= 500);
+        site.wait_for_log("99.");
+        testkit::eventually("the words in the file", || {
+            bytes_of_logs(&site, "logs").contains("You must install or update .NET").then_some(())
+        });
+        site.stop();
+    }
+
+    fn log_18_log_20_the_trace_of_the_host_library_is_in_the_one_file(model: Model) {
+        let app = App::test("Site").attribute("stdoutLogEnabled", "true");
+        let site = Start::of(app.model(model)).env("COREHOST_TRACE", "1").run();
+        assert_eq!(site.get("/HelloWorld").status(), 200);
+        testkit::eventually("the trace in the file", || {
+            bytes_of_logs(&site, "logs").contains("--- Invoked hostfxr").then_some(())
+        });
+        assert_eq!(logs(&site, "logs").len(), 1);
+        site.stop();
+    }
+
+    fn log_19_log_22_much_output_and_an_early_end_are_in_log_and_file(model: Model) {
+        for how in ["ConsoleWrite 31000", "ConsoleErrorWrite 31000"] {
+            let app = App::misbehaving(how).attribute("stdoutLogEnabled", "true");
+            let site = Start::of(app.model(model)).env("COREHOST_TRACE", "1").run();
+            assert!(site.get("/").status() >= 500);
+            site.wait_for_log(&"a".repeat(31_000));
+            site.wait_for_log("--- Invoked hostfxr");
+            testkit::eventually("it in a file", || {
+                bytes_of_logs(&site, "logs").contains(&"a".repeat(31_000)).then_some(())
+            });
+            site.stop();
+        }
+    }
+
+    fn a_full_log_file_is_put_aside_for_a_new_one(model: Model) {
+        let app = App::test("Site")
+            .attribute("stdoutLogEnabled", "true")
+            .handler_setting("stdoutLogSizeLimit", "100000");
+        let site = Site::start(app, model);
+        // One after the other, so that the writer keeps up.
+        for part in 0..40 {
+            assert_eq!(site.get("/Flood?lines=100").status(), 200);
+            let marker = format!("part-{part}-is-over");
+            assert_eq!(site.get(&format!("/Write?text={marker}")).status(), 200);
+            testkit::eventually("the part in the file", || {
+                bytes_of_logs(&site, "logs").contains(&marker).then_some(())
+            });
+        }
+        let files = fs::read_dir(site.app().path("logs")).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap()).collect();
+        assert_eq!(files.len(), 2, "{files:?}");
+        for file in &files {
+            // The last piece may go beyond the limit.
+            assert!(file.metadata().unwrap().len() < 300_000, "{file:?}");
+        }
+        assert!(files.iter().any(|file| file.file_name().to_str().unwrap().ends_with(".1.log")));
+        site.stop();
+    }
+
+    fn a_full_disk_holds_nobody_up(model: Model) {
+        let app = App::test("Site").attribute("stdoutLogEnabled", "true").model(model);
+        let folder = app.path("logs");
+        fs::create_dir(&folder).unwrap();
+        let site = Start::with_small_disk(app, &folder).run();
+        for _ in 0..10 {
+            assert_eq!(site.get("/Flood?lines=1000").ok().text(), "ok");
+        }
+        site.wait_for_log("No space left on device");
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        site.stop();
+    }
+
+    fn a_reader_that_stands_still_does_not_hold_the_application_up(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        site.read_output(false);
+        // Several times what pipes and buffers hold.
+        assert_eq!(site.get("/Flood?lines=20000").ok().text(), "ok");
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        site.read_output(true);
+        site.wait_for_log("bytes of output are missing here]");
+        assert_eq!(site.get("/Write?text=and-on-it-goes").status(), 200);
+        site.wait_for_log("and-on-it-goes");
+        site.stop();
+    }
+
+    fn a_flood_that_is_read_arrives_whole(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        assert_eq!(site.get("/Flood?lines=20000").status(), 200);
+        for stream in [Site::stdout, Site::stderr] {
+            let name = if stream(&site).contains("out 1 ") { "out" } else { "err" };
+            testkit::eventually("the last line", || {
+                stream(&site).contains(&format!("{name} 19999 ")).then_some(())
+            });
+            let text = stream(&site);
+            let numbers = text.lines().filter_map(|line| line.strip_prefix(&format!("{name} ")));
+            let numbers = numbers.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
+            assert!(numbers.eq(0..20_000));
+        }
+        site.stop();
+    }
+}
+
+#[test]
+fn log_13_a_report_has_the_first_30000_characters_and_the_last_lines_out_of_process() {
+    let app = App::misbehaving("ConsoleErrorWrite 31000").model(Model::OutOfProcess);
+    let site = Start::of(app).env("ASPNETCORE_DETAILEDERRORS", "1").run();
+    let json = site.request(&Request::get("/").header("Accept", "application/json")).json();
+    let stderr = json["report"]["stderr"].as_str().unwrap();
+    assert_eq!(stderr, format!("{}\n{}", "a".repeat(30_000), "a".repeat(1_000)));
+    site.stop();
+}
+
+#[test]
+fn log_12_output_that_is_not_redirected_is_in_no_report_out_of_process() {
+    let app = App::misbehaving("ConsoleErrorWrite 400").model(Model::OutOfProcess);
+    let app = app.handler_setting("enableOutOfProcessConsoleRedirection", "false");
+    let site = Start::of(app).env("ASPNETCORE_DETAILEDERRORS", "1").run();
+    let page = site.get("/");
+    assert_eq!(page.status(), 502);
+    assert!(!page.text().contains(&"a".repeat(400)), "{}", page.text());
+    site.stop();
 }

@@ -1,7 +1,9 @@
 //! Our standard output and error: what workers write passes through here unchanged.
 //!
 //! Whoever reads our output may stand still. The supervisor must not: it writes only what is sure
-//! not to block, keeps the rest, and stops reading from workers while there is too much of it.
+//! not to block, keeps the rest, and stops reading from workers while there is too much of it. The
+//! application must not stand still either: of a reader that takes nothing for a second nothing is
+//! expected any more. What finds no room then is dropped and counted, until it reads again.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use os::poll::{Readiness, poll};
 const PIECE_BYTES: usize = 4096;
 /// Above this, workers have to wait.
 const ENOUGH_BYTES: usize = 64 << 10;
+/// A reader that takes nothing for this long stands still.
+const STALL: Duration = Duration::from_secs(1);
 /// At the end, for a reader that is slow.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
 
@@ -41,7 +45,9 @@ impl Output {
     /// Writes `bytes` as far as possible and keeps the rest.
     pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let relay = self.relay_mut(stream);
-        if !relay.is_broken {
+        if relay.is_full() && relay.is_stalled() {
+            relay.dropped += bytes.len() as u64;
+        } else if !relay.is_broken {
             relay.pending.extend_from_slice(bytes);
             relay.is_within_line = bytes.last().map_or(relay.is_within_line, |last| *last != b'\n');
             relay.flush();
@@ -88,7 +94,15 @@ impl Output {
 
     /// Whether nothing more should be taken from workers.
     pub(crate) fn is_full(&self, stream: Stream) -> bool {
-        self.relay(stream).pending.len() >= ENOUGH_BYTES
+        let relay = self.relay(stream);
+        relay.is_full() && !relay.is_stalled()
+    }
+
+    /// How long until a reader that has stopped to read counts as standing still.
+    pub(crate) fn stalls_in(&self) -> Option<Duration> {
+        let relays = [&self.stdout, &self.stderr].into_iter();
+        let full = relays.filter(|relay| relay.is_full() && !relay.is_stalled());
+        full.map(|relay| STALL.saturating_sub(relay.progress.elapsed())).min()
     }
 
     fn relay(&self, stream: Stream) -> &Relay {
@@ -114,11 +128,30 @@ struct Relay {
     is_within_line: bool,
     /// Nobody reads any more; the application must not suffer from that.
     is_broken: bool,
+    /// When something was taken last, or there was nothing to take.
+    progress: Instant,
+    /// Bytes that found no room since then.
+    dropped: u64,
 }
 
 impl Relay {
-    const fn new(fd: BorrowedFd<'static>) -> Self {
-        Self { fd, pending: Vec::new(), is_within_line: false, is_broken: false }
+    fn new(fd: BorrowedFd<'static>) -> Self {
+        Self {
+            fd,
+            pending: Vec::new(),
+            is_within_line: false,
+            is_broken: false,
+            progress: Instant::now(),
+            dropped: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.len() >= ENOUGH_BYTES
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.progress.elapsed() >= STALL
     }
 
     fn flush(&mut self) {
@@ -140,5 +173,13 @@ impl Relay {
             }
         }
         self.pending.drain(..written);
+        if written > 0 || self.pending.is_empty() {
+            self.progress = Instant::now();
+            if self.dropped > 0 && !self.is_broken {
+                let dropped = std::mem::take(&mut self.dropped);
+                let gap = format!("\n[ancm: {dropped} bytes of output are missing here]\n");
+                self.pending.extend_from_slice(gap.as_bytes());
+            }
+        }
     }
 }

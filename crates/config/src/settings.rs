@@ -161,6 +161,8 @@ pub struct HandlerSettings {
     pub shutdown_delay: Duration,
     /// `stackSize`, unchanged: the runtime reads this text as hexadecimal without prefix.
     pub stack_size: String,
+    /// `stdoutLogSizeLimit`, ours: bytes after which the stdout log file is put aside for a new one.
+    pub stdout_log_size_limit: u64,
     /// `suppressRecycleOnStartupTimeout`: keep worker and page after a start that took too long.
     pub suppress_recycle_on_startup_timeout: bool,
     /// Every setting as written, in order; of equal names the first counts.
@@ -183,6 +185,7 @@ impl Default for HandlerSettings {
             shadow_copy_directory: PathBuf::from("ShadowCopyDirectory"),
             shutdown_delay: Duration::from_secs(1),
             stack_size: "1048576".to_owned(),
+            stdout_log_size_limit: 64 << 20,
             suppress_recycle_on_startup_timeout: false,
             written: Vec::new(),
         }

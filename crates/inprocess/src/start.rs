@@ -3,7 +3,8 @@
 //! The worker has prepared the process before: environment, working directory, signal mask and the
 //! standard streams cannot change any more once the runtime runs.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::thread;
 
 use clr::{HostStatus, InitError, LoadFunctionError, PropertyError, Runtime, Substatus};
@@ -52,15 +53,20 @@ impl StartError {
             let _ = write!(text, ": {error}");
             cause = error.source();
         }
+        if let Some(words) = self.words() {
+            let _ = write!(text, "\n{words}");
+        }
+        text
+    }
+
+    /// What hostfxr said.
+    fn words(&self) -> Option<&str> {
         let words = match self {
             Self::Initialize(error) => error.output(),
             Self::Load(LoadFunctionError::Start { output, .. }) => Some(output.as_str()),
             _ => None,
         };
-        if let Some(words) = words.filter(|words| !words.is_empty()) {
-            let _ = write!(text, "\n{words}");
-        }
-        text
+        words.filter(|words| !words.is_empty())
     }
 }
 
@@ -85,7 +91,13 @@ fn stack_size() -> usize {
 fn run(link: &Link) {
     let runtime = match prepare(link) {
         Ok(runtime) => runtime,
-        Err(error) => return link.fail(i32::from(error.substatus().sub), &error.text()),
+        Err(error) => {
+            // Where it would have gone from a program of its own, and where the log file takes it.
+            if let Some(words) = error.words() {
+                let _ = std::io::stderr().lock().write_all(format!("{words}\n").as_bytes());
+            }
+            return link.fail(i32::from(error.substatus().sub), &error.text());
+        }
     };
     link.step("run app");
     let code = runtime.run_app();

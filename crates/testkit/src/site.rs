@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::Instant,
 };
@@ -41,8 +41,20 @@ impl Start {
         Self::command_in(&env::programs())
     }
 
+    /// In name spaces of its own, with a file system of 256 KiB in memory at `folder`.
+    pub fn with_small_disk(app: App, folder: &Path) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c"]);
+        command.arg(r#"mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@""#);
+        command.arg("sh").arg(folder).arg(env::programs().join("ancm"));
+        Self { app: Some(app), ..Self::with(command) }
+    }
+
     fn command_in(programs: &Path) -> Self {
-        let mut command = Command::new(programs.join("ancm"));
+        Self::with(Command::new(programs.join("ancm")))
+    }
+
+    fn with(mut command: Command) -> Self {
         command.arg("run").env("DOTNET_ROOT", env::dotnet_root());
         // What the caller's shell has set is not part of a test.
         for (name, _) in std::env::vars() {
@@ -246,6 +258,13 @@ impl Site {
         Process(text.parse().expect("a process has a number"))
     }
 
+    /// Stops reading its standard output, as a terminal does after Ctrl-S; and goes on.
+    pub fn read_output(&self, on: bool) {
+        let (is_paused, changed) = &*self.output.1;
+        *is_paused.lock().unwrap_or_else(PoisonError::into_inner) = !on;
+        changed.notify_all();
+    }
+
     /// What was written to standard output so far.
     pub fn stdout(&self) -> String {
         self.output.text(false)
@@ -304,6 +323,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
+        self.read_output(true);
         if self.status.is_none() {
             let tree = self.supervisor().tree();
             let _ = self.child.kill();
@@ -326,14 +346,19 @@ impl Drop for Site {
 
 /// What a process has written so far.
 #[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<[Vec<u8>; 2]>>);
+struct Output(Arc<Mutex<[Vec<u8>; 2]>>, Arc<(Mutex<bool>, Condvar)>);
 
 impl Output {
     fn collect(&self, from: impl Read + Send + 'static, is_stderr: bool) -> thread::JoinHandle<()> {
-        let output = self.0.clone();
+        let (output, pause) = (self.0.clone(), self.1.clone());
         thread::spawn(move || {
             let mut reader = BufReader::new(from);
             loop {
+                let mut is_paused = pause.0.lock().unwrap_or_else(PoisonError::into_inner);
+                while *is_paused {
+                    is_paused = pause.1.wait(is_paused).unwrap_or_else(PoisonError::into_inner);
+                }
+                drop(is_paused);
                 let count = match reader.fill_buf() {
                     Ok([]) | Err(_) => return,
                     Ok(bytes) => {

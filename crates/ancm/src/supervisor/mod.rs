@@ -205,8 +205,8 @@ impl Supervisor {
         }
         let look = Some(self.watch.next_look());
         let next = [self.site.next_deadline(), self.service.next_sign(), look];
-        let next = next.into_iter().flatten().min();
-        let timeout = next.map(|at| at.saturating_sub(self.now()));
+        let next = next.into_iter().flatten().map(|at| at.saturating_sub(self.now()));
+        let timeout = next.chain(self.output.stalls_in()).min();
         let found = poll(&watched, timeout)?;
         Ok(sources.into_iter().zip(found).filter(|(_, readiness)| readiness.any()).collect())
     }

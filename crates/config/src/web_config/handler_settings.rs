@@ -63,6 +63,9 @@ pub(super) fn read(
     if let Some(delay) = read.shutdown_delay(settings, env, section.at) {
         typed.shutdown_delay = delay;
     }
+    if let Some(limit) = read.size_limit() {
+        typed.stdout_log_size_limit = limit;
+    }
     typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
     typed.debug_level = typed.debug_level.filter(|level| !level.is_empty());
     typed
@@ -111,6 +114,17 @@ impl Switches<'_, '_, '_> {
             self.report.push(finding.expected(expected));
         }
         Some(value)
+    }
+
+    fn size_limit(&mut self) -> Option<u64> {
+        let (value, at) = self.find("stdoutLogSizeLimit")?;
+        let limit = value.trim().parse().ok().filter(|limit| *limit > 0);
+        if limit.is_none() {
+            let message = format!("stdoutLogSizeLimit \"{}\" is not accepted", excerpt(value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            self.report.push(finding.expected("bytes, one or more, such as 67108864"));
+        }
+        limit
     }
 
     /// From the setting, else the process' variable, else the variable in `web.config`. Garbage

@@ -101,5 +101,6 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "shadowCopyDirectory",
     "shutdownDelay",
     "stackSize",
+    "stdoutLogSizeLimit",
     "suppressRecycleOnStartupTimeout",
 ];
