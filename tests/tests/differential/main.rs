@@ -8,6 +8,7 @@ mod compare;
 mod differences;
 mod kitchen;
 mod kitchen_bodies;
+mod pantry;
 mod server;
 mod shapes;
 mod signalr;
