@@ -21,6 +21,9 @@ const PROGRAMS: [&str; 3] = ["ancm", "ancm-worker", "ancm-inprocess"];
 /// The in-process handler, as cargo names it.
 const INPROCESS: &str = "libancm_inprocess.so";
 
+/// The assembly that has backends listen where the worker says.
+const BACKEND_HELPER: &str = "Ancm.Backend";
+
 /// A complete build: what it was made with and where it is.
 pub(crate) struct Build {
     /// The .NET that everything was built with and runs on.
@@ -40,7 +43,7 @@ impl Build {
         // beside the worker.
         let handler = bin.join("inprocess").join(workspace.version()?);
         put_beside_worker(&bin, &handler)?;
-        build_managed(workspace, &toolchain, &handler)?;
+        build_managed(workspace, &toolchain, &bin, &handler)?;
         Ok(Build { toolchain, bin })
     }
 }
@@ -90,14 +93,23 @@ fn put_beside_worker(bin: &Path, handler: &Path) -> Result<()> {
     Ok(())
 }
 
-fn build_managed(workspace: &Workspace, toolchain: &Toolchain, handler: &Path) -> Result<()> {
+fn build_managed(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    bin: &Path,
+    handler: &Path,
+) -> Result<()> {
     let projects = |folder: &str, out: &dyn Fn(&str) -> PathBuf| {
         let found = find_projects(&workspace.root.join(folder))?;
         Ok::<Vec<Publish>, anyhow::Error>(
             found.into_iter().map(|(name, project)| Publish { out: out(&name), project }).collect(),
         )
     };
-    let product = projects("dotnet/src", &|_| handler.to_owned())?;
+    // What goes into backends ships with the host, which starts them.
+    let product = projects("dotnet/src", &|name| match name {
+        BACKEND_HELPER => bin.join("outofprocess"),
+        _ => handler.to_owned(),
+    })?;
     let samples = projects("samples", &|name| samples_dir(workspace).join(name))?;
     let apps = projects("dotnet/test/apps", &|name| test_apps_dir(workspace).join(name))?;
     let all = [product, samples, apps].concat();

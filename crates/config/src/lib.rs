@@ -26,6 +26,9 @@ mod web_config;
 pub use app::{App, Loaded, Origin, Overrides, Source};
 pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
-pub use settings::{AspNetCore, HandlerSettings, HostingModel, UnknownHostingModel};
+pub use settings::{
+    AspNetCore, BackendTransport, HandlerSettings, HostingModel, UnknownHostingModel,
+    UnknownTransport,
+};
 pub use urls::{Host, ListenUrl, ListenUrlError, Scheme};
 pub use web_config::read as read_web_config;

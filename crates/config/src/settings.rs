@@ -54,6 +54,35 @@ impl FromStr for HostingModel {
     }
 }
 
+/// How backends are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendTransport {
+    /// .NET programs by a Unix socket, unless a port is written; others by a port.
+    #[default]
+    Auto,
+    /// By a port of the loopback.
+    Tcp,
+    /// Any program by a Unix socket, which `ANCM_SOCKET` and `%ANCM_SOCKET%` name.
+    Unix,
+}
+
+/// The text is no transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a transport (auto, tcp, unix)")]
+pub struct UnknownTransport;
+
+impl FromStr for BackendTransport {
+    type Err = UnknownTransport;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [("auto", Self::Auto), ("tcp", Self::Tcp), ("unix", Self::Unix)]
+            .into_iter()
+            .find_map(|(name, it)| text.eq_ignore_ascii_case(name).then_some(it))
+            .ok_or(UnknownTransport)
+    }
+}
+
 /// One `<aspNetCore>` section, merged, expanded, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AspNetCore {
@@ -135,6 +164,8 @@ impl AspNetCore {
 /// The known `<handlerSetting>` names with their defaults, and the list as written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandlerSettings {
+    /// `backendTransport`: how backends are reached. Not one of the module's.
+    pub backend_transport: BackendTransport,
     /// `callStartupHook`: let the managed page explain a failed start.
     pub call_startup_hook: bool,
     /// `cleanShadowCopyDirectory`: empty the target before copying.
@@ -172,6 +203,7 @@ pub struct HandlerSettings {
 impl Default for HandlerSettings {
     fn default() -> Self {
         Self {
+            backend_transport: BackendTransport::default(),
             call_startup_hook: true,
             clean_shadow_copy_directory: false,
             debug_file: None,

@@ -222,6 +222,25 @@ pub fn local_address(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     if result == 0 { storage.address() } else { None }
 }
 
+/// The process at the other end of a Unix socket; at that of a listener, the one that listens.
+/// `None` for other sockets.
+pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: room for one `ucred`, as the option wants.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut len,
+        )
+    };
+    // Zero stands for a process in a namespace that we cannot see.
+    (result == 0 && peer.pid > 0).then_some(peer.pid)
+}
+
 /// Prepares a listening socket for a lane: non-blocking, and without Nagle's delay, which
 /// accepted connections inherit.
 ///

@@ -3,7 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "the test reads the number")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -27,7 +27,8 @@ fn main() {
             *started = Some(pid);
         }
     };
-    let _handler = ancm_outofprocess::start(&app, "", Arc::new(tell)).expect("the misfit serves");
+    let _handler = ancm_outofprocess::start(&app, "", Path::new(""), Arc::new(tell))
+        .expect("the misfit serves");
     println!("{}", started.lock().ok().and_then(|pid| *pid).expect("a start is told first"));
     loop {
         thread::park();

@@ -1,12 +1,13 @@
 //! The handler: backends that are kept running, and the requests that are sent to them.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use config::{App, Env};
+use config::{App, BackendTransport, Env};
 use engine::{Application, Exchange, Outcome, Upstream};
 use lifecycle::{Code, StartReport};
 
@@ -16,9 +17,14 @@ use crate::command::Template;
 use crate::events::Event;
 use crate::output::{OwnStreams, Sink};
 use crate::recovery::CrashCount;
+use crate::run_dir::RunDir;
 use crate::startup::Startup;
 use crate::stop::StopOrder;
 use crate::supervise::{Place, Shared};
+use crate::transport;
+
+/// The assembly that has .NET backends listen on a socket, below the folder of the worker.
+const HELPER: &str = "outofprocess/Ancm.Backend.dll";
 
 /// An application that runs in backend processes. Dropping it ends them without grace; see
 /// [`OutOfProcess::stop`].
@@ -29,6 +35,7 @@ pub struct OutOfProcess {
 
 /// Starts the backends of `app`, served below `path_base`, and waits until the first is ready.
 /// From then on they are kept running. `on_event` is called from the threads that do so.
+/// `programs` is the folder of the worker, with what is put into backends beside it.
 ///
 /// # Errors
 ///
@@ -36,14 +43,18 @@ pub struct OutOfProcess {
 pub fn start(
     app: &App,
     path_base: &str,
+    programs: &Path,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
 ) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
-    start_with(app, path_base, on_event, &Env::of_process(), || vec![Box::new(OwnStreams)])
+    let helper = Some(programs.join(HELPER)).filter(|path| path.is_file());
+    let process = Env::of_process();
+    start_with(app, path_base, helper, on_event, &process, || vec![Box::new(OwnStreams)])
 }
 
 pub(crate) fn start_with(
     app: &App,
     path_base: &str,
+    helper: Option<PathBuf>,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
     process: &Env,
     sinks: fn() -> Vec<Box<dyn Sink>>,
@@ -56,11 +67,20 @@ pub(crate) fn start_with(
             Box::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
         }
     };
+    let transport = transport::asked_for(settings, process);
+    let run_dir = match transport {
+        BackendTransport::Tcp => None,
+        BackendTransport::Auto | BackendTransport::Unix => RunDir::new(process)
+            .map_err(|error| on_event(Event::NoRunDirectory { reason: error.to_string() }))
+            .ok(),
+    };
     let shared = Arc::new(Shared {
         startup: Startup {
             app: app.clone(),
-            template: Template::new(app, path_base, process),
+            template: Template::new(app, path_base, helper, process),
             sinks,
+            transport,
+            run_dir,
         },
         path_base: path_base.to_owned(),
         board: Board::new(places),

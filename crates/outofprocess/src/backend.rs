@@ -5,21 +5,21 @@
 //! a thread that lives as long as the backend may: the kernel kills the backend when that thread
 //! ends, which is what ends it when the worker dies.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use engine::UpstreamAddress;
 use os::poll::{Readiness, poll};
 use os::process::{Child, Group, SpawnError, Stream};
 use os::signal::Signal;
 
 use crate::command::Command;
 use crate::events::Event;
-use crate::listening::{self, Listener};
 use crate::output::{Output, Sink, Source};
 use crate::shutdown_message;
 use crate::stop::StopOrder;
+use crate::transport::{Found, Look, Places};
 
 /// First and longest pause between two looks at the port.
 const PROBE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -37,10 +37,10 @@ const MESSAGE_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) enum NotReady {
     #[error("the start was given up because the host stops")]
     Cancelled,
-    #[error("the process ended before it listened on port {port}")]
-    Exited { port: u16 },
-    #[error("nothing listened on port {port} within {limit:?}")]
-    NotListening { port: u16, limit: Duration },
+    #[error("the process ended before it listened on {places}")]
+    Exited { places: Places },
+    #[error("nothing listened on {places} within {limit:?}")]
+    NotListening { places: Places, limit: Duration },
     #[error("port {port} is held by another process")]
     PortTaken { port: u16 },
 }
@@ -69,7 +69,9 @@ pub(crate) enum Woken {
 pub(crate) struct Backend {
     child: Child,
     output: Option<Output>,
-    address: SocketAddr,
+    places: Places,
+    /// Once it listens.
+    address: Option<UpstreamAddress>,
     token: String,
     started: Instant,
     is_buried: bool,
@@ -83,7 +85,7 @@ impl Backend {
     /// There is no process then.
     pub(crate) fn spawn(
         command: Command,
-        port: u16,
+        places: Places,
         token: &str,
         sinks: Option<Vec<Box<dyn Sink>>>,
     ) -> Result<Self, SpawnError> {
@@ -102,7 +104,8 @@ impl Backend {
         let mut backend = Self {
             child,
             output: None,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            places,
+            address: None,
             token: token.to_owned(),
             started: Instant::now(),
             is_buried: false,
@@ -117,32 +120,37 @@ impl Backend {
         Ok(backend)
     }
 
-    /// Waits until the backend listens. Returns the process that does.
+    /// Waits until the backend listens. Returns where, and the process that does.
     ///
     /// # Errors
     ///
     /// It ended, the port is another's, the limit has passed or the host stops. A limit of zero
     /// means one look.
-    pub(crate) fn until_ready(&self, limit: Duration, stop: &StopOrder) -> Result<i32, NotReady> {
-        let port = self.address.port();
+    pub(crate) fn until_ready(
+        &mut self,
+        limit: Duration,
+        stop: &StopOrder,
+    ) -> Result<Found, NotReady> {
+        let exited = |backend: &Self| NotReady::Exited { places: backend.places.clone() };
         let deadline = self.started + limit;
         let (mut pause, longest) = PROBE;
         loop {
-            if listening::is_accepting(self.address) {
-                match listening::listener(port, self.pid()) {
-                    Listener::Stranger => return Err(NotReady::PortTaken { port }),
-                    // A process that has ended has no tables, and somebody else accepted.
-                    _ if self.child.has_ended() => return Err(NotReady::Exited { port }),
-                    Listener::Own(pid) => return Ok(pid),
-                    Listener::Unknown => return Ok(self.pid()),
+            match self.places.look(self.pid()) {
+                Look::Nobody => {}
+                Look::Stranger => return Err(NotReady::PortTaken { port: self.places.port }),
+                // A process that has ended has no tables, and somebody else accepted.
+                Look::Found(_) if self.child.has_ended() => return Err(exited(self)),
+                Look::Found(found) => {
+                    self.address = Some(found.address.clone());
+                    return Ok(found);
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             match self.wait(stop, Some(pause.min(left))) {
-                Woken::Ended => return Err(NotReady::Exited { port }),
+                Woken::Ended => return Err(exited(self)),
                 Woken::StopOrdered => return Err(NotReady::Cancelled),
                 Woken::TimedOut if left.is_zero() => {
-                    return Err(NotReady::NotListening { port, limit });
+                    return Err(NotReady::NotListening { places: self.places.clone(), limit });
                 }
                 Woken::TimedOut => pause = (pause * 3 / 2).min(longest),
             }
@@ -179,9 +187,12 @@ impl Backend {
     pub(crate) fn stop(self, limit: Duration, path_base: &str, tell: &dyn Fn(Event)) -> Remains {
         let pid = self.pid();
         let deadline = Instant::now() + limit;
-        if !limit.is_zero() && !self.child.has_ended() {
+        if let Some(address) = &self.address
+            && !limit.is_zero()
+            && !self.child.has_ended()
+        {
             let patience = (limit / 3).min(MESSAGE_LIMIT);
-            let answer = shutdown_message::send(self.address, path_base, &self.token, patience);
+            let answer = shutdown_message::send(address, path_base, &self.token, patience);
             let status = answer.ok();
             tell(Event::ShutdownMessageSent { pid, status });
             if status != Some(shutdown_message::ACCEPTED) {
@@ -213,10 +224,6 @@ impl Backend {
         self.child.pid().number()
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Since its start.
     pub(crate) fn age(&self) -> Duration {
         self.started.elapsed()
@@ -237,7 +244,9 @@ impl Backend {
     fn end_now(&mut self) -> Option<ExitStatus> {
         self.is_buried = true;
         let _ = self.child.kill_group(Signal::KILL);
-        self.child.wait().ok()
+        let status = self.child.wait().ok();
+        self.places.clean_up();
+        status
     }
 }
 

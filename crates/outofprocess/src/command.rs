@@ -11,6 +11,8 @@ use config::environment::Identity;
 use config::paths::{ProgramNotFound, resolve_program};
 use config::{App, Env};
 
+use crate::transport::Places;
+
 /// Variables of the worker that would make a backend do what the host does: listen on the host's
 /// addresses, tell systemd that the host is ready.
 const HOST_ONLY: &[&str] = &[
@@ -36,6 +38,15 @@ const OTHERS_PORT: [&str; 2] = ["HTTP_PLATFORM_PORT", "PORT"];
 
 /// Names under which a port may be written in `arguments` and in values of variables.
 const PORT_PLACEHOLDERS: [&str; 2] = ["%ASPNETCORE_PORT%", "%HTTP_PLATFORM_PORT%"];
+
+/// Names the socket on which a backend may listen instead of on its port.
+const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
+
+/// The same in `arguments` and in values of variables.
+const SOCKET_PLACEHOLDER: &str = "%ANCM_SOCKET%";
+
+/// Assemblies that the .NET runtime loads before the program, separated by colons.
+const HOOKS_VARIABLE: &str = "DOTNET_STARTUP_HOOKS";
 
 /// Everything needed to execute a backend.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +75,7 @@ impl fmt::Display for Command {
 /// What makes one start different from the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Variant<'a> {
-    pub(crate) port: u16,
+    pub(crate) places: &'a Places,
     pub(crate) token: &'a str,
 }
 
@@ -73,19 +84,21 @@ pub(crate) struct Template {
     app: App,
     variables: Vec<(String, String)>,
     process: Env,
+    /// Has .NET programs listen on the socket.
+    helper: Option<PathBuf>,
 }
 
 impl Template {
     /// Prepares the commands of `app`, served below `path_base`, from a worker whose environment is
     /// `process`.
-    pub(crate) fn new(app: &App, path_base: &str, process: &Env) -> Self {
+    pub(crate) fn new(app: &App, path_base: &str, helper: Option<PathBuf>, process: &Env) -> Self {
         let virtual_path = match path_base.trim_end_matches('/') {
             "" => "/".to_owned(),
             path => path.to_owned(),
         };
         let identity = Identity { virtual_path, ..Identity::of(app) };
         let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
-        Self { app: app.clone(), variables, process: without_host_only(process) }
+        Self { app: app.clone(), variables, process: without_host_only(process), helper }
     }
 
     /// A variable as `web.config` gives it, merged and expanded.
@@ -104,16 +117,17 @@ impl Template {
         let App { dir, settings, .. } = &self.app;
         Ok(Command {
             program: resolve_program(&settings.process_path, dir, &environment)?,
-            arguments: settings.arguments.iter().map(|a| with_port(a, variant.port)).collect(),
+            arguments: settings.arguments.iter().map(|a| with_places(a, variant.places)).collect(),
             directory: dir.clone(),
             environment,
         })
     }
 
-    fn environment(&self, Variant { port, token }: Variant<'_>) -> Env {
+    fn environment(&self, Variant { places, token }: Variant<'_>) -> Env {
+        let port = places.port;
         let mut environment = self.process.clone();
         for (name, value) in &self.variables {
-            environment.set(name, with_port(value, port));
+            environment.set(name, with_places(value, places));
         }
         for name in OTHERS_PORT.iter().filter(|name| self.variable(name).is_none()) {
             environment.set(*name, port.to_string());
@@ -123,7 +137,24 @@ impl Template {
         // Builders without the IIS integration (`CreateSlimBuilder`) ignore the port variable and
         // would listen on port 5000. Those with it ignore this one.
         environment.set("ASPNETCORE_URLS", format!("http://127.0.0.1:{port}"));
+        if let Some(path) = &places.socket {
+            environment.set(SOCKET_VARIABLE, path.display().to_string());
+            if let Some(helper) = self.helper.as_ref().filter(|_| self.is_dotnet()) {
+                let others = environment.non_empty(HOOKS_VARIABLE).map(|list| format!("{list}:"));
+                let list = format!("{}{}", others.unwrap_or_default(), helper.display());
+                environment.set(HOOKS_VARIABLE, list);
+            }
+        }
         environment
+    }
+
+    /// Whether the program is `dotnet`, or the launcher of an assembly beside it. Of those alone
+    /// is known that they load the helper.
+    pub(crate) fn is_dotnet(&self) -> bool {
+        let path = self.app.settings.process_path.as_str();
+        self.helper.is_some()
+            && (path.rsplit('/').next() == Some("dotnet")
+                || self.app.dir.join(format!("{path}.dll")).is_file())
     }
 }
 
@@ -132,10 +163,15 @@ fn without_host_only(process: &Env) -> Env {
     process.iter().filter(|(name, _)| !is_ours(name)).collect()
 }
 
-/// Backends that do not read variables are told their port by way of their arguments.
-fn with_port(text: &str, port: u16) -> String {
-    let port = port.to_string();
-    PORT_PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(name, &port))
+/// Backends that do not read variables are told where to listen by way of their arguments.
+fn with_places(text: &str, places: &Places) -> String {
+    let port = places.port.to_string();
+    let text =
+        PORT_PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(name, &port));
+    match &places.socket {
+        Some(path) => text.replace(SOCKET_PLACEHOLDER, &path.display().to_string()),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +182,8 @@ mod tests {
 
     use super::*;
 
-    const VARIANT: Variant<'static> = Variant { port: 12_345, token: "secret" };
+    const PLACES: Places = Places { socket: None, port: 12_345 };
+    const VARIANT: Variant<'static> = Variant { places: &PLACES, token: "secret" };
 
     fn app(settings: AspNetCore, dir: PathBuf) -> App {
         App {
@@ -164,7 +201,7 @@ mod tests {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         settings.environment_variables = written.iter().map(owned).collect();
         let process = Env::from_iter(process.iter().copied());
-        Template::new(&app(settings, "/srv/shop".into()), base, &process).environment(VARIANT)
+        Template::new(&app(settings, "/srv/shop".into()), base, None, &process).environment(VARIANT)
     }
 
     #[test]
@@ -217,6 +254,32 @@ mod tests {
     }
 
     #[test]
+    fn only_dotnet_programs_get_the_helper_and_keep_their_own_hooks() {
+        let places = Places { socket: Some("/run/ancm/w1/b1.sock".into()), port: 12_345 };
+        let environment = |program: &str| {
+            let mut settings = AspNetCore::of(program, Vec::new());
+            let written = [("DOTNET_STARTUP_HOOKS", "/mine.dll"), ("WHERE", "unix:%ANCM_SOCKET%")];
+            let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            settings.environment_variables = written.map(owned).into();
+            let app = app(settings, "/srv/shop".into());
+            let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
+            let template = Template::new(&app, "/", helper, &Env::default());
+            template.environment(Variant { places: &places, token: "secret" })
+        };
+        for (program, hooks) in [
+            ("dotnet", "/mine.dll:/opt/Ancm.Backend.dll"),
+            ("/usr/bin/dotnet", "/mine.dll:/opt/Ancm.Backend.dll"),
+            ("node", "/mine.dll"),
+        ] {
+            let found = environment(program);
+            assert_eq!(found.get("DOTNET_STARTUP_HOOKS"), Some(hooks), "{program}");
+            assert_eq!(found.get("ANCM_SOCKET"), Some("/run/ancm/w1/b1.sock"), "{program}");
+            assert_eq!(found.get("WHERE"), Some("unix:/run/ancm/w1/b1.sock"), "{program}");
+            assert_eq!(found.get("ASPNETCORE_PORT"), Some("12345"), "{program}");
+        }
+    }
+
+    #[test]
     fn program_and_arguments_are_resolved_in_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("shop");
@@ -224,7 +287,8 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let arguments = vec!["--port=%HTTP_PLATFORM_PORT%".to_owned(), "100%".to_owned()];
         let settings = AspNetCore::of("./shop", arguments);
-        let template = Template::new(&app(settings, dir.path().to_owned()), "/", &Env::default());
+        let template =
+            Template::new(&app(settings, dir.path().to_owned()), "/", None, &Env::default());
         let command = template.command(VARIANT).ok().unwrap();
         assert_eq!(command.program, program);
         assert_eq!(command.arguments, ["--port=12345", "100%"]);

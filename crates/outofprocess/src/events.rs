@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::UpstreamAddress;
 use lifecycle::StartReport;
 
 /// Something that happened to a backend. People search for the numbers, so they are the module's.
@@ -27,7 +28,7 @@ pub enum Event {
         /// The process that listens: itself, or a child of its own.
         listening_pid: i32,
         /// Where it listens.
-        port: u16,
+        address: UpstreamAddress,
         /// How long the start took.
         took: Duration,
     },
@@ -46,6 +47,11 @@ pub enum Event {
         report: Arc<StartReport>,
         /// When the next one is started.
         retry_after: Duration,
+    },
+    /// There is no place for sockets; backends listen on ports.
+    NoRunDirectory {
+        /// Why not.
+        reason: String,
     },
     /// A backend was told to stop.
     ShutdownMessageSent {
@@ -89,6 +95,8 @@ impl Event {
         match self {
             Self::StartAttemptFailed { .. } => 1000,
             Self::BackendStarted { .. } => 1001,
+            // The module has no such event.
+            Self::NoRunDirectory { .. } => 0,
             Self::RapidFailLimitExceeded { .. } => 1003,
             Self::GracefulStopFailed { .. } => 1005,
             Self::ShutdownMessageSent { .. } => 1006,
@@ -103,6 +111,7 @@ impl Event {
             Self::BackendExited { .. } => "backend-exited",
             Self::BackendStarted { .. } => "backend-started",
             Self::GracefulStopFailed { .. } => "graceful-stop-failed",
+            Self::NoRunDirectory { .. } => "no-run-directory",
             Self::RapidFailLimitExceeded { .. } => "rapid-fail-limit-exceeded",
             Self::ShutdownMessageSent { .. } => "shutdown-message-sent",
             Self::StartAttemptFailed { .. } => "start-attempt-failed",
@@ -118,6 +127,7 @@ impl Event {
             Self::BackendStarted { .. } | Self::ShutdownMessageSent { .. } => Severity::Information,
             Self::BackendExited { .. }
             | Self::GracefulStopFailed { .. }
+            | Self::NoRunDirectory { .. }
             | Self::StartAttemptFailed { .. } => Severity::Warning,
         }
     }
@@ -134,13 +144,25 @@ impl fmt::Display for Event {
                     false => write!(f, "the next one is started in {restart_after:.1?}"),
                 }
             }
-            Self::BackendStarted { pid, listening_pid, port, took } => {
-                write!(f, "backend process {pid} listens on port {port} after {took:.1?}")?;
+            Self::BackendStarted { pid, listening_pid, address, took } => {
+                match address {
+                    UpstreamAddress::Tcp(address) => {
+                        write!(f, "backend process {pid} listens on port {}", address.port())?;
+                    }
+                    UpstreamAddress::Unix(path) => {
+                        write!(f, "backend process {pid} listens on {}", path.display())?;
+                    }
+                }
+                write!(f, " after {took:.1?}")?;
                 if pid == listening_pid { Ok(()) } else { write!(f, " (process {listening_pid})") }
             }
             Self::GracefulStopFailed { pid, limit } => {
                 write!(f, "backend process {pid} did not end within {limit:?} and was killed")
             }
+            Self::NoRunDirectory { reason } => write!(
+                f,
+                "no private folder for sockets can be had ({reason}); backends listen on ports"
+            ),
             Self::RapidFailLimitExceeded { per_minute, retry_after, .. } => write!(
                 f,
                 "backends crashed more than {per_minute} times within a minute; the next start is \
@@ -177,14 +199,20 @@ mod tests {
     #[test]
     fn lines_are_for_people() {
         let ms = Duration::from_millis;
+        let port = |port| UpstreamAddress::Tcp(([127, 0, 0, 1], port).into());
         for (event, id, line) in [
             (
-                Event::BackendStarted { pid: 7, listening_pid: 7, port: 80, took: ms(1234) },
+                Event::BackendStarted {
+                    pid: 7,
+                    listening_pid: 7,
+                    address: port(80),
+                    took: ms(1234),
+                },
                 1001,
                 "backend process 7 listens on port 80 after 1.2s",
             ),
             (
-                Event::BackendStarted { pid: 7, listening_pid: 9, port: 80, took: ms(90) },
+                Event::BackendStarted { pid: 7, listening_pid: 9, address: port(80), took: ms(90) },
                 1001,
                 "backend process 7 listens on port 80 after 90.0ms (process 9)",
             ),

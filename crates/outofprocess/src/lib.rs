@@ -22,10 +22,12 @@ mod port;
 mod random;
 mod recovery;
 mod rules;
+mod run_dir;
 mod shutdown_message;
 mod startup;
 mod stop;
 mod supervise;
+mod transport;
 
 pub use application::{OutOfProcess, start};
 pub use events::{Event, Severity};

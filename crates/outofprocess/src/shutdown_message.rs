@@ -4,8 +4,11 @@
 //! the status matters.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use engine::UpstreamAddress;
+
+use crate::transport::Stream;
 
 /// What the middleware answers when it has begun to stop.
 pub(crate) const ACCEPTED: u16 = 202;
@@ -19,19 +22,19 @@ const HEAD_LIMIT: usize = 4096;
 ///
 /// There is no listener, no answer within `limit`, or it is not HTTP.
 pub(crate) fn send(
-    to: SocketAddr,
+    to: &UpstreamAddress,
     path_base: &str,
     token: &str,
     limit: Duration,
 ) -> io::Result<u16> {
     let deadline = Instant::now() + limit;
-    let mut stream = TcpStream::connect_timeout(&to, left(deadline)?)?;
-    stream.set_write_timeout(Some(left(deadline)?))?;
+    let mut stream = Stream::connect(to, left(deadline)?)?;
+    stream.set_write_timeout(left(deadline)?)?;
     stream.write_all(request(to, path_base, token).as_bytes())?;
     let mut answer = Vec::new();
     let mut piece = [0; 512];
     while answer.len() < HEAD_LIMIT {
-        stream.set_read_timeout(Some(left(deadline)?))?;
+        stream.set_read_timeout(left(deadline)?)?;
         let count = stream.read(&mut piece)?;
         answer.extend_from_slice(&piece[..count]);
         if count == 0 || answer.contains(&b'\n') {
@@ -46,11 +49,15 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn request(to: SocketAddr, path_base: &str, token: &str) -> String {
+fn request(to: &UpstreamAddress, path_base: &str, token: &str) -> String {
+    let host = match to {
+        UpstreamAddress::Tcp(address) => address.to_string(),
+        UpstreamAddress::Unix(_) => "localhost".to_owned(),
+    };
     let base = path_base.trim_end_matches('/');
     format!(
         "POST {base}/iisintegration HTTP/1.1\r\n\
-         Host: {to}\r\n\
+         Host: {host}\r\n\
          MS-ASPNETCORE-EVENT: shutdown\r\n\
          MS-ASPNETCORE-TOKEN: {token}\r\n\
          Content-Length: 0\r\n\
@@ -72,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_request_is_the_modules() {
-        let to = "127.0.0.1:5".parse().unwrap();
+        let to = &UpstreamAddress::Tcp("127.0.0.1:5".parse().unwrap());
         assert!(
             request(to, "/", "t")
                 .starts_with("POST /iisintegration HTTP/1.1\r\nHost: 127.0.0.1:5\r\n")
@@ -96,7 +103,7 @@ mod tests {
     #[test]
     fn the_answers_status_is_returned() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = UpstreamAddress::Tcp(listener.local_addr().unwrap());
         let backend = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut seen = Vec::new();
@@ -108,7 +115,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n").unwrap();
             String::from_utf8(seen).unwrap()
         });
-        assert_eq!(send(address, "/shop", "secret", Duration::from_secs(5)).unwrap(), ACCEPTED);
+        assert_eq!(send(&address, "/shop", "secret", Duration::from_secs(5)).unwrap(), ACCEPTED);
         let seen = backend.join().unwrap();
         assert!(
             seen.contains("\r\nMS-ASPNETCORE-EVENT: shutdown\r\nMS-ASPNETCORE-TOKEN: secret\r\n")
@@ -118,10 +125,10 @@ mod tests {
     #[test]
     fn a_backend_that_does_not_answer_costs_no_more_than_the_limit() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let error = send(address, "/", "t", Duration::from_millis(50)).unwrap_err();
+        let address = UpstreamAddress::Tcp(listener.local_addr().unwrap());
+        let error = send(&address, "/", "t", Duration::from_millis(50)).unwrap_err();
         assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
         drop(listener);
-        assert!(send(address, "/", "t", Duration::from_millis(50)).is_err());
+        assert!(send(&address, "/", "t", Duration::from_millis(50)).is_err());
     }
 }

@@ -1,12 +1,14 @@
 //! A start, attempt by attempt, and the report of one that failed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use engine::UpstreamAddress;
 use lifecycle::exit::Ending;
 use lifecycle::{Code, Journey, Route, StartReport, Step};
 
-use config::App;
 use config::paths::ProgramNotFound;
+use config::{App, BackendTransport};
 use os::process::SpawnError;
 
 use crate::backend::{Backend, NotReady, Remains};
@@ -15,7 +17,9 @@ use crate::events::Event;
 use crate::output::Sink;
 use crate::port::{PortChoice, PortError};
 use crate::random;
+use crate::run_dir::RunDir;
 use crate::stop::StopOrder;
+use crate::transport::{Found, Places};
 
 /// How often one start is attempted, as in the module.
 const ATTEMPTS: u32 = 2;
@@ -26,16 +30,23 @@ const PORT_VARIABLE: &str = "ASPNETCORE_PORT";
 /// The name of the variable that names a token.
 const TOKEN_VARIABLE: &str = "ASPNETCORE_TOKEN";
 
+/// Numbers every socket that this process ever named: what a backend left is in nobody's way.
+static SOCKETS: AtomicU64 = AtomicU64::new(1);
+
 /// What stays the same from start to start.
 pub(crate) struct Startup {
     pub(crate) app: App,
     pub(crate) template: Template,
     pub(crate) sinks: fn() -> Vec<Box<dyn Sink>>,
+    pub(crate) transport: BackendTransport,
+    /// Where sockets are; `None` when nobody is to use one.
+    pub(crate) run_dir: Option<RunDir>,
 }
 
 /// A backend that listens.
 pub(crate) struct Started {
     pub(crate) backend: Backend,
+    pub(crate) address: UpstreamAddress,
     pub(crate) token: String,
 }
 
@@ -92,8 +103,8 @@ impl StartFailure {
     /// The error and its causes in one line.
     fn reason(&self) -> String {
         match (&self.error, &self.trace.remains) {
-            (StartError::NotReady(NotReady::Exited { port }), Some(remains)) => {
-                format!("the process {} before it listened on port {port}", words(remains))
+            (StartError::NotReady(NotReady::Exited { places }), Some(remains)) => {
+                format!("the process {} before it listened on {places}", words(remains))
             }
             (error, _) => chain(error),
         }
@@ -162,25 +173,40 @@ impl Startup {
             Some(token) => token,
             None => token.insert(self.token()?),
         };
-        let port = PortChoice::of(self.template.variable(PORT_VARIABLE))?.next()?;
-        let command = self.template.command(Variant { port, token })?;
+        let places = self.places()?;
+        let command = self.template.command(Variant { places: &places, token })?;
         trace.command = Some(command.to_string());
         let settings = &self.app.settings;
         let redirect = settings.handler_settings.enable_out_of_process_console_redirection;
         let sinks = redirect.then(self.sinks);
-        let backend = Backend::spawn(command, port, token, sinks)?;
+        let mut backend = Backend::spawn(command, places, token, sinks)?;
         trace.on_step(Step::BackendSpawned);
         match backend.until_ready(settings.startup_time_limit, around.stop) {
-            Ok(listening_pid) => {
+            Ok(Found { address, pid: listening_pid }) => {
                 let (pid, took) = (backend.pid(), backend.age());
-                (around.tell)(Event::BackendStarted { pid, listening_pid, port, took });
-                Ok(Started { backend, token: token.clone() })
+                let place = address.clone();
+                let event = Event::BackendStarted { pid, listening_pid, address: place, took };
+                (around.tell)(event);
+                Ok(Started { backend, address, token: token.clone() })
             }
             Err(error) => {
                 trace.remains = Some(backend.bury());
                 Err(error.into())
             }
         }
+    }
+
+    /// Where the next backend may listen. A port that `web.config` names is the only place.
+    fn places(&self) -> Result<Places, PortError> {
+        let choice = PortChoice::of(self.template.variable(PORT_VARIABLE))?;
+        let wants_socket = match self.transport {
+            BackendTransport::Auto => choice == PortChoice::Random && self.template.is_dotnet(),
+            BackendTransport::Unix => true,
+            BackendTransport::Tcp => false,
+        };
+        let run_dir = self.run_dir.as_ref().filter(|_| wants_socket);
+        let socket = run_dir.map(|dir| dir.socket(SOCKETS.fetch_add(1, Ordering::Relaxed)));
+        Ok(Places { socket, port: choice.next()? })
     }
 
     fn token(&self) -> Result<String, StartError> {

@@ -90,9 +90,9 @@ impl Place {
         }
     }
 
-    fn serve(&mut self, Started { backend, token }: Started) -> Option<Duration> {
+    fn serve(&mut self, Started { backend, address, token }: Started) -> Option<Duration> {
         let ready = Instant::now();
-        let upstream = self.upstream(&backend, token);
+        let upstream = self.upstream(address, token);
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
         self.tell_first(Ok(()));
@@ -108,11 +108,10 @@ impl Place {
         }
     }
 
-    fn upstream(&self, backend: &Backend, token: String) -> Arc<Upstream> {
+    fn upstream(&self, address: UpstreamAddress, token: String) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let rules = Rules::new(token, settings, Arc::clone(&self.shared.answers));
-        let address = UpstreamAddress::Tcp(backend.address());
         Arc::new(Upstream { id, address, rules: Arc::new(rules) })
     }
 

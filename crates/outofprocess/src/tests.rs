@@ -61,7 +61,7 @@ impl Site {
         let (sender, events) = channel();
         self.events = Some(events);
         let tell = Arc::new(move |event| drop(sender.send(event)));
-        start_with(&self.app, "/shop", tell, &self.process, Vec::new)
+        start_with(&self.app, "/shop", None, tell, &self.process, Vec::new)
     }
 
     /// The next event of that number, skipping others.

@@ -150,7 +150,7 @@ fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartRe
         let text = event.to_string();
         let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
     };
-    outofprocess::start(app, "", Arc::new(on_event))
+    outofprocess::start(app, "", &crate::own_folder(), Arc::new(on_event))
         .map(Kind::OutOfProcess)
         .map_err(|report| Box::new(StartReport::clone(&report)))
 }

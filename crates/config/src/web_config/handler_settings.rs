@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::nearest::nearest;
-use crate::{AspNetCore, Env, HandlerSettings, expansion, paths};
+use crate::{AspNetCore, BackendTransport, Env, HandlerSettings, expansion, paths};
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
@@ -38,6 +38,7 @@ pub(super) fn read(
 
     let mut read = Switches { pairs: &section.handler_settings, report };
     let mut typed = HandlerSettings {
+        backend_transport: read.transport(),
         call_startup_hook: read.switch("callStartupHook", true),
         clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
         debug_file: read.path("debugFile", env),
@@ -93,6 +94,19 @@ impl Switches<'_, '_, '_> {
             self.report.push(finding.expected("true or false"));
         }
         is_on
+    }
+
+    fn transport(&mut self) -> BackendTransport {
+        let Some((value, at)) = self.find("backendTransport") else {
+            return BackendTransport::default();
+        };
+        if let Ok(transport) = value.parse() {
+            return transport;
+        }
+        let message = format!("handlerSetting backendTransport=\"{}\" means auto", excerpt(value));
+        let finding = self.report.warning("handler-setting-value", at, message);
+        self.report.push(finding.expected("auto, tcp or unix"));
+        BackendTransport::default()
     }
 
     fn path(&self, name: &str, env: &Env) -> Option<PathBuf> {

@@ -1,0 +1,70 @@
+using System;
+using System.Threading;
+
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+
+[assembly: HostingStartup(typeof(Ancm.Backend.LegacyStartup))]
+
+namespace Ancm.Backend;
+
+/// <summary>
+/// Has the first web host of the process listen on the host's socket and nowhere else, whatever the
+/// app has decided about its addresses.
+/// </summary>
+internal static class Placement
+{
+    private static int s_placed;
+
+    /// <summary>Where to listen.</summary>
+    internal static string? Address { get; set; }
+
+    internal static void HostBuilding(object builder)
+    {
+        // A host without a web server never asks for the filter.
+        if (builder is IHostBuilder host)
+        {
+            host.ConfigureServices(static (_, services) => Add(services));
+        }
+    }
+
+    internal static void Add(IServiceCollection services)
+        => services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, AddressFilter>());
+
+    /// <summary>True once: a second web host in the process keeps its own addresses.</summary>
+    internal static bool IsFirst() => Address is not null && Interlocked.Exchange(ref s_placed, 1) == 0;
+}
+
+/// <summary>
+/// Filters are asked when all addresses are known and before the server starts. Addresses that are
+/// preferred outrank the endpoints of Kestrel's own options.
+/// </summary>
+internal sealed class AddressFilter : IStartupFilter
+{
+    public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next)
+    {
+        return app =>
+        {
+            Variables.HostIsBuilt();
+            if (app.ServerFeatures.Get<IServerAddressesFeature>() is { Addresses.IsReadOnly: false } feature && Placement.IsFirst())
+            {
+                feature.Addresses.Clear();
+                feature.Addresses.Add(Placement.Address!);
+                feature.PreferHostingUrls = true;
+            }
+
+            next(app);
+        };
+    }
+}
+
+/// <summary>Reaches <see cref="WebHostBuilder"/>, which raises no event.</summary>
+public sealed class LegacyStartup : IHostingStartup
+{
+    /// <inheritdoc/>
+    public void Configure(IWebHostBuilder builder) => builder.ConfigureServices(Placement.Add);
+}

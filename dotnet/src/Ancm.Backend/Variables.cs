@@ -1,0 +1,50 @@
+using System;
+using System.Linq;
+
+namespace Ancm.Backend;
+
+/// <summary>
+/// The variables by which the host reaches us. They go before the app runs: processes that it
+/// starts would inherit them, and another application would take the socket.
+/// </summary>
+internal static class Variables
+{
+    private const string Socket = "ANCM_SOCKET";
+    private const string Hooks = "DOTNET_STARTUP_HOOKS";
+    private const string Startups = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
+
+    private static readonly string s_own = typeof(Variables).Assembly.Location;
+    private static readonly string s_name = typeof(Variables).Assembly.GetName().Name!;
+
+    /// <summary>The address to listen on, if this process is the one that was meant.</summary>
+    internal static string? Take()
+    {
+        var path = Environment.GetEnvironmentVariable(Socket);
+        Environment.SetEnvironmentVariable(Socket, null);
+        Without(Hooks, ':', s_own);
+        if (string.IsNullOrEmpty(path))
+        {
+            return null;
+        }
+
+        // The legacy WebHostBuilder raises no event while it builds, but loads what is listed here.
+        var startups = Environment.GetEnvironmentVariable(Startups);
+        Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
+        return "http://unix:" + path;
+    }
+
+    /// <summary>The host is built: who is started from now on shall not load us.</summary>
+    internal static void HostIsBuilt() => Without(Startups, ';', s_name);
+
+    private static void Without(string variable, char separator, string element)
+    {
+        if (Environment.GetEnvironmentVariable(variable) is not { } value)
+        {
+            return;
+        }
+
+        var others = value.Split(separator).Where(other => other != element);
+        var rest = string.Join(separator, others);
+        Environment.SetEnvironmentVariable(variable, rest.Length == 0 ? null : rest);
+    }
+}
