@@ -13,7 +13,9 @@ struct Backend {
 
 impl Backend {
     fn start() -> Self {
-        let site = Site::start(App::test("Site"), Model::OutOfProcess);
+        // On a port, as under IIS; `transport` has the same on the socket.
+        let app = App::test("Site").handler_setting("backendTransport", "tcp");
+        let site = Site::start(app, Model::OutOfProcess);
         let token = site.get("/GetEnvironmentVariable?name=ASPNETCORE_TOKEN").ok().text();
         Self { site, token }
     }

@@ -22,4 +22,5 @@ mod responses;
 mod restart;
 mod service;
 mod shutdown;
+mod transport;
 mod upgrades;

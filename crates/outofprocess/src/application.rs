@@ -138,6 +138,9 @@ impl OutOfProcess {
             // A thread that panicked has killed its backend on the way.
             let _ = thread.join();
         }
+        if let Some(run_dir) = &self.shared.startup.run_dir {
+            run_dir.remove();
+        }
     }
 }
 

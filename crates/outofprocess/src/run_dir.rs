@@ -70,12 +70,18 @@ impl RunDir {
     pub(crate) fn socket(&self, number: u64) -> PathBuf {
         self.path.join(format!("b{number}.sock"))
     }
+
+    /// Removes the folder, once nobody listens there. A worker does not wait for everything to be
+    /// dropped when it ends.
+    pub(crate) fn remove(&self) {
+        // What is left is found by the next worker.
+        let _ = fs::remove_dir_all(&self.path);
+    }
 }
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        // What is left is found by the next worker.
-        let _ = fs::remove_dir_all(&self.path);
+        self.remove();
     }
 }
 

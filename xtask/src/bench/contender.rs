@@ -29,7 +29,7 @@ pub(super) struct Contender {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Ancm { hosting_model: &'static str, inline: bool },
+    Ancm { hosting_model: &'static str, transport: Option<Transport>, inline: bool },
     Kestrel { inline: bool },
     Proxy { program: &'static str, transport: Transport },
 }
@@ -52,13 +52,19 @@ impl Contender {
 
 /// Everyone, in the order of the rounds.
 pub(super) fn all() -> Vec<Contender> {
-    let ancm = |hosting_model, inline| Kind::Ancm { hosting_model, inline };
+    let ancm = |hosting_model, inline| Kind::Ancm { hosting_model, transport: None, inline };
+    let over = |transport| Kind::Ancm {
+        hosting_model: "outofprocess",
+        transport: Some(transport),
+        inline: false,
+    };
     let proxy = |program, transport| Kind::Proxy { program, transport };
     let contender = |name, about, kind| Contender { name, about, quick: false, kind };
     let quick = |name, about, kind| Contender { quick: true, ..contender(name, about, kind) };
     vec![
         quick("ancm-in", "ancm, in-process", ancm("inprocess", false)),
         quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", false)),
+        contender("ancm-out-tcp", "the same over TCP", over(Transport::Tcp)),
         contender("ancm-out-tuned", "the same, Kestrel tuned", ancm("outofprocess", true)),
         quick(KESTRELS[0], "Kestrel as it comes", Kind::Kestrel { inline: false }),
         quick(
@@ -114,10 +120,13 @@ impl<'a> Stage<'a> {
     pub(super) fn launch(&self, contender: &Contender) -> Result<Server> {
         let mut server = Server::new(contender.name, free_address()?, &self.dir)?;
         match contender.kind {
-            Kind::Ancm { hosting_model, inline } => {
+            Kind::Ancm { hosting_model, transport, inline } => {
                 let mut ancm = Command::new(self.build.bin.join("ancm"));
                 ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model]);
                 ancm.arg("--url").arg(format!("http://{}", server.address));
+                if transport == Some(Transport::Tcp) {
+                    ancm.env("ANCM_backendTransport", "tcp");
+                }
                 server.spawn("ancm", self.dotnet(&mut ancm, inline))?;
             }
             Kind::Kestrel { inline } => {

@@ -1,0 +1,179 @@
+//! Out-of-process: how a backend is reached, and what is left of that.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use testkit::{App, Model, Site, Start, eventually};
+
+/// A site whose sockets are below a folder of the test's own.
+fn start(app: App) -> (Site, tempfile::TempDir) {
+    let session = tempfile::tempdir().unwrap();
+    let app = app.model(Model::OutOfProcess);
+    let start = Start::of(app).without_env("RUNTIME_DIRECTORY");
+    (start.env("XDG_RUNTIME_DIR", session.path()).run(), session)
+}
+
+/// Every socket below a folder.
+fn sockets(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(sockets(&entry.path())),
+            Ok(kind) if kind.is_socket() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn folders(session: &tempfile::TempDir) -> Vec<PathBuf> {
+    let entries = fs::read_dir(session.path().join("ancm")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn addresses(site: &Site) -> String {
+    site.get("/addresses").ok().text()
+}
+
+fn shape(name: &str) -> App {
+    App::test("Shapes").arguments(&format!(r".\Shapes.dll {name}"))
+}
+
+#[test]
+fn a_backend_listens_on_a_private_socket_that_goes_with_it() {
+    let (site, session) = start(shape("UseUrls"));
+    let found = sockets(session.path());
+    let [socket] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(addresses(&site), format!("http://unix:{}", socket.display()));
+    assert_eq!(mode(socket), 0o600);
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+    assert_eq!(mode(&session.path().join("ancm")), 0o700);
+    site.stop();
+    assert!(folders(&session).is_empty(), "{:?}", folders(&session));
+}
+
+#[test]
+fn a_new_backend_has_a_socket_of_its_own() {
+    let (site, session) = start(App::test("Site"));
+    let before = sockets(session.path());
+    site.application().signal("KILL");
+    eventually("another socket", || {
+        let now = sockets(session.path());
+        (now.len() == 1 && now != before).then_some(())
+    });
+    site.application();
+    site.stop();
+}
+
+#[test]
+fn what_a_killed_worker_left_is_removed_by_the_next() {
+    let (site, session) = start(App::test("Site"));
+    let before = folders(&session);
+    assert_eq!(before.len(), 1);
+    site.worker().signal("KILL");
+    eventually("a folder of the next worker, alone", || {
+        let now = folders(&session);
+        (now.len() == 1 && now != before).then_some(())
+    });
+    site.application();
+    site.stop();
+    assert!(folders(&session).is_empty());
+}
+
+#[test]
+fn a_port_is_used_where_it_is_asked_for() {
+    let asked = shape("CreateBuilder").handler_setting("backendTransport", "tcp");
+    let (site, session) = start(asked);
+    assert!(addresses(&site).starts_with("http://127.0.0.1:"), "{}", addresses(&site));
+    assert!(sockets(session.path()).is_empty());
+    site.stop();
+}
+
+#[test]
+fn an_application_without_start_up_hooks_is_found_on_its_port() {
+    let app = shape("CreateBuilder");
+    let config = app.read("Shapes.runtimeconfig.json");
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let properties = &mut config["runtimeOptions"]["configProperties"];
+    properties["System.StartupHookProvider.IsSupported"] = false.into();
+    let app = app.file("Shapes.runtimeconfig.json", config.to_string());
+    let (site, session) = start(app);
+    assert!(addresses(&site).starts_with("http://127.0.0.1:"), "{}", addresses(&site));
+    assert!(sockets(session.path()).is_empty());
+    site.stop();
+}
+
+#[test]
+fn without_any_private_folder_ports_are_used_and_the_log_says_so() {
+    let app = shape("CreateBuilder").model(Model::OutOfProcess);
+    let file = app.path("Shapes.dll");
+    let start = Start::of(app).env("RUNTIME_DIRECTORY", &file).env("XDG_RUNTIME_DIR", &file);
+    // As root the system's own place is always there.
+    let site = start.env("TMPDIR", &file).run();
+    if addresses(&site).starts_with("http://unix:") {
+        assert!(addresses(&site).starts_with("http://unix:/run/ancm/"), "{}", addresses(&site));
+    } else {
+        site.wait_for_log("no private folder for sockets can be had");
+    }
+    site.stop();
+}
+
+/// What the framework's own integration answers to `request` without the host in between.
+fn ask(socket: &Path, request: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn mid_03_a_request_past_the_host_lacks_the_token_and_is_refused() {
+    let (site, session) = start(App::test("Site"));
+    let socket = &sockets(session.path())[0];
+    let without = "GET /ProcessId HTTP/1.1\nHost: a\nConnection: close\n\n";
+    assert_eq!(ask(socket, without), "HTTP/1.1 400 Bad Request");
+    let wrong =
+        "GET /ProcessId HTTP/1.1\nHost: a\nMS-ASPNETCORE-TOKEN: guess\nConnection: close\n\n";
+    assert_eq!(ask(socket, wrong), "HTTP/1.1 400 Bad Request");
+    site.application();
+    site.stop();
+}
+
+#[test]
+fn mid_04_the_shutdown_message_ends_a_backend_whatever_its_casing() {
+    let app = App::test("Site").variables(&[("ASPNETCORE_TOKEN", "known")]);
+    let (site, session) = start(app);
+    for (path, event) in [("/iisintegration", "shutdown"), ("/IISIntegration", "SHUTDOWN")] {
+        let first = site.application();
+        let socket = &sockets(session.path())[0];
+        let message = format!(
+            "POST {path} HTTP/1.1\nHost: a\nMS-ASPNETCORE-TOKEN: known\nMS-ASPNETCORE-EVENT: \
+             {event}\nContent-Length: 0\nConnection: close\n\n"
+        );
+        assert_eq!(ask(socket, &message), "HTTP/1.1 202 Accepted");
+        eventually("the end of the backend", || (!first.is_alive()).then_some(()));
+        assert_ne!(site.application(), first);
+    }
+    site.stop();
+}
+
+#[test]
+fn mid_08_the_listen_address_is_set_late_and_preferred() {
+    for name in ["ConfigureKestrel", "UrlsAdd", "RunWithUrl"] {
+        let (site, _session) = start(shape(name));
+        assert!(addresses(&site).starts_with("http://unix:/"), "{name}: {}", addresses(&site));
+        site.stop();
+    }
+}
