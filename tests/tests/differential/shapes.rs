@@ -133,7 +133,8 @@ fn serve(name: &str, model: Model) -> Option<String> {
         return Some(format!("{name}: children inherit {variable}"));
     }
     // However the application insists on an address, it listens where the host wants it.
-    if !is_in_process && !(addresses.starts_with("http://unix:/") && addresses.ends_with(".sock")) {
+    let is_socket = addresses.starts_with("http://unix:/") && addresses.ends_with(".sock");
+    if !is_in_process && !is_socket {
         return Some(format!("{name}: listens on {addresses}"));
     }
     if !is_in_process && variable.contains("Ancm") {
