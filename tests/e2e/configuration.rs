@@ -290,7 +290,9 @@ mod port {
 
     #[test]
     fn oop_02_an_empty_port_is_a_free_one() {
-        let addresses = text(&start_with_port(""), "ServerAddresses");
+        let app = site_app().variables(&[("ASPNETCORE_PORT", "")]);
+        let app = app.handler_setting("backendTransport", "tcp");
+        let addresses = text(&Site::start(app, Model::OutOfProcess), "ServerAddresses");
         let port: u16 = addresses.rsplit(':').next().unwrap().parse().unwrap();
         assert!((1025..48_000).contains(&port), "{addresses}");
     }

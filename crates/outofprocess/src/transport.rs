@@ -89,11 +89,11 @@ impl Places {
     }
 }
 
-/// For people.
+/// For people, and the same from start to start but for the port.
 impl std::fmt::Display for Places {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.socket {
-            Some(path) => write!(f, "{} or port {}", path.display(), self.port),
+            Some(_) => write!(f, "its socket or port {}", self.port),
             None => write!(f, "port {}", self.port),
         }
     }

@@ -1,9 +1,11 @@
 using System;
+using System.Net;
 using System.Threading;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -55,9 +57,33 @@ internal sealed class AddressFilter : IStartupFilter
                 feature.Addresses.Clear();
                 feature.Addresses.Add(Placement.Address!);
                 feature.PreferHostingUrls = true;
+                // A socket has no addresses; applications expect those of a port of the loopback.
+                app.Use(LoopbackAddresses.Fill);
             }
 
             next(app);
+        };
+    }
+}
+
+/// <summary>Fills in the addresses that a connection over a port would have.</summary>
+internal static class LoopbackAddresses
+{
+    private static readonly int s_port = int.TryParse(Environment.GetEnvironmentVariable("ASPNETCORE_PORT"), out var port) ? port : 0;
+
+    internal static RequestDelegate Fill(RequestDelegate next)
+    {
+        return context =>
+        {
+            var connection = context.Connection;
+            connection.RemoteIpAddress ??= IPAddress.Loopback;
+            if (connection.LocalIpAddress is null)
+            {
+                connection.LocalIpAddress = IPAddress.Loopback;
+                connection.LocalPort = s_port;
+            }
+
+            return next(context);
         };
     }
 }
