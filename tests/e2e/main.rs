@@ -22,5 +22,6 @@ mod responses;
 mod restart;
 mod service;
 mod shutdown;
+mod strain;
 mod transport;
 mod upgrades;

@@ -184,6 +184,9 @@ pub struct HandlerSettings {
     pub forward_response_connection_header: bool,
     /// `handlerVersion`: version folder of the out-of-process handler.
     pub handler_version: Option<String>,
+    /// `maxBlockedThreads`, ours: requests that may block at once in-process, each at the price of
+    /// a thread; beyond it requests wait.
+    pub max_blocked_threads: usize,
     /// `setCurrentDirectory`: whether the worker's current directory becomes the application's folder.
     pub set_current_directory: bool,
     /// `shadowCopyDirectory`: base folder of shadow copies.
@@ -213,6 +216,7 @@ impl Default for HandlerSettings {
             enable_shadow_copy: false,
             forward_response_connection_header: false,
             handler_version: None,
+            max_blocked_threads: 512,
             set_current_directory: true,
             shadow_copy_directory: PathBuf::from("ShadowCopyDirectory"),
             shutdown_delay: Duration::from_secs(1),

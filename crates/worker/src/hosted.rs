@@ -22,6 +22,7 @@ pub(crate) struct Hosted {
     stop_limit: Duration,
     shutdown_delay: Duration,
     max_body: Option<u64>,
+    max_blocked_threads: usize,
 }
 
 enum Kind {
@@ -57,6 +58,7 @@ impl Hosted {
             stop_limit: app.settings.shutdown_time_limit,
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
             max_body: app.settings.max_allowed_content_length,
+            max_blocked_threads: app.settings.handler_settings.max_blocked_threads,
         })
     }
 
@@ -66,6 +68,7 @@ impl Hosted {
             stop_limit: PAGE_STOP_LIMIT,
             shutdown_delay: Duration::ZERO,
             max_body: None,
+            max_blocked_threads: 1,
         }
     }
 
@@ -100,6 +103,11 @@ impl Hosted {
     /// What `requestFiltering` allows a request body, if it says so.
     pub(crate) const fn max_body(&self) -> Option<u64> {
         self.max_body
+    }
+
+    /// How many requests may block at once.
+    pub(crate) const fn max_blocked_threads(&self) -> usize {
+        self.max_blocked_threads
     }
 
     /// How long a stop may take when nobody says otherwise.

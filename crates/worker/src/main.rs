@@ -87,8 +87,12 @@ fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
         Ok(engine::Listener { socket, lane: listener.lane })
     });
     let listeners: std::io::Result<Vec<_>> = listeners.collect();
-    let options =
-        engine::Options { max_body: hosted.max_body(), ..engine::Options::new(start.lanes) };
+    let options = engine::Options::new(start.lanes);
+    let options = engine::Options {
+        max_body: hosted.max_body(),
+        threads: options.lanes.saturating_add(hosted.max_blocked_threads()),
+        ..options
+    };
     Engine::start(listeners?, hosted.application(), options)
 }
 

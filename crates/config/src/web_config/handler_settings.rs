@@ -64,7 +64,11 @@ pub(super) fn read(
     if let Some(delay) = read.shutdown_delay(settings, env, section.at) {
         typed.shutdown_delay = delay;
     }
-    if let Some(limit) = read.size_limit() {
+    if let Some(count) = read.number("maxBlockedThreads", "threads, one or more, such as 512") {
+        typed.max_blocked_threads = usize::try_from(count).unwrap_or(usize::MAX);
+    }
+    let bytes = "bytes, one or more, such as 67108864";
+    if let Some(limit) = read.number("stdoutLogSizeLimit", bytes) {
         typed.stdout_log_size_limit = limit;
     }
     typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
@@ -130,15 +134,16 @@ impl Switches<'_, '_, '_> {
         Some(value)
     }
 
-    fn size_limit(&mut self) -> Option<u64> {
-        let (value, at) = self.find("stdoutLogSizeLimit")?;
-        let limit = value.trim().parse().ok().filter(|limit| *limit > 0);
-        if limit.is_none() {
-            let message = format!("stdoutLogSizeLimit \"{}\" is not accepted", excerpt(value));
+    /// A number above zero.
+    fn number(&mut self, name: &str, expected: &str) -> Option<u64> {
+        let (value, at) = self.find(name)?;
+        let number = value.trim().parse().ok().filter(|number| *number > 0);
+        if number.is_none() {
+            let message = format!("{name} \"{}\" is not accepted", excerpt(value));
             let finding = self.report.error("handler-setting-value", at, message);
-            self.report.push(finding.expected("bytes, one or more, such as 67108864"));
+            self.report.push(finding.expected(expected));
         }
-        limit
+        number
     }
 
     /// From the setting, else the process' variable, else the variable in `web.config`. Garbage

@@ -98,6 +98,7 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "enableShadowCopy",
     "forwardResponseConnectionHeader",
     "handlerVersion",
+    "maxBlockedThreads",
     "setCurrentDirectory",
     "shadowCopyDirectory",
     "shutdownDelay",

@@ -1,0 +1,74 @@
+//! Threads under strain: blocked handlers beyond their bound, collections, a starved pool, children.
+
+use std::fs;
+use std::thread;
+
+use testkit::{App, Model, Request, Site, both_models};
+
+both_models! {
+    fn children_of_the_application_are_waited_for(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        for _ in 0..20 {
+            assert_eq!(site.get("/Child").ok().text(), "to the child to stderr 7");
+        }
+        site.stop();
+    }
+
+    fn blocked_requests_collections_and_aborts_mix(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        thread::scope(|scope| {
+            for seed in 0..12_usize {
+                let site = &site;
+                scope.spawn(move || {
+                    for round in 0..25 {
+                        match (seed + round * 5) % 7 {
+                            0 => assert_eq!(site.get("/Sleep").ok().text(), "slept"),
+                            1 => assert_eq!(site.get("/SleepAndAwait").ok().text(), "slept twice"),
+                            2 => assert_eq!(site.get("/SleepAndThrow").status(), 500),
+                            3 => {
+                                let mut connection = site.connect();
+                                connection.send(Request::get("/SleepAndAbort").to_bytes());
+                                // A proxy may say that the backend broke off.
+                                if connection.answers() {
+                                    assert_eq!(connection.response().status(), 502);
+                                }
+                            }
+                            4 => assert_eq!(site.get("/Collect").ok().text(), "collected"),
+                            5 => assert_eq!(site.get("/StarvePool").ok().text(), "starved"),
+                            _ => assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        site.stop();
+    }
+}
+
+/// How many threads of the worker are lanes, blocked ones, or spares.
+fn lane_threads(site: &Site) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", site.worker().0)).unwrap();
+    let names =
+        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| name.trim_end() == "ancm-lane").count()
+}
+
+#[test]
+fn blocked_requests_beyond_the_bound_wait_and_are_all_answered_in_process() {
+    let app = App::test("Site").handler_setting("maxBlockedThreads", "3");
+    let site =
+        testkit::Start::of(app.model(Model::InProcess)).argument("--lanes").argument("2").run();
+    thread::scope(|scope| {
+        for _ in 0..30 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    assert_eq!(site.get("/Sleep").ok().text(), "slept");
+                }
+            });
+        }
+    });
+    let threads = lane_threads(&site);
+    assert!((2..=5).contains(&threads), "{threads} threads for 2 lanes and 3 that may block");
+    site.stop();
+}
