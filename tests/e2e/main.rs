@@ -5,6 +5,7 @@
 mod abi_skew;
 mod bad_input;
 mod bodies;
+mod changes;
 mod configuration;
 mod disconnects;
 mod failed_starts;

@@ -174,6 +174,9 @@ pub struct HandlerSettings {
     pub debug_file: Option<PathBuf>,
     /// `debugLevel`: levels and sinks of the debug log, comma separated.
     pub debug_level: Option<String>,
+    /// `disallowOverlappingRotation`: end the old generation before a new one is started. Ours; an
+    /// attribute of the application pool under IIS.
+    pub disallow_overlapping_rotation: bool,
     /// `disallowRotationOnConfigChange`: keep running when `web.config` changes.
     pub disallow_rotation_on_config_change: bool,
     /// `enableOutOfProcessConsoleRedirection`: capture a backend's output.
@@ -211,6 +214,7 @@ impl Default for HandlerSettings {
             clean_shadow_copy_directory: false,
             debug_file: None,
             debug_level: None,
+            disallow_overlapping_rotation: false,
             disallow_rotation_on_config_change: false,
             enable_out_of_process_console_redirection: true,
             enable_shadow_copy: false,

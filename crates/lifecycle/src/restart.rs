@@ -41,6 +41,11 @@ impl Restart {
         self.pause(self.failures - 1)
     }
 
+    /// Something has changed: the next failure is the first.
+    pub const fn forget(&mut self) {
+        self.failures = 0;
+    }
+
     /// Doubled per failure up to the longest, then up to a quarter shorter by chance, so that
     /// sites which failed together do not start together.
     fn pause(&mut self, failures: u32) -> Duration {

@@ -6,7 +6,8 @@
 //!    it will.
 //! 2. At most one generation of the application is starting; when one becomes ready, every other
 //!    generation is drained.
-//! 3. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
+//! 3. Without overlap, never are two processes of the application alive at once.
+//! 4. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
 
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub struct Policy {
     pub start_limit: Duration,
     /// For requests in flight and the application's own stop.
     pub drain_limit: Duration,
+    /// Whether a new generation may start beside the old one. Without it the old one ends first,
+    /// and requests wait in the queue meanwhile.
+    pub overlap: bool,
     /// Makes the pauses of this site its own.
     pub seed: u64,
 }
@@ -140,6 +144,8 @@ pub struct Site {
     is_outdated: bool,
     /// The application is not to run.
     is_offline: bool,
+    /// The application is started when its last process has ended.
+    waits_for_end: bool,
     is_announced: bool,
     actions: Vec<Action>,
 }
@@ -158,6 +164,7 @@ impl Site {
             page_at: None,
             is_outdated: false,
             is_offline,
+            waits_for_end: false,
             is_announced: false,
             actions: Vec::new(),
         };
@@ -219,6 +226,9 @@ impl Site {
             return;
         }
         self.is_offline = is_offline;
+        self.waits_for_end = false;
+        // What made starts fail may be mended.
+        self.restart.forget();
         (self.retry_at, self.page_at, self.is_outdated) = (None, None, false);
         if is_offline {
             self.start_page(now);
@@ -331,12 +341,16 @@ impl Site {
                 self.actions.insert(0, Action::Tell(Notice::Died { id, restart_in }));
             }
         }
+        if self.waits_for_end && !self.has_app() {
+            self.start_app(now);
+        }
     }
 
     fn on_recycle(&mut self, now: Duration) {
         if self.phase != Phase::Running || self.is_offline {
             return;
         }
+        self.restart.forget();
         if self.generations.iter().any(Generation::is_starting_app) {
             self.is_outdated = true;
         } else {
@@ -349,6 +363,7 @@ impl Site {
             return;
         }
         self.phase = Phase::Stopping;
+        self.waits_for_end = false;
         (self.retry_at, self.page_at) = (None, None);
         self.drain_where(now, |_| true);
     }
@@ -357,6 +372,7 @@ impl Site {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping;
         }
+        self.waits_for_end = false;
         (self.retry_at, self.page_at) = (None, None);
         for generation in &mut self.generations {
             generation.is_killed = true;
@@ -437,8 +453,13 @@ impl Site {
 
     fn start_app(&mut self, now: Duration) {
         self.retry_at = None;
-        if !self.is_offline && !self.generations.iter().any(Generation::is_starting_app) {
-            self.spawn(Payload::App, now + self.policy.start_limit);
+        if self.is_offline || self.generations.iter().any(Generation::is_starting_app) {
+            return;
+        }
+        self.waits_for_end = !self.policy.overlap && self.has_app();
+        match self.waits_for_end {
+            true => self.drain_where(now, |other| other.is_serving(Payload::App)),
+            false => self.spawn(Payload::App, now + self.policy.start_limit),
         }
     }
 
@@ -471,6 +492,11 @@ impl Site {
                 self.actions.push(Action::Drain { id: generation.id, limit });
             }
         }
+    }
+
+    /// Whether any process of the application is alive.
+    fn has_app(&self) -> bool {
+        self.generations.iter().any(|generation| generation.payload == Payload::App)
     }
 
     fn is_app_served(&self) -> bool {

@@ -1,8 +1,12 @@
 use super::*;
 use crate::restart::Random;
 
-const POLICY: Policy =
-    Policy { start_limit: Duration::from_secs(120), drain_limit: Duration::from_secs(10), seed: 1 };
+const POLICY: Policy = Policy {
+    start_limit: Duration::from_secs(120),
+    drain_limit: Duration::from_secs(10),
+    overlap: true,
+    seed: 1,
+};
 
 fn id(number: u64) -> GenerationId {
     (1..number).fold(GenerationId::FIRST, |id, _| id.next())
@@ -168,6 +172,16 @@ fn a_start_that_ends_while_offline_is_not_repeated() {
     assert_eq!(site.next_deadline(), Some(at(1) + PAGE_START_LIMIT));
 }
 
+#[test]
+fn without_overlap_the_old_one_ends_first() {
+    let policy = Policy { overlap: false, ..POLICY };
+    let (mut site, _) = Site::start(policy, false, at(0));
+    site.on_event(Event::Ready(id(1)), at(1));
+    assert_eq!(site.on_event(Event::Recycle, at(50)), [drain(1)]);
+    assert_eq!(site.on_event(Event::Recycle, at(50)), []);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), [start(2, Payload::App)]);
+}
+
 /// Processes that do anything at any time, as long as it is possible.
 struct World {
     random: Random,
@@ -181,8 +195,11 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (site, actions) =
-            Site::start(Policy { seed, ..POLICY }, seed.is_multiple_of(3), Duration::ZERO);
+        let (site, actions) = Site::start(
+            Policy { seed, overlap: !seed.is_multiple_of(3), ..POLICY },
+            seed.is_multiple_of(3),
+            Duration::ZERO,
+        );
         let random = Random::new(seed);
         let mut world = Self {
             random,
@@ -272,6 +289,8 @@ impl World {
         let is_live =
             |it: &&Generation| matches!(it.state, State::Starting { .. } | State::Serving { .. });
         let offline = offline.filter(is_live).count();
+        let apps = self.alive.iter().filter(|(_, payload)| *payload == Payload::App).count();
+        assert!(self.site.policy.overlap || apps <= 1, "{generations:?}");
         if !self.site.is_stopping() && self.site.is_offline {
             let is_pending = offline > 0 || self.site.page_at.is_some();
             assert!(is_pending, "{:?}", self.site);
@@ -279,6 +298,7 @@ impl World {
             assert_eq!(offline, 0, "{:?}", self.site);
             let is_pending = starting + serving > 0
                 || self.site.retry_at.is_some()
+                || self.site.waits_for_end
                 || generations.iter().any(is_failing);
             assert!(is_pending, "{:?}", self.site);
         }

@@ -4,6 +4,7 @@
 //! * [`app`]: a copy of a published application, changed as a test wants it.
 //! * [`site`]: `ancm run` on such a copy, its output and its end.
 //! * [`process`]: what `/proc` knows about a process.
+//! * [`load`]: requests at a constant rate while something happens.
 //! * [`http`]: an HTTP/1.1 client that sends what it is told, byte for byte.
 //! * [`websocket`]: frames over such a connection.
 //! * [`wait`]: waiting for something that can be observed; there are no sleeps in tests.
@@ -15,6 +16,7 @@ pub mod app;
 pub mod env;
 pub mod hosting;
 pub mod http;
+pub mod load;
 pub mod process;
 pub mod site;
 pub mod wait;
@@ -23,6 +25,7 @@ pub mod websocket;
 pub use app::App;
 pub use hosting::Model;
 pub use http::{Connection, Request, Response};
+pub use load::{Load, Tally};
 pub use process::Process;
 pub use site::{Site, Start};
 pub use wait::{eventually, patience};

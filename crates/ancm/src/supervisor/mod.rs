@@ -144,7 +144,12 @@ impl Supervisor {
         for change in self.watch.changes(now) {
             let handler_settings = &self.launch.app.settings.handler_settings;
             match change {
-                Change::Configuration if handler_settings.disallow_rotation_on_config_change => {}
+                Change::Configuration if handler_settings.disallow_rotation_on_config_change => {
+                    self.output.tell(
+                        "info: web.config has changed; disallowRotationOnConfigChange keeps the \
+                         application as it was",
+                    );
+                }
                 Change::Configuration => self.recycle("web.config has changed"),
                 Change::Files => self.recycle("files of the application have changed"),
                 Change::Offline(is_offline) => {
@@ -463,6 +468,7 @@ fn policy(app: &config::App) -> Policy {
     Policy {
         start_limit: settings.startup_time_limit + grace,
         drain_limit: settings.shutdown_time_limit,
+        overlap: !settings.handler_settings.disallow_overlapping_rotation,
         seed: u64::from(std::process::id()),
     }
 }

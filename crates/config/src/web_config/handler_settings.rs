@@ -43,6 +43,7 @@ pub(super) fn read(
         clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
         debug_file: read.path("debugFile", env),
         debug_level: read.find("debugLevel").map(|(value, _)| value.to_owned()),
+        disallow_overlapping_rotation: read.switch("disallowOverlappingRotation", false),
         disallow_rotation_on_config_change: read.switch("disallowRotationOnConfigChange", false),
         enable_out_of_process_console_redirection: read
             .find("enableOutOfProcessConsoleRedirection")

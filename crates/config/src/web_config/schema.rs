@@ -93,6 +93,7 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "cleanShadowCopyDirectory",
     "debugFile",
     "debugLevel",
+    "disallowOverlappingRotation",
     "disallowRotationOnConfigChange",
     "enableOutOfProcessConsoleRedirection",
     "enableShadowCopy",

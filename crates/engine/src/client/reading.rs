@@ -14,8 +14,8 @@ use crate::lane::Lane;
 use crate::response::Response;
 use abi::request;
 
-/// How long a drain waits for the first request of a connection, in milliseconds.
-const FIRST_REQUEST: u64 = 1_000;
+/// How long a drain waits for one more request of a connection, in milliseconds.
+const LAST_REQUEST: u64 = 1_000;
 
 impl Client {
     pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {
@@ -80,15 +80,17 @@ impl Client {
         }
     }
 
-    /// Whether the client has just connected, so that its first request is probably on its way:
-    /// unlike a client between two requests, it cannot tell that from a refusal.
+    /// Whether a request may be on its way that would cross with the close of the connection: who
+    /// has just connected cannot tell that from a refusal, and who sends one request after the
+    /// other cannot tell whether it was taken. They are served, and told to come back on another
+    /// connection.
     fn may_be_about_to_ask(&mut self, lane: &Lane) -> bool {
-        let until = lane.drain_begun + FIRST_REQUEST;
-        let is_fresh = self.requests == 0 && lane.clock.now() < until;
-        if is_fresh {
+        let until = lane.drain_begun + LAST_REQUEST;
+        let may_be = lane.clock.now() < until;
+        if may_be {
             self.deadline = self.deadline.min(until);
         }
-        is_fresh
+        may_be
     }
 
     /// Parses the head at the start of the slot's input. `true`: complete, and waiting its turn.

@@ -1,0 +1,137 @@
+//! Changes under a running application: a new generation, nobody refused, nothing lost.
+
+use std::{fs, path::Path};
+
+use testkit::{App, Load, Model, Site, Start, both_models, eventually};
+
+fn wait_for_another(site: &Site, first: testkit::Process) {
+    eventually("another process", || {
+        (site.get("/ProcessId").ok().text() != first.0.to_string()).then_some(())
+    });
+    eventually("the end of the first", || (!first.is_alive()).then_some(()));
+}
+
+/// As a deployment writes: in place, the content unchanged.
+fn rewrite(path: &Path) {
+    let content = fs::read(path).expect("it can be read");
+    let new = path.with_extension("new");
+    fs::write(&new, content).and_then(|()| fs::rename(&new, path)).expect("it can be written");
+}
+
+/// Ten changes under load; every request is answered with 200.
+fn lossless(model: Model, change: impl Fn(&Site)) {
+    let site = Site::start(App::test("Site"), model);
+    let load = Load::start(site.address(), "/HelloWorld", 4, 4);
+    for _ in 0..5 {
+        let first = site.application();
+        change(&site);
+        wait_for_another(&site, first);
+        load.wait_for_more(50);
+    }
+    load.stop().assert_lossless();
+    site.stop();
+}
+
+both_models! {
+    fn shut_04_v1_34_a_recycle_by_signal_loses_nothing(model: Model) {
+        lossless(model, |site| site.signal("HUP"));
+    }
+
+    fn shut_03_a_changed_configuration_loses_nothing(model: Model) {
+        lossless(model, |site| rewrite(&site.app().path("web.config")));
+    }
+
+    fn shc_04_a_changed_assembly_loses_nothing(model: Model) {
+        lossless(model, |site| rewrite(&site.app().path("Site.dll")));
+    }
+
+    fn shut_05_shut_06_v1_11_a_touched_configuration_brings_a_new_generation(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let text = site.app().read("web.config");
+        fs::write(site.app().path("web.config"), text).unwrap();
+        wait_for_another(&site, first);
+        site.wait_for_log("web.config has changed");
+        site.stop();
+    }
+
+    fn shut_07_shut_09_a_changed_configuration_can_be_ignored(model: Model) {
+        let app = App::test("Site").handler_setting("disallowRotationOnConfigChange", "true");
+        let site = Site::start(app, model);
+        let first = site.application();
+        rewrite(&site.app().path("web.config"));
+        site.wait_for_log("disallowRotationOnConfigChange");
+        assert_eq!(site.application(), first);
+        rewrite(&site.app().path("Site.dll"));
+        wait_for_another(&site, first);
+        site.stop();
+    }
+
+    fn an_invalid_configuration_changes_nothing_and_says_why(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let good = site.app().read("web.config");
+        site.app().write("web.config", "<configuration><oops></configuration>");
+        site.wait_for_log("the configuration has 1 error");
+        assert_eq!(site.application(), first);
+        site.app().write("web.config", good);
+        wait_for_another(&site, first);
+        site.stop();
+    }
+
+    fn a_failed_start_is_tried_again_when_a_file_changes(model: Model) {
+        let app = App::test("Site").arguments(r".\Missing.dll").model(model);
+        let good = App::test("Site").model(model).read("web.config");
+        let site = Start::of(app).run();
+        assert!(site.get("/HelloWorld").status() >= 500);
+        site.app().write("web.config", good);
+        eventually("the application", || (site.get("/HelloWorld").status() == 200).then_some(()));
+        site.stop();
+    }
+
+    fn a_generation_that_cannot_start_leaves_the_old_one_serving(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        let broken = site.app().path("Site.dll");
+        let good = fs::read(&broken).unwrap();
+        site.app().write("Site.dll", "this is no assembly");
+        site.wait_for_log("did not start");
+        assert_eq!(site.application(), first);
+        site.app().write("Site.dll", good);
+        wait_for_another(&site, first);
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
+    fn a_rotation_without_overlap_never_has_two_and_loses_nothing(model: Model) {
+        let app = App::test("Site").handler_setting("disallowOverlappingRotation", "true");
+        let site = Site::start(app, model);
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        for _ in 0..3 {
+            let first = site.application();
+            let children = site.supervisor().children();
+            site.signal("HUP");
+            eventually("another worker", || {
+                let now = site.supervisor().children();
+                assert!(now.len() <= 1, "{now:?}");
+                (!now.is_empty() && now != children).then_some(())
+            });
+            wait_for_another(&site, first);
+        }
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
+    fn a_folder_that_is_replaced_as_a_whole_is_noticed(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let (dir, new) = (site.app().dir(), site.app().dir().with_file_name("next"));
+        let copied = std::process::Command::new("cp").arg("-r").args([dir, &new]).status();
+        assert!(copied.unwrap().success());
+        fs::rename(dir, dir.with_file_name("before")).unwrap();
+        fs::rename(&new, dir).unwrap();
+        wait_for_another(&site, first);
+        site.stop();
+    }
+}
