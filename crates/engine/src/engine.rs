@@ -22,6 +22,18 @@ pub struct Listener {
     pub lane: usize,
 }
 
+/// How a lane speaks to the kernel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Io {
+    /// What is best here; today that is epoll everywhere.
+    #[default]
+    Auto,
+    /// Readiness from epoll, and a system call per transfer.
+    Epoll,
+    /// Readiness from epoll, and the small transfers of a turn in one call through io_uring.
+    Uring,
+}
+
 /// What can be set.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -50,6 +62,8 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,
+    /// How lanes speak to the kernel. Where it refuses a ring, they do without.
+    pub io: Io,
     /// Connections of one lane; more wait in the accept queue.
     pub connections: usize,
 }
@@ -69,6 +83,7 @@ impl Options {
             rate_grace: Duration::from_secs(5),
             max_body: None,
             requests_per_connection: 1_000_000,
+            io: Io::Auto,
             connections: 100_000,
         }
     }
@@ -79,6 +94,7 @@ pub struct Engine {
     waker: Waker,
     crew: Arc<Crew>,
     ends: Arc<Ends>,
+    refusal: Option<io::Error>,
 }
 
 /// Asks lanes to offer the held exchanges to their application again.
@@ -140,11 +156,12 @@ impl Engine {
         let slots = Arc::new(AtomicUsize::new(0));
         let connections = Arc::new(std::sync::atomic::AtomicU64::new(1));
         let mut shared = Vec::new();
+        let mut refusal = None;
         let mut runs: Vec<Arc<dyn Runnable>> = Vec::new();
         for sockets in sockets {
             let outside = Arc::new(LaneShared::new()?);
             shared.push(outside.clone());
-            let lane = Lane::new(
+            let mut lane = Lane::new(
                 outside.clone(),
                 application.clone(),
                 options.clone(),
@@ -152,6 +169,9 @@ impl Engine {
                 slots.clone(),
                 connections.clone(),
             )?;
+            if options.io == Io::Uring && refusal.is_none() {
+                refusal = lane.use_uring().err();
+            }
             runs.push(Arc::new(LaneRun::new(
                 lane,
                 outside,
@@ -161,7 +181,12 @@ impl Engine {
             )));
         }
         crew.start(&runs)?;
-        Ok(Self { waker: Waker { lanes: shared.into() }, crew, ends })
+        Ok(Self { waker: Waker { lanes: shared.into() }, crew, ends, refusal })
+    }
+
+    /// Why not all lanes have the ring that [`Io::Uring`] asks for, if that is so.
+    pub fn ring_refusal(&self) -> Option<&io::Error> {
+        self.refusal.as_ref()
     }
 
     /// For offering held exchanges again.

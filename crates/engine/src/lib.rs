@@ -35,4 +35,4 @@ pub use application::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
     UpstreamFailure, UpstreamPhase,
 };
-pub use engine::{Engine, Listener, Options, Waker};
+pub use engine::{Engine, Io, Listener, Options, Waker};

@@ -30,6 +30,11 @@ impl Outgoing {
         self.len() == 0
     }
 
+    /// What waits.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
     /// The end, for appending.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         // A receiver that is always a little behind never empties the buffer; what it has taken
@@ -84,7 +89,8 @@ impl Outgoing {
         Ok(())
     }
 
-    fn advance(&mut self, count: usize) {
+    /// The socket has taken so many of the bytes that wait.
+    pub(crate) fn advance(&mut self, count: usize) {
         self.sent += count;
         self.total += count as u64;
         if self.sent == self.bytes.len() {

@@ -16,6 +16,7 @@ pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod uring;
 
 /// The answer of a system call, or what the system says went wrong.
 pub(crate) fn check(code: i32) -> std::io::Result<i32> {

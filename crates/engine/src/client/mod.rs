@@ -14,12 +14,13 @@ mod answering;
 mod ending;
 mod forwarding;
 mod reading;
+mod together;
 
 use std::net::SocketAddr;
 
 use abi::progress;
 use os::epoll;
-use os::socket::Socket;
+use os::socket::{Socket, Transfer};
 
 use crate::body::Inbound;
 use crate::exchange::{ConnectionKey, SlotRef};
@@ -81,6 +82,8 @@ pub(crate) struct Client {
     /// The connection is beyond use in both directions.
     gone: bool,
     state: State,
+    /// The outcome of a receive into the slot that nobody has looked at.
+    ahead: Option<std::io::Result<Transfer>>,
     /// What came behind the current request.
     surplus: Option<SlotRef>,
     /// What the client sends is not understood any more; it may be in the middle of sending.
@@ -122,6 +125,7 @@ impl Client {
             half_closed: false,
             gone: false,
             state: State::Reading,
+            ahead: None,
             surplus: None,
             out_of_step: false,
             forwarding: None,
@@ -222,7 +226,11 @@ impl Client {
     fn finish_turn(&mut self, lane: &mut Lane) -> Fate {
         // The answer to come will be sent with this one.
         let next_is_waiting = self.slot.is_some_and(|slot| slot.lane().queued);
-        if !next_is_waiting && self.flush().is_err() {
+        let waits_for_others = self.state == State::Reading
+            && self.sending().is_some()
+            && self.out.len() <= COPY
+            && lane.send_later(self.key);
+        if !next_is_waiting && !waits_for_others && self.flush().is_err() {
             return Fate::Close;
         }
         match self.state {

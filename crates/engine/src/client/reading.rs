@@ -57,7 +57,9 @@ impl Client {
         }
         let space = input.spare_capacity_mut();
         let wanted = space.len();
-        match self.socket.receive_uninit(space) {
+        // Received ahead, it went just where it would go now.
+        let received = self.ahead.take();
+        match received.unwrap_or_else(|| self.socket.receive_uninit(space)) {
             Ok(Transfer::Bytes(0)) => {
                 // A head that ends in the middle needs no answer: nobody is there to read it.
                 if self.out.is_empty() { Step::Close } else { self.say_goodbye(lane) }

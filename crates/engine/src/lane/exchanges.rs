@@ -96,6 +96,8 @@ impl Lane {
     /// The thread before is still in the application with the running exchange. It goes on as if
     /// it were pending: what it publishes from now on is told to us.
     pub(super) fn taken_over(&mut self) {
+        // Answers that waited for a call have waited for long enough.
+        self.send_together();
         if let Some(slot) = self.running.take() {
             slot.listen();
             self.attend(slot);

@@ -11,6 +11,7 @@ mod connections;
 mod exchanges;
 mod run;
 mod timers;
+mod together;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -24,6 +25,7 @@ use os::epoll::{self, Epoll, Event};
 
 pub(crate) use self::connections::Entry;
 pub(crate) use self::run::LaneRun;
+use self::together::Together;
 use crate::application::Application;
 use crate::clock::Clock;
 use crate::engine::Options;
@@ -90,6 +92,8 @@ pub(crate) struct Lane {
     in_use: usize,
     slot_numbers: Arc<AtomicUsize>,
     connection_numbers: Arc<AtomicU64>,
+    /// Present when the transfers of a turn go to the kernel together.
+    together: Option<Together>,
 }
 
 /// What the loop does next.
@@ -142,14 +146,24 @@ impl Lane {
             in_use: 0,
             slot_numbers,
             connection_numbers,
+            together: None,
         };
         lane.set_accepting(true);
         Ok(lane)
     }
 
+    /// Has transfers go to the kernel together from now on.
+    pub(crate) fn use_uring(&mut self) -> io::Result<()> {
+        self.together = Some(Together::new()?);
+        Ok(())
+    }
+
     /// Works until an exchange is ready for the application, or the lane is over.
     fn next(&mut self) -> Next {
         loop {
+            if self.answers_are_due() {
+                self.send_together();
+            }
             if self.calls > 0
                 && let Some(slot) = self.runnable.pop_front()
             {
@@ -185,6 +199,7 @@ impl Lane {
             if self.calls > 0 && !self.runnable.is_empty() {
                 continue;
             }
+            self.send_together();
             if self.draining && self.is_over() {
                 return Next::End;
             }
@@ -216,6 +231,7 @@ impl Lane {
             self.on_tick();
         }
         self.turn_wheel();
+        self.receive_together();
     }
 
     fn on_event(&mut self, event: Event) {

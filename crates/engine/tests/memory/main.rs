@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "each test program uses its part")]
 mod support;
 
+pub(crate) const IO: ancm_engine::Io = ancm_engine::Io::Epoll;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};
 use std::os::linux::net::SocketAddrExt;

@@ -4,7 +4,10 @@
 
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]
-mod support;
+pub(crate) mod support;
+
+/// How the lanes of this program speak to the kernel.
+pub(crate) const IO: ancm_engine::Io = ancm_engine::Io::Epoll;
 
 mod asynchronous;
 mod bodies;

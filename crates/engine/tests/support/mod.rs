@@ -35,6 +35,7 @@ impl Site {
         adjust: impl FnOnce(&mut Options),
     ) -> Self {
         let mut options = Options::new(lanes);
+        options.io = crate::IO;
         adjust(&mut options);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
