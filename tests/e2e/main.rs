@@ -13,6 +13,7 @@ mod faults;
 mod handlers;
 mod hosting;
 mod integration;
+mod io;
 mod limits;
 mod load;
 mod malformed;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use config::{HostingModel, ListenUrl};
+use control::Io;
 
 /// Runs ASP.NET Core applications as IIS does: point it at the output of `dotnet publish`.
 #[derive(Debug, Parser)]
@@ -40,6 +41,15 @@ pub(crate) struct Run {
     /// Threads that serve connections [default: one per processor]
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub(crate) lanes: Option<NonZeroUsize>,
+    /// How they speak to the kernel: `auto`, `epoll` or `uring` (io_uring)
+    #[arg(
+        long,
+        value_name = "IO",
+        default_value = "auto",
+        hide_default_value = true,
+        overrides_with = "io"
+    )]
+    pub(crate) io: Io,
 }
 
 #[derive(Debug, Args)]
@@ -73,14 +83,17 @@ mod tests {
         Cli::command().debug_assert();
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         let line = "ancm run /app --url http://*:80 --url http://unix:/a --hosting-model \
-                    InProcess --environment Development --lanes 2";
+                    InProcess --environment Development --lanes 2 --io uring";
         let Command::Run(run) = parse(line).unwrap().command else { panic!("{line}") };
         assert_eq!(run.urls.len(), 2);
         assert_eq!(run.hosting_model, Some(HostingModel::InProcess));
         assert_eq!(run.lanes.map(NonZeroUsize::get), Some(2));
+        assert_eq!(run.io, Io::Uring);
         assert!(matches!(parse("ancm check --json").unwrap().command, Command::Check(_)));
 
-        for line in ["ancm run --lanes 0", "ancm run --url nonsense", "ancm serve"] {
+        for line in
+            ["ancm run --lanes 0", "ancm run --url nonsense", "ancm run --io iocp", "ancm serve"]
+        {
             assert_eq!(parse(line).unwrap_err().exit_code(), i32::from(lifecycle::exit::USAGE));
         }
     }

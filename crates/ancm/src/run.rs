@@ -76,7 +76,7 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
         }
     });
     let dir = arguments.dir.clone();
-    Ok((Launch { worker, dir, app, env, sockets, lanes }, signals, reload))
+    Ok((Launch { worker, dir, app, env, sockets, lanes, io: arguments.io }, signals, reload))
 }
 
 /// The application, unless findings prevent its start; how many, then. What matters is told.

@@ -212,6 +212,7 @@ mod tests {
             listeners: Vec::new(),
             addresses: Vec::new(),
             lanes: 1,
+            io: crate::Io::Auto,
             disclosure: lifecycle::Disclosure::Reference,
         }));
         supervisor.send(&long).unwrap();

@@ -12,7 +12,7 @@ mod message;
 
 pub use codec::{CodecError, Decoder, MAX_MESSAGE_BYTES, encode};
 pub use connection::{Connection, ConnectionError, Receiver, Sender, pair};
-pub use message::{Listener, Payload, Start, ToSupervisor, ToWorker};
+pub use message::{Io, Listener, Payload, Start, ToSupervisor, ToWorker};
 
 /// The descriptor under which a worker finds its end of the socket.
 pub const CONTROL_DESCRIPTOR: i32 = 3;

@@ -1,5 +1,7 @@
 //! The messages, in both directions.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use lifecycle::event::Level;
@@ -33,8 +35,36 @@ pub struct Start {
     pub addresses: Vec<String>,
     /// How many lanes the engine has.
     pub lanes: usize,
+    /// How lanes speak to the kernel.
+    pub io: Io,
     /// How much pages tell anybody who asks.
     pub disclosure: Disclosure,
+}
+
+/// How the engine's lanes speak to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Io {
+    /// What is best here.
+    #[default]
+    Auto,
+    /// epoll.
+    Epoll,
+    /// io_uring, where the kernel permits it.
+    Uring,
+}
+
+impl FromStr for Io {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "epoll" => Ok(Self::Epoll),
+            "uring" => Ok(Self::Uring),
+            _ => Err("expected auto, epoll or uring".to_owned()),
+        }
+    }
 }
 
 /// What a generation serves.

@@ -92,6 +92,11 @@ pub enum Event {
         /// Seconds until the next attempt.
         retry_in: u64,
     },
+    /// The kernel gives no io_uring, which was asked for.
+    RingRefused {
+        /// What it says.
+        reason: String,
+    },
     /// The application stops by itself.
     Stopping {
         /// The generation.
@@ -117,6 +122,7 @@ impl Event {
             Self::ControlLost { .. } => 1101,
             Self::ExchangesLeft { .. } => 1102,
             Self::StoppedAtOnce => 1103,
+            Self::RingRefused { .. } => 1108,
         }
     }
 
@@ -127,9 +133,10 @@ impl Event {
             | Self::Recycling { .. }
             | Self::Started { .. }
             | Self::Stopping { .. } => Level::Information,
-            Self::DrainIncomplete { .. } | Self::ExchangesLeft { .. } | Self::StoppedAtOnce => {
-                Level::Warning
-            }
+            Self::DrainIncomplete { .. }
+            | Self::ExchangesLeft { .. }
+            | Self::RingRefused { .. }
+            | Self::StoppedAtOnce => Level::Warning,
             Self::ConfigurationRefused { .. }
             | Self::ControlLost { .. }
             | Self::GenerationDied { .. }
@@ -161,6 +168,9 @@ impl fmt::Display for Event {
             ),
             Self::Recycling { reason } => {
                 write!(f, "recycling: a new generation is started ({reason})")
+            }
+            Self::RingRefused { reason } => {
+                write!(f, "the kernel refuses io_uring ({reason}); epoll does its work")
             }
             Self::Started { generation } => write!(f, "generation {generation} serves now"),
             Self::StartFailed { generation, cause, reference, retry_in } => write!(

@@ -56,6 +56,10 @@ impl Start {
 
     fn with(mut command: Command) -> Self {
         command.arg("run").env("DOTNET_ROOT", env::dotnet_root());
+        // `ANCM_TEST_IO=uring cargo xtask test` runs everything over io_uring.
+        if let Some(io) = std::env::var_os("ANCM_TEST_IO") {
+            command.arg("--io").arg(io);
+        }
         // What the caller's shell has set is not part of a test.
         for (name, _) in std::env::vars() {
             if name.starts_with("ASPNETCORE_") || name.starts_with("ANCM_") {

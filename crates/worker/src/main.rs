@@ -19,8 +19,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
+use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Io, Start, ToSupervisor, ToWorker};
 use engine::Engine;
+use lifecycle::event::Event;
 use lifecycle::{Code, StartReport, Step, exit};
 use os::process::exit_now;
 use os::signal::{Signal, Signals};
@@ -55,6 +56,11 @@ fn main() {
         let summary = format!("the worker cannot serve: {error}");
         fail(&supervisor, Box::new(StartReport::new(Code::General, summary)))
     });
+    if let Some(refusal) = engine.ring_refusal() {
+        let event = Event::RingRefused { reason: refusal.to_string() };
+        let (level, text) = (event.level(), event.to_string());
+        let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
+    }
     let waker = engine.waker();
     hosted.on_change(move || waker.wake());
     let _ = supervisor.send(&ToSupervisor::Ready);
@@ -87,10 +93,16 @@ fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
         Ok(engine::Listener { socket, lane: listener.lane })
     });
     let listeners: std::io::Result<Vec<_>> = listeners.collect();
+    let io = match start.io {
+        Io::Auto => engine::Io::Auto,
+        Io::Epoll => engine::Io::Epoll,
+        Io::Uring => engine::Io::Uring,
+    };
     let options = engine::Options::new(start.lanes);
     let options = engine::Options {
         max_body: hosted.max_body(),
         threads: options.lanes.saturating_add(hosted.max_blocked_threads()),
+        io,
         ..options
     };
     Engine::start(listeners?, hosted.application(), options)

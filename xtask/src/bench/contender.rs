@@ -29,9 +29,19 @@ pub(super) struct Contender {
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Ancm { hosting_model: &'static str, transport: Option<Transport>, inline: bool },
-    Kestrel { inline: bool },
-    Proxy { program: &'static str, transport: Transport },
+    Ancm {
+        hosting_model: &'static str,
+        transport: Option<Transport>,
+        inline: bool,
+        io: &'static str,
+    },
+    Kestrel {
+        inline: bool,
+    },
+    Proxy {
+        program: &'static str,
+        transport: Transport,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,17 +62,24 @@ impl Contender {
 
 /// Everyone, in the order of the rounds.
 pub(super) fn all() -> Vec<Contender> {
-    let ancm = |hosting_model, inline| Kind::Ancm { hosting_model, transport: None, inline };
+    let ancm =
+        |hosting_model, inline| Kind::Ancm { hosting_model, transport: None, inline, io: "epoll" };
     let over = |transport| Kind::Ancm {
         hosting_model: "outofprocess",
         transport: Some(transport),
         inline: false,
+        io: "epoll",
     };
     let proxy = |program, transport| Kind::Proxy { program, transport };
     let contender = |name, about, kind| Contender { name, about, quick: false, kind };
     let quick = |name, about, kind| Contender { quick: true, ..contender(name, about, kind) };
     vec![
         quick("ancm-in", "ancm, in-process", ancm("inprocess", false)),
+        contender(
+            "ancm-in-uring",
+            "the same, small transfers through io_uring",
+            Kind::Ancm { hosting_model: "inprocess", transport: None, inline: false, io: "uring" },
+        ),
         quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", false)),
         contender("ancm-out-tcp", "the same over TCP", over(Transport::Tcp)),
         contender("ancm-out-tuned", "the same, Kestrel tuned", ancm("outofprocess", true)),
@@ -120,9 +137,9 @@ impl<'a> Stage<'a> {
     pub(super) fn launch(&self, contender: &Contender) -> Result<Server> {
         let mut server = Server::new(contender.name, free_address()?, &self.dir)?;
         match contender.kind {
-            Kind::Ancm { hosting_model, transport, inline } => {
+            Kind::Ancm { hosting_model, transport, inline, io } => {
                 let mut ancm = Command::new(self.build.bin.join("ancm"));
-                ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model]);
+                ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model, "--io", io]);
                 ancm.arg("--url").arg(format!("http://{}", server.address));
                 if transport == Some(Transport::Tcp) {
                     ancm.env("ANCM_backendTransport", "tcp");

@@ -33,6 +33,8 @@ pub(crate) struct Launch {
     pub(crate) sockets: Sockets,
     /// How many lanes a worker has.
     pub(crate) lanes: usize,
+    /// How they speak to the kernel.
+    pub(crate) io: control::Io,
 }
 
 /// Why there is no process for a generation.
@@ -81,6 +83,7 @@ impl Launch {
             listeners: self.sockets.listeners.clone(),
             addresses: self.sockets.addresses.clone(),
             lanes: self.lanes,
+            io: self.io,
             disclosure: self.disclosure(),
         })));
         if let Err(error) = sent {
