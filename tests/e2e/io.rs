@@ -9,7 +9,7 @@ use testkit::{App, Request, Start, both_models};
 both_models! {
     fn many_clients_at_once_are_served_over_io_uring(model: Model) {
         const CONNECTIONS: usize = 48;
-        let app = App::sample("Hello").model(model);
+        let app = App::sample("hello").model(model);
         let site = Start::of(app).argument("--io").argument("uring").run();
         thread::scope(|scope| {
             for client in 0..CONNECTIONS {

@@ -1,4 +1,4 @@
-//! The engine alone: answers every request with a constant. `plaintext PORT [LANES]`.
+//! The engine alone: answers every request with a constant. `plaintext PORT [LANES [uring]]`.
 //!
 //! What is left of the cost of a request when no application is behind the engine.
 
@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ancm_engine::{Answer, Application, Engine, Exchange, Listener, Options, Outcome};
+use ancm_engine::{Answer, Application, Engine, Exchange, Io, Listener, Options, Outcome};
 
 struct Plaintext(Answer);
 
@@ -26,6 +26,9 @@ fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let port: u16 = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     let lanes: usize = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut options = Options::new(lanes);
+    options.io =
+        if arguments.next().is_some_and(|io| io == "uring") { Io::Uring } else { Io::Epoll };
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     println!("listening on http://{}", listener.local_addr()?);
     let mut listeners = Vec::new();
@@ -33,7 +36,7 @@ fn main() -> std::io::Result<()> {
         listeners.push(Listener { socket: listener.try_clone()?.into(), lane });
     }
     let application = Arc::new(Plaintext(Answer::text(200, "Hello, World!")));
-    let _engine = Engine::start(listeners, application, Options::new(lanes))?;
+    let _engine = Engine::start(listeners, application, options)?;
     loop {
         std::thread::park();
     }
