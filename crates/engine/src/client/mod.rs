@@ -226,7 +226,8 @@ impl Client {
     fn finish_turn(&mut self, lane: &mut Lane) -> Fate {
         // The answer to come will be sent with this one.
         let next_is_waiting = self.slot.is_some_and(|slot| slot.lane().queued);
-        let waits_for_others = self.state == State::Reading
+        let waits_for_others = lane.sends_together()
+            && self.state == State::Reading
             && self.sending().is_some()
             && self.out.len() <= COPY
             && lane.send_later(self.key);

@@ -161,7 +161,7 @@ impl Lane {
     /// Works until an exchange is ready for the application, or the lane is over.
     fn next(&mut self) -> Next {
         loop {
-            if self.answers_are_due() {
+            if self.together.is_some() && self.answers_are_due() {
                 self.send_together();
             }
             if self.calls > 0
@@ -199,7 +199,9 @@ impl Lane {
             if self.calls > 0 && !self.runnable.is_empty() {
                 continue;
             }
-            self.send_together();
+            if self.together.is_some() {
+                self.send_together();
+            }
             if self.draining && self.is_over() {
                 return Next::End;
             }
@@ -231,7 +233,9 @@ impl Lane {
             self.on_tick();
         }
         self.turn_wheel();
-        self.receive_together();
+        if self.together.is_some() {
+            self.receive_together();
+        }
     }
 
     fn on_event(&mut self, event: Event) {

@@ -79,6 +79,11 @@ impl Lane {
         self.together = Some(together);
     }
 
+    /// Whether answers may wait for each other.
+    pub(crate) fn sends_together(&self) -> bool {
+        self.together.is_some()
+    }
+
     /// Takes note of a client whose answer is complete. `false`: it is to be sent now.
     pub(crate) fn send_later(&mut self, key: ConnectionKey) -> bool {
         let Some(together) = &mut self.together else { return false };
