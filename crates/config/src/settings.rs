@@ -54,6 +54,33 @@ impl FromStr for HostingModel {
     }
 }
 
+/// Which of several backends takes a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BackendChoice {
+    /// The one with the fewest requests in flight.
+    #[default]
+    LeastInFlight,
+    /// They take turns, as in the module.
+    RoundRobin,
+}
+
+/// The text is neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a choice of backends (leastInFlight, roundRobin)")]
+pub struct UnknownChoice;
+
+impl FromStr for BackendChoice {
+    type Err = UnknownChoice;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [("leastInFlight", Self::LeastInFlight), ("roundRobin", Self::RoundRobin)]
+            .into_iter()
+            .find_map(|(name, it)| text.eq_ignore_ascii_case(name).then_some(it))
+            .ok_or(UnknownChoice)
+    }
+}
+
 /// How backends are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,6 +191,8 @@ impl AspNetCore {
 /// The known `<handlerSetting>` names with their defaults, and the list as written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandlerSettings {
+    /// `backendChoice`: which of several backends takes a request. Not one of the module's.
+    pub backend_choice: BackendChoice,
     /// `backendTransport`: how backends are reached. Not one of the module's.
     pub backend_transport: BackendTransport,
     /// `callStartupHook`: let the managed page explain a failed start.
@@ -209,6 +238,7 @@ pub struct HandlerSettings {
 impl Default for HandlerSettings {
     fn default() -> Self {
         Self {
+            backend_choice: BackendChoice::default(),
             backend_transport: BackendTransport::default(),
             call_startup_hook: true,
             clean_shadow_copy_directory: false,

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use config::{App, BackendTransport, Env};
+use config::{App, BackendChoice, BackendTransport, Env};
 use engine::{Application, Exchange, Outcome, Upstream};
 use lifecycle::{Code, StartReport};
 
 use crate::answers::Answers;
-use crate::board::{Board, Choice};
+use crate::board::{Board, Choice, Order};
 use crate::command::Template;
 use crate::events::Event;
 use crate::output::{OwnStreams, Sink};
@@ -68,6 +68,10 @@ pub(crate) fn start_with(
         }
     };
     let transport = transport::asked_for(settings, process);
+    let order = match settings.handler_settings.backend_choice {
+        BackendChoice::LeastInFlight => Order::LeastInFlight,
+        BackendChoice::RoundRobin => Order::RoundRobin,
+    };
     let run_dir = match transport {
         BackendTransport::Tcp => None,
         BackendTransport::Auto | BackendTransport::Unix => RunDir::new(process)
@@ -83,7 +87,7 @@ pub(crate) fn start_with(
             run_dir,
         },
         path_base: path_base.to_owned(),
-        board: Board::new(places),
+        board: Board::new(places, order),
         stop: StopOrder::new().map_err(system("cannot open a descriptor"))?,
         answers: Arc::new(Answers {
             detailed: settings.handler_settings.call_startup_hook

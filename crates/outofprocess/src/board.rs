@@ -32,18 +32,31 @@ pub(crate) enum Choice<U, A> {
     Stopped,
 }
 
+/// Which of several ready backends takes a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The one with the fewest requests in flight; among equals they take turns. A backend that
+    /// has become slow is given less.
+    #[default]
+    LeastInFlight,
+    /// They take turns, as in the module.
+    RoundRobin,
+}
+
 /// The places of one application.
 pub(crate) struct Board<U, A> {
     places: Vec<RwLock<State<U, A>>>,
-    /// The place whose turn is next; round robin, as in the module.
+    order: Order,
+    /// The place whose turn is next.
     turn: AtomicUsize,
     on_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl<U, A> Board<U, A> {
     /// `places` places in which a backend is being started.
-    pub(crate) fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize, order: Order) -> Self {
         Self {
+            order,
             places: (0..places.max(1)).map(|_| RwLock::new(State::Starting)).collect(),
             turn: AtomicUsize::new(0),
             on_change: OnceLock::new(),
@@ -75,7 +88,7 @@ impl<U, A> Board<U, A> {
         (0..self.places.len()).for_each(|place| self.publish(place, State::Stopped));
     }
 
-    /// What to do with one request: the next backend that is ready takes it.
+    /// What to do with one request: a backend that is ready takes it.
     pub(crate) fn choose(&self) -> Choice<U, A> {
         let count = self.places.len();
         let first = match count {
@@ -83,10 +96,21 @@ impl<U, A> Board<U, A> {
             _ => self.turn.fetch_add(1, Ordering::Relaxed) % count,
         };
         let mut otherwise = Choice::Stopped;
+        let mut best: Option<(usize, Arc<U>)> = None;
         for offset in 0..count {
             let place = &self.places[(first + offset) % count];
             match &*place.read().unwrap_or_else(PoisonError::into_inner) {
-                State::Ready(upstream) => return Choice::Forward(Arc::clone(upstream)),
+                // INVARIANT: every exchange in flight holds its upstream, in whichever lane it is, and
+                // beside them only this board does.
+                State::Ready(upstream) => {
+                    let in_flight = Arc::strong_count(upstream) - 1;
+                    if in_flight == 0 || self.order == Order::RoundRobin {
+                        return Choice::Forward(Arc::clone(upstream));
+                    }
+                    if best.as_ref().is_none_or(|(fewest, _)| in_flight < *fewest) {
+                        best = Some((in_flight, Arc::clone(upstream)));
+                    }
+                }
                 State::Starting => otherwise = Choice::Hold,
                 State::Failed(answer) if !matches!(otherwise, Choice::Hold) => {
                     otherwise = Choice::Refuse(Arc::clone(answer));
@@ -94,7 +118,7 @@ impl<U, A> Board<U, A> {
                 State::Failed(_) | State::Stopped => {}
             }
         }
-        otherwise
+        best.map_or(otherwise, |(_, upstream)| Choice::Forward(upstream))
     }
 }
 
@@ -102,10 +126,16 @@ impl<U, A> Board<U, A> {
 mod tests {
     use super::*;
 
-    /// What `choose` says, four times, for places written as: a digit is ready, `s` starting,
+    /// What both orders say, four times, without anything in flight, for places written as: a digit is ready, `s` starting,
     /// `f` failed, `x` stopped.
     fn check(places: &str, expected: &str) {
-        let board = Board::<char, ()>::new(places.len());
+        for order in [Order::LeastInFlight, Order::RoundRobin] {
+            check_order(places, expected, order);
+        }
+    }
+
+    fn check_order(places: &str, expected: &str, order: Order) {
+        let board = Board::<char, ()>::new(places.len(), order);
         for (at, place) in places.chars().enumerate() {
             board.publish(
                 at,
@@ -142,10 +172,41 @@ mod tests {
         check("x", "xxxx");
     }
 
+    /// Takes requests that stay in flight until `takes` says otherwise: `+` takes one, a digit ends
+    /// the oldest of that backend.
+    fn taken(order: Order, places: &str, takes: &str) -> String {
+        let board = Board::<char, ()>::new(places.len(), order);
+        for (at, name) in places.chars().enumerate() {
+            board.publish(at, State::Ready(Arc::new(name)));
+        }
+        let mut in_flight: Vec<Arc<char>> = Vec::new();
+        let mut said = String::new();
+        for step in takes.chars() {
+            if step == '+' {
+                let Choice::Forward(name) = board.choose() else { panic!("one is ready") };
+                said.push(*name);
+                in_flight.push(name);
+            } else {
+                let oldest = in_flight.iter().position(|name| **name == step).unwrap();
+                in_flight.remove(oldest);
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn who_has_fewest_in_flight_takes_the_next_unless_turns_were_asked_for() {
+        let least = |takes| taken(Order::LeastInFlight, "123", takes);
+        assert_eq!(least("++++++"), "123123");
+        // The third never answers.
+        assert_eq!(least("+++1+1+1+2+2+"), "12311122");
+        assert_eq!(taken(Order::RoundRobin, "123", "+++1+1+"), "12312");
+    }
+
     #[test]
     fn a_change_is_told_and_a_stop_is_final() {
         let told = Arc::new(AtomicUsize::new(0));
-        let board = Board::<char, ()>::new(1);
+        let board = Board::<char, ()>::new(1, Order::default());
         let counter = Arc::clone(&told);
         board.on_change(Box::new(move || {
             counter.fetch_add(1, Ordering::Relaxed);

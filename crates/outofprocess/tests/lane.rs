@@ -170,6 +170,27 @@ fn a_change_of_protocols_passes_both_ways() {
 }
 
 #[test]
+fn a_backend_that_is_busy_is_passed_over() {
+    let site = Site::start(|settings| settings.processes_per_application = 2);
+    // Both are ready when both have answered.
+    let deadline = Instant::now() + PATIENCE;
+    let first = site.get("/pid");
+    while site.get("/pid").rsplit_once("\r\n\r\n") == first.rsplit_once("\r\n\r\n") {
+        assert!(Instant::now() < deadline, "the second is never ready");
+    }
+    let mut tunnel = TcpStream::connect(site.address).unwrap();
+    tunnel.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "GET /upgrade HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: echo\n\n";
+    tunnel.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
+    tunnel.read_exact(&mut [0; 12]).unwrap();
+    let body = |answer: String| answer.rsplit_once("\r\n\r\n").unwrap().1.to_owned();
+    let one = body(site.get("/pid"));
+    for _ in 0..4 {
+        assert_eq!(body(site.get("/pid")), one);
+    }
+}
+
+#[test]
 fn a_backend_dies_with_the_worker() {
     // The example starts a backend, says its number and waits to be killed.
     let mut worker = std::process::Command::new(example("mortal"))

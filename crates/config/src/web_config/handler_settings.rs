@@ -3,10 +3,11 @@
 //! IIS ignores names that it does not know, so they are warnings; of equal names the first counts.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::nearest::nearest;
-use crate::{AspNetCore, BackendTransport, Env, HandlerSettings, expansion, paths};
+use crate::{AspNetCore, Env, HandlerSettings, expansion, paths};
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
@@ -38,7 +39,8 @@ pub(super) fn read(
 
     let mut read = Switches { pairs: &section.handler_settings, report };
     let mut typed = HandlerSettings {
-        backend_transport: read.transport(),
+        backend_choice: read.word("backendChoice", &["leastInFlight", "roundRobin"]),
+        backend_transport: read.word("backendTransport", &["auto", "tcp", "unix"]),
         call_startup_hook: read.switch("callStartupHook", true),
         clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
         debug_file: read.path("debugFile", env),
@@ -101,17 +103,17 @@ impl Switches<'_, '_, '_> {
         is_on
     }
 
-    fn transport(&mut self) -> BackendTransport {
-        let Some((value, at)) = self.find("backendTransport") else {
-            return BackendTransport::default();
-        };
-        if let Ok(transport) = value.parse() {
-            return transport;
+    /// One of a few words; another one is reported and means the default, which is the first.
+    fn word<T: FromStr + Default>(&mut self, name: &str, words: &[&str]) -> T {
+        let Some((value, at)) = self.find(name) else { return T::default() };
+        if let Ok(value) = value.parse() {
+            return value;
         }
-        let message = format!("handlerSetting backendTransport=\"{}\" means auto", excerpt(value));
+        let default = words.first().copied().unwrap_or_default();
+        let message = format!("handlerSetting {name}=\"{}\" means {default}", excerpt(value));
         let finding = self.report.warning("handler-setting-value", at, message);
-        self.report.push(finding.expected("auto, tcp or unix"));
-        BackendTransport::default()
+        self.report.push(finding.expected(words.join(", ")));
+        T::default()
     }
 
     fn path(&self, name: &str, env: &Env) -> Option<PathBuf> {

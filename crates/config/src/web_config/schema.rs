@@ -88,6 +88,7 @@ pub(super) const COLLECTIONS: &[Collection] =
 
 /// The known names of `<handlerSetting>`.
 pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
+    "backendChoice",
     "backendTransport",
     "callStartupHook",
     "cleanShadowCopyDirectory",
