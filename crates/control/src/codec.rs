@@ -93,7 +93,7 @@ mod tests {
             ToSupervisor::Step { step: Step::AppBuilt },
             ToSupervisor::Ready,
             ToSupervisor::Stopping { reason: "Main returned \"0\"\n".to_owned() },
-            ToSupervisor::Drained { left: 3 },
+            ToSupervisor::Drained { left: 3, report: "lane 0".into() },
         ];
         let mut bytes = Vec::new();
         messages.iter().for_each(|message| encode(message, &mut bytes).unwrap());

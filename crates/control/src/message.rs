@@ -107,6 +107,8 @@ pub enum ToSupervisor {
     Drained {
         /// Requests that had not finished.
         left: usize,
+        /// Which, in one line; empty when there are none.
+        report: String,
     },
     /// The start has failed; the worker ends.
     Failed {

@@ -1,16 +1,22 @@
 //! Start and stop of a set of lanes.
 
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::application::Application;
+use crate::filter::Filter;
 use crate::handoff::{Crew, Runnable};
 use crate::http1::request::Limits;
 use crate::inbox::{Command, LaneShared};
-use crate::lane::{Lane, LaneRun};
+use crate::lane::{Common, Lane, LaneRun};
+use crate::limits::Tally;
+
+/// Beyond the limit of a drain, how long lanes have to say what they leave.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// A listening socket and the lane that accepts from it.
 #[derive(Debug)]
@@ -60,12 +66,23 @@ pub struct Options {
     /// Bytes that a request body may have, whatever the application allows; `None` leaves it to
     /// the application (IIS' `maxAllowedContentLength`).
     pub max_body: Option<u64>,
+    /// Lengths of other parts of a request.
+    pub filter: Filter,
+    /// How long the rest of a request is read and dropped behind an answer (Kestrel's 5 s).
+    pub linger: Duration,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,
     /// How lanes speak to the kernel. Where it refuses a ring, they do without.
     pub io: Io,
-    /// Connections of one lane; more wait in the accept queue.
+    /// Connections of all lanes together, each lane having an equal part; more wait in the accept
+    /// queue.
     pub connections: usize,
+    /// Requests that may wait for an application that takes none at the moment, in all lanes
+    /// together; more are answered with 503 (IIS' queue length).
+    pub queue: usize,
+    /// Requests that the application may have at once, in all lanes together, those excepted that
+    /// were upgraded; more are answered with 503 (IIS' `appConcurrentRequestLimit`).
+    pub concurrent: usize,
 }
 
 impl Options {
@@ -82,9 +99,13 @@ impl Options {
             min_rate: 240,
             rate_grace: Duration::from_secs(5),
             max_body: None,
+            filter: Filter::default(),
+            linger: Duration::from_secs(5),
             requests_per_connection: 1_000_000,
             io: Io::Auto,
             connections: 100_000,
+            queue: 1000,
+            concurrent: 5000,
         }
     }
 }
@@ -95,6 +116,7 @@ pub struct Engine {
     crew: Arc<Crew>,
     ends: Arc<Ends>,
     refusal: Option<io::Error>,
+    tally: Arc<Tally>,
 }
 
 /// Asks lanes to offer the held exchanges to their application again.
@@ -112,18 +134,68 @@ impl Waker {
     }
 }
 
-/// What the lanes left behind when they ended.
+/// What a drain left unfinished.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// One entry per lane, in their order; `None` for a lane that could not even say.
+    pub lanes: Vec<Option<LaneEnd>>,
+}
+
+/// What a lane left unfinished.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneEnd {
+    /// Connections of clients.
+    pub connections: usize,
+    /// Requests that were read and not answered to their end.
+    pub requests: usize,
+    /// The oldest of them: its age, and in words what it is and where it was.
+    pub oldest: Option<(Duration, String)>,
+}
+
+impl Drained {
+    /// Whether nothing was left.
+    pub fn is_clean(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.as_ref().is_some_and(|end| end.requests == 0))
+    }
+
+    /// Requests that were cut off. A lane that could not say had one at least.
+    pub fn requests(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.as_ref().map_or(1, |end| end.requests)).sum()
+    }
+}
+
+/// One line: what was left, lane by lane.
+impl fmt::Display for Drained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.lanes.iter().enumerate();
+        let left = left.filter(|(_, lane)| lane.as_ref().is_none_or(|end| end.connections > 0));
+        for (count, (number, lane)) in left.enumerate() {
+            let separator = if count == 0 { "" } else { "; " };
+            write!(f, "{separator}lane {number}: ")?;
+            let Some(end) = lane else {
+                f.write_str("held up by the application, which returns from no call")?;
+                continue;
+            };
+            write!(f, "{} request(s) on {} connection(s)", end.requests, end.connections)?;
+            if let Some((age, request)) = &end.oldest {
+                write!(f, ", the oldest for {:.1} s: {request}", age.as_secs_f64())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the lanes left behind when they ended, as they end.
 pub(crate) struct Ends {
-    state: Mutex<(usize, usize)>,
+    lanes: Mutex<Vec<Option<LaneEnd>>>,
     changed: Condvar,
 }
 
 impl Ends {
-    /// A lane ended with this many exchanges unfinished.
-    pub(crate) fn report(&self, left: usize) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
-        state.1 += left;
+    /// A lane ended.
+    pub(crate) fn report(&self, lane: usize, end: LaneEnd) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes[lane] = Some(end);
         self.changed.notify_all();
     }
 }
@@ -150,43 +222,42 @@ impl Engine {
             };
             place.push(listener.socket);
         }
-        let options = Arc::new(options);
-        let crew = Crew::new(options.threads);
-        let ends = Arc::new(Ends { state: Mutex::new((0, 0)), changed: Condvar::new() });
-        let slots = Arc::new(AtomicUsize::new(0));
-        let connections = Arc::new(std::sync::atomic::AtomicU64::new(1));
-        let mut shared = Vec::new();
+        let crew = Crew::new(options.threads, lanes);
+        let ends = Arc::new(Ends { lanes: Mutex::new(vec![None; lanes]), changed: Condvar::new() });
+        let shared: io::Result<Vec<_>> =
+            (0..lanes).map(|_| LaneShared::new().map(Arc::new)).collect();
+        let lanes: Arc<[_]> = shared?.into();
+        let common = Common {
+            options: Arc::new(options),
+            tally: Arc::default(),
+            lanes: lanes.clone(),
+            crew: crew.clone(),
+            slot_numbers: Arc::default(),
+            connection_numbers: Arc::new(AtomicU64::new(1)),
+        };
+        let tally = common.tally.clone();
+        let is_ring_wanted = common.options.io == Io::Uring;
         let mut refusal = None;
         let mut runs: Vec<Arc<dyn Runnable>> = Vec::new();
-        for sockets in sockets {
-            let outside = Arc::new(LaneShared::new()?);
-            shared.push(outside.clone());
-            let mut lane = Lane::new(
-                outside.clone(),
-                application.clone(),
-                options.clone(),
-                sockets,
-                slots.clone(),
-                connections.clone(),
-            )?;
-            if options.io == Io::Uring && refusal.is_none() {
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let mut lane = Lane::new(number, application.clone(), common.clone(), sockets)?;
+            if is_ring_wanted && refusal.is_none() {
                 refusal = lane.use_uring().err();
             }
-            runs.push(Arc::new(LaneRun::new(
-                lane,
-                outside,
-                application.clone(),
-                crew.clone(),
-                ends.clone(),
-            )));
+            runs.push(Arc::new(LaneRun::new(lane, ends.clone())));
         }
         crew.start(&runs)?;
-        Ok(Self { waker: Waker { lanes: shared.into() }, crew, ends, refusal })
+        Ok(Self { waker: Waker { lanes }, crew, ends, tally, refusal })
     }
 
     /// Why not all lanes have the ring that [`Io::Uring`] asks for, if that is so.
     pub fn ring_refusal(&self) -> Option<&io::Error> {
         self.refusal.as_ref()
+    }
+
+    /// How often each limit was hit.
+    pub fn tally(&self) -> Arc<Tally> {
+        self.tally.clone()
     }
 
     /// For offering held exchanges again.
@@ -195,31 +266,19 @@ impl Engine {
     }
 
     /// Stops accepting, closes idle connections, lets what runs finish until `limit` has
-    /// passed, then cuts it off. Returns the number of exchanges that were cut off.
-    pub fn drain(&self, limit: Duration) -> usize {
+    /// passed, then cuts it off. Returns what was cut off.
+    pub fn drain(&self, limit: Duration) -> Drained {
         let deadline = Instant::now() + limit;
         for lane in self.waker.lanes.iter() {
             lane.command(Command::Drain(deadline));
         }
-        let lanes = self.waker.lanes.len();
-        let mut state = self.ends.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let lanes = self.ends.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         // A lane that is stuck in its application at the limit cannot report; do not wait for it.
-        let grace = deadline + Duration::from_millis(500);
-        while state.0 < lanes {
-            let now = Instant::now();
-            if now >= grace {
-                break;
-            }
-            state = self
-                .ends
-                .changed
-                .wait_timeout(state, grace - now)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        let left = state.1 + (lanes - state.0);
-        drop(state);
+        let grace = (deadline + GRACE).saturating_duration_since(Instant::now());
+        let all = |lanes: &mut Vec<Option<LaneEnd>>| lanes.iter().any(Option::is_none);
+        let ended = self.ends.changed.wait_timeout_while(lanes, grace, all);
+        let lanes = ended.unwrap_or_else(PoisonError::into_inner).0.clone();
         self.crew.stop();
-        left
+        Drained { lanes }
     }
 }

@@ -15,7 +15,7 @@
 //! for its own. Cost per request: one store and one compare-and-swap.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ const STACK: usize = 8 << 20;
 pub(crate) trait Runnable: Send + Sync + 'static {
     /// The gate of this lane.
     fn gate(&self) -> &AtomicU64;
+    /// A thread has come back; a lane that waits for one can go on.
+    fn rouse(&self);
     /// Runs the lane. `taken_over`: the thread before was left in the application.
     fn run(&self, taken_over: bool) -> Ended;
 }
@@ -64,6 +66,14 @@ pub(crate) struct Crew {
     spares: Mutex<Vec<Arc<Spare>>>,
     threads: AtomicUsize,
     limit: usize,
+    lanes: OnceLock<Vec<Weak<dyn Runnable>>>,
+    /// Threads that an application blocks and whose lane is with another thread.
+    blocked: AtomicUsize,
+    /// So many threads may be blocked when a lane enters its application: all lanes may be about
+    /// to block, and each must find a thread to go on in.
+    room: AtomicUsize,
+    /// A lane waits until fewer threads are blocked.
+    awaited: AtomicBool,
     dozing: AtomicBool,
     watchdog: OnceLock<Thread>,
     stopping: AtomicBool,
@@ -76,12 +86,16 @@ struct Spare {
 }
 
 impl Crew {
-    /// `limit`: most threads that may exist at once, lanes included.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// `limit`: most threads that may exist at once, those of the `lanes` included.
+    pub(crate) fn new(limit: usize, lanes: usize) -> Arc<Self> {
         Arc::new(Self {
             spares: Mutex::new(Vec::new()),
             threads: AtomicUsize::new(0),
             limit,
+            lanes: OnceLock::new(),
+            blocked: AtomicUsize::new(0),
+            room: AtomicUsize::new(limit.saturating_sub(2 * lanes)),
+            awaited: AtomicBool::new(false),
             dozing: AtomicBool::new(false),
             watchdog: OnceLock::new(),
             stopping: AtomicBool::new(false),
@@ -95,6 +109,7 @@ impl Crew {
                 return Err(std::io::Error::other("cannot create a thread for a lane"));
             }
         }
+        let _ = self.lanes.set(lanes.iter().map(Arc::downgrade).collect());
         let (crew, lanes) = (self.clone(), lanes.to_vec());
         let handle = thread::Builder::new()
             .name("ancm-watchdog".into())
@@ -102,6 +117,30 @@ impl Crew {
             .spawn(move || crew.watch(&lanes))?;
         let _ = self.watchdog.set(handle.thread().clone());
         Ok(())
+    }
+
+    /// Whether a lane may call its application: should that block, another thread is there.
+    /// With no thread to spare at all, it may while no application blocks.
+    pub(crate) fn has_room(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) <= self.room.load(Ordering::Relaxed)
+    }
+
+    /// As [`Self::has_room`]; if not, all lanes are roused when a thread comes back.
+    pub(crate) fn has_room_or_rouses(&self) -> bool {
+        self.awaited.store(true, Ordering::SeqCst);
+        self.blocked.load(Ordering::SeqCst) <= self.room.load(Ordering::Relaxed)
+    }
+
+    fn come_back(&self) {
+        self.blocked.fetch_sub(1, Ordering::SeqCst);
+        if self.awaited.swap(false, Ordering::SeqCst) {
+            self.lanes
+                .get()
+                .into_iter()
+                .flatten()
+                .filter_map(Weak::upgrade)
+                .for_each(|it| it.rouse());
+        }
     }
 
     /// Ends the watchdog. Spares stay parked until the process ends: the runtime may know them.
@@ -149,9 +188,12 @@ impl Crew {
         // A thread first: a gate that has moved must have somebody behind it.
         let Some(spare) = self.spare() else { return };
         let gate = lane.gate();
+        // Before the gate moves: the blocked thread may come back at once.
+        self.blocked.fetch_add(1, Ordering::SeqCst);
         if gate.compare_exchange(stuck, stuck + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             spare.give(lane.clone(), true);
         } else {
+            self.come_back();
             self.spares.lock().unwrap_or_else(PoisonError::into_inner).push(spare);
         }
     }
@@ -174,9 +216,17 @@ impl Crew {
             .name("ancm-lane".into())
             .stack_size(STACK)
             .spawn(move || crew.serve(&own))
+            .inspect_err(|_| self.no_more_threads())
             .ok()?;
         self.threads.fetch_add(1, Ordering::Relaxed);
         Some(spare)
+    }
+
+    /// The system gives fewer threads than the limit: what there is must do.
+    fn no_more_threads(&self) {
+        let lanes = self.lanes.get().map_or(0, Vec::len);
+        let there = self.threads.load(Ordering::Relaxed);
+        self.room.store(there.saturating_sub(2 * lanes), Ordering::Relaxed);
     }
 
     fn serve(&self, own: &Arc<Spare>) {
@@ -190,6 +240,7 @@ impl Crew {
                 Ended::TakenOver => {
                     drop(lane);
                     self.spares.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
+                    self.come_back();
                 }
             }
         }
@@ -238,6 +289,7 @@ mod tests {
             fn gate(&self) -> &AtomicU64 {
                 &self.gate
             }
+            fn rouse(&self) {}
             fn run(&self, taken_over: bool) -> Ended {
                 self.runs.lock().unwrap().push(taken_over);
                 if taken_over {
@@ -261,7 +313,7 @@ mod tests {
             release: (Mutex::new(false), Condvar::new()),
             told: Mutex::new(None),
         });
-        let crew = Crew::new(4);
+        let crew = Crew::new(4, 1);
         crew.start(&[lane.clone() as Arc<dyn Runnable>]).unwrap();
         while lane.told.lock().unwrap().is_none() {
             thread::yield_now();

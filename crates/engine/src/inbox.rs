@@ -1,7 +1,7 @@
 //! What other threads say to a lane: exchanges with something to do, and commands.
 
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{io, mem};
@@ -23,6 +23,18 @@ pub(crate) struct LaneShared {
     commands: Mutex<Vec<Command>>,
     commanded: AtomicBool,
     pub(crate) wake: EventFd,
+    pub(crate) gauge: Gauge,
+}
+
+/// What a lane tells the others of its load. In a cache line of its own: it is written with every
+/// request that does not end at once.
+#[derive(Default)]
+#[repr(align(64))]
+pub(crate) struct Gauge {
+    /// Exchanges that wait for the application.
+    pub(crate) waiting: AtomicUsize,
+    /// Exchanges that the application, or a backend, has.
+    pub(crate) inside: AtomicUsize,
 }
 
 /// A word to a whole lane.
@@ -44,6 +56,7 @@ impl LaneShared {
             commands: Mutex::new(Vec::new()),
             commanded: AtomicBool::new(false),
             wake: EventFd::new()?,
+            gauge: Gauge::default(),
         })
     }
 
@@ -70,7 +83,8 @@ impl LaneShared {
         self.rouse();
     }
 
-    fn rouse(&self) {
+    /// Wakes the lane, which then looks at everything.
+    pub(crate) fn rouse(&self) {
         // The load spares a busy lane the write to its cache line.
         if self.sleeping.load(Ordering::SeqCst) && self.sleeping.swap(false, Ordering::SeqCst) {
             self.wake.wake();

@@ -9,6 +9,7 @@
 //! | `client` | a client's connection: requests in, responses out |
 //! | `forward` | an exchange on its way through a backend |
 //! | `exchange`, `ring` | memory of one exchange, shared with its handler |
+//! | [`limits`](Limit), [`filter`](Filter) | what there may only be so much of |
 //! | `inbox` | what other threads say to a lane |
 //! | [`host`] | the functions that a loadable handler calls |
 //! | [`http1`] | the protocol, without sockets |
@@ -19,12 +20,14 @@ mod client;
 mod clock;
 mod engine;
 mod exchange;
+mod filter;
 mod forward;
 mod handoff;
 pub mod host;
 pub mod http1;
 mod inbox;
 mod lane;
+mod limits;
 mod outgoing;
 mod response;
 mod ring;
@@ -35,4 +38,6 @@ pub use application::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
     UpstreamFailure, UpstreamPhase,
 };
-pub use engine::{Engine, Io, Listener, Options, Waker};
+pub use engine::{Drained, Engine, Io, LaneEnd, Listener, Options, Waker};
+pub use filter::Filter;
+pub use limits::{Limit, Seen, Tally};

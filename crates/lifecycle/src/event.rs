@@ -57,6 +57,8 @@ pub enum Event {
         generation: GenerationId,
         /// How many.
         left: usize,
+        /// Which.
+        report: String,
     },
     /// A serving generation ended unasked.
     GenerationDied {
@@ -157,8 +159,11 @@ impl fmt::Display for Event {
             Self::DrainIncomplete { generation } => {
                 write!(f, "generation {generation} did not end within its limit and is killed")
             }
-            Self::ExchangesLeft { generation, left } => {
-                write!(f, "generation {generation} ended with {left} request(s) unfinished")
+            Self::ExchangesLeft { generation, left, report } => {
+                write!(
+                    f,
+                    "generation {generation} ended with {left} request(s) unfinished: {report}"
+                )
             }
             Self::GenerationDied { generation, pid, ending, follows } => {
                 write!(f, "generation {generation} (pid {pid}) {ending}; {follows}")

@@ -20,8 +20,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Io, Start, ToSupervisor, ToWorker};
-use engine::Engine;
-use lifecycle::event::Event;
+use engine::{Drained, Engine, Seen, Tally};
+use lifecycle::event::{Event, Level};
 use lifecycle::{Code, StartReport, Step, exit};
 use os::process::exit_now;
 use os::signal::{Signal, Signals};
@@ -61,6 +61,8 @@ fn main() {
         let (level, text) = (event.level(), event.to_string());
         let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
     }
+    let (tally, told) = (engine.tally(), supervisor.clone());
+    thread::spawn(move || tell_limits(&tally, &told));
     let waker = engine.waker();
     hosted.on_change(move || waker.wake());
     let _ = supervisor.send(&ToSupervisor::Ready);
@@ -108,6 +110,24 @@ fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
     Engine::start(listeners?, hosted.application(), options)
 }
 
+/// Tells the operator which limits were hit: at once, then in sums.
+fn tell_limits(tally: &Tally, supervisor: &Supervisor) {
+    const LIMIT_HIT: u16 = 1104;
+    const PAUSE: Duration = Duration::from_secs(10);
+    let mut seen = Seen::default();
+    loop {
+        tally.wait();
+        for (limit, count) in tally.since(&mut seen) {
+            if limit.is_for_operators() {
+                let text = format!("limit hit {count} time(s): {limit} (docs/limits.md)");
+                let level = Level::Warning;
+                let _ = supervisor.send(&ToSupervisor::Log { event: LIMIT_HIT, level, text });
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
 /// The supervisor serves the report; this process has nothing more to do.
 fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
     let _ = supervisor.send(&ToSupervisor::Failed { report });
@@ -141,8 +161,10 @@ fn drain(
             break;
         }
     }
-    let _ = supervisor.send(&ToSupervisor::Drained { left: left.unwrap_or(0) });
-    let is_complete = is_stopped && left == Some(0);
+    let is_complete = is_stopped && left.as_ref().is_some_and(Drained::is_clean);
+    let left = left.unwrap_or_default();
+    let message = ToSupervisor::Drained { left: left.requests(), report: left.to_string() };
+    let _ = supervisor.send(&message);
     exit_now(if is_complete { exit::OK } else { exit::WORKER_DRAIN_INCOMPLETE })
 }
 

@@ -294,9 +294,9 @@ impl Supervisor {
 
     fn on_message(&mut self, id: GenerationId, message: ToSupervisor) {
         match message {
-            ToSupervisor::Drained { left: 0 } | ToSupervisor::Step { .. } => {}
-            ToSupervisor::Drained { left } => {
-                self.tell(&Told::ExchangesLeft { generation: id, left });
+            ToSupervisor::Drained { left: 0, .. } | ToSupervisor::Step { .. } => {}
+            ToSupervisor::Drained { left, report } => {
+                self.tell(&Told::ExchangesLeft { generation: id, left, report });
             }
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
             ToSupervisor::Log { level: Level::Information, .. } => {}

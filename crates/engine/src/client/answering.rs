@@ -2,7 +2,7 @@
 
 use abi::{event, progress};
 
-use super::{COPY, Client, DRAIN, DRAIN_TIME, State, Step};
+use super::{COPY, Client, DRAIN, State, Step, TURN};
 use crate::application::Answer;
 use crate::body::{Inbound, Taken};
 use crate::exchange::SlotRef;
@@ -84,7 +84,7 @@ impl Client {
             self.flush().map_err(|_| Step::Close)?;
         }
         let ring = slot.ring();
-        let mut moved = false;
+        let (mut moved, mut turn) = (false, 0);
         while self.readable && !self.inbound.is_complete() {
             if ring.free() == 0 {
                 if ring.pause() {
@@ -92,12 +92,17 @@ impl Client {
                 }
                 continue;
             }
+            if turn >= TURN {
+                lane.backlog.push_back(self.key);
+                break;
+            }
             let limit = ring.free().min(lane.scratch.len());
             match self.inbound.receive(&self.socket, &mut lane.scratch[..limit]) {
                 Ok(Taken::Bytes { end, short, surplus }) => {
                     // SAFETY: the lane is the one producer, and `limit` left room.
                     unsafe { ring.push(&lane.scratch[..end]) };
                     moved |= end > 0;
+                    turn += end;
                     let within_limit = self.response.is_raw() || self.count_body(end);
                     if !within_limit && !self.response.head_written {
                         self.refuse(lane, Cause::BodyTooLarge);
@@ -173,6 +178,7 @@ impl Client {
                 Ok(written) => {
                     self.response.begin(&written, &mut self.inbound);
                     if self.response.is_raw() {
+                        lane.uncount(slot);
                         let early = self.early_bytes(lane);
                         // SAFETY: the lane is the one producer. The bytes came with a request
                         // head, so they are fewer than an empty ring has room for.
@@ -190,7 +196,12 @@ impl Client {
             self.socket.reset_on_close();
             return Err(());
         }
+        let mut turn = 0;
         loop {
+            if turn >= TURN {
+                lane.backlog.push_back(self.key);
+                break;
+            }
             let unsent = slot.lane().unsent();
             let plan = self.response.plan(unsent as u64, ended, self.out.tail());
             match plan {
@@ -206,6 +217,7 @@ impl Client {
                     let sent = self.send_body(slot, count)?;
                     self.response.sent(sent as u64, self.out.tail());
                     slot.take_sent(sent);
+                    turn += sent;
                     if (sent as u64) < count && (sent == 0 || !self.writable) {
                         break;
                     }
@@ -244,7 +256,7 @@ impl Client {
 
     /// What comes after a response: the next request, the rest of this one, or the end.
     pub(super) fn after_response(&mut self, lane: &mut Lane) -> Step {
-        if !self.response.keep_alive || lane.draining || self.response.is_raw() {
+        if !self.response.keep_alive || self.response.is_raw() || !self.may_begin_another(lane) {
             return self.say_goodbye(lane);
         }
         if self.inbound.is_complete() {
@@ -255,7 +267,7 @@ impl Client {
             return self.say_goodbye(lane);
         }
         self.state = State::Draining(DRAIN);
-        self.deadline = lane.clock.now() + DRAIN_TIME;
+        self.deadline = lane.clock.now() + lane.options.linger.as_millis() as u64;
         Step::Again
     }
 

@@ -3,7 +3,7 @@
 
 use abi::{event, progress};
 
-use super::{Client, DRAIN, DRAIN_TIME, State, Step};
+use super::{Client, DRAIN, State, Step};
 use crate::body::{Inbound, Taken};
 use crate::exchange::SlotRef;
 use crate::lane::Lane;
@@ -27,7 +27,7 @@ impl Client {
             self.socket.shut_down_send();
         }
         self.state = State::Lingering(DRAIN);
-        self.deadline = lane.clock.now() + DRAIN_TIME;
+        self.deadline = lane.clock.now() + lane.options.linger.as_millis() as u64;
         Step::Again
     }
 

@@ -13,19 +13,19 @@
 mod answering;
 mod ending;
 mod forwarding;
+mod pace;
 mod reading;
 mod together;
 
 use std::net::SocketAddr;
 
-use abi::progress;
 use os::epoll;
 use os::socket::{Socket, Transfer};
 
+use self::pace::Pace;
 use crate::body::Inbound;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::forward::Forwarding;
-use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
 use crate::response::Response;
@@ -36,20 +36,15 @@ const COPY: usize = 16 * 1024;
 const PIPELINE: usize = 64 * 1024;
 /// Bytes of an unread request body that are read and dropped to keep a connection.
 const DRAIN: u64 = 1 << 20;
-/// How long dropping may take, in milliseconds (Kestrel's 5 s).
-const DRAIN_TIME: u64 = 5_000;
+/// Body bytes that move in one direction before others get a turn: a client and an application
+/// that are both fast must not have the lane to themselves.
+const TURN: usize = 512 * 1024;
 
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Keep,
     Close,
-}
-
-/// Since when one side of an exchange waits for its client, and what had been moved by then.
-#[derive(Default)]
-struct Pace {
-    begun: Option<(u64, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,34 +166,29 @@ impl Client {
         self.readable |= self.state == State::Reading;
     }
 
-    /// When the connection has been too slow, in the lane's milliseconds.
-    pub(crate) fn deadline(&self) -> u64 {
-        self.deadline
-    }
-
-    /// The deadline has passed.
-    pub(crate) fn on_late(&mut self, lane: &mut Lane) -> Fate {
-        match self.state {
-            State::Reading if self.slot.is_some() => {
-                self.refuse(lane, Cause::HeadTooSlow);
-                let _ = self.flush();
-                Fate::Close
-            }
-            State::Active => {
-                if let Some(step) = self.time_out_forwarding(lane) {
-                    return if step == Step::Close { Fate::Close } else { self.drive(lane) };
-                }
-                let takes_nothing = !self.writable;
-                if takes_nothing || self.response.head_written {
-                    self.socket.reset_on_close();
-                    return Fate::Close;
-                }
-                self.refuse(lane, Cause::BodyTooSlow);
-                let _ = self.flush();
-                Fate::Close
-            }
-            State::Reading | State::Draining(_) | State::Lingering(_) => Fate::Close,
-        }
+    /// What the client waits for, if it has asked for something: since when, and in words.
+    pub(crate) fn unfinished(&self) -> Option<(u64, String)> {
+        let slot = self.slot.filter(|_| self.state == State::Active)?;
+        let side = slot.lane();
+        let stage = if self.response.is_raw() {
+            "upgraded"
+        } else if !self.writable && self.response.head_written {
+            "waiting for the client to take its answer"
+        } else if self.waits_for_body() {
+            "waiting for the body from the client"
+        } else if side.queued || side.held_since.is_some_and(|_| !side.counted) {
+            "waiting for the application"
+        } else if self.forwarding.is_some() {
+            "with the backend"
+        } else {
+            "in the application"
+        };
+        let request = slot.request();
+        // The query may hold what is not meant for a log.
+        let path = request.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = String::from_utf8_lossy(&path[..path.len().min(200)]);
+        let method = String::from_utf8_lossy(request.method());
+        Some((side.begun, format!("{method} {path}, {stage}").escape_debug().to_string()))
     }
 
     /// Moves what can move.
@@ -235,59 +225,10 @@ impl Client {
             return Fate::Close;
         }
         match self.state {
-            State::Lingering(_) if self.out.is_empty() => self.socket.shut_down_send(),
             State::Active => self.set_pace(lane),
-            State::Draining(_) | State::Lingering(_) | State::Reading => {}
+            State::Reading | State::Draining(_) | State::Lingering(_) => self.set_clock(lane),
         }
         Fate::Keep
-    }
-
-    /// Sets the clock of a client that is waited for during an exchange: it must keep up the
-    /// minimum rate, as under Kestrel, counted from the moment at which waiting began.
-    fn set_pace(&mut self, lane: &Lane) {
-        let (now, options) = (lane.clock.now(), &lane.options);
-        let grace = options.rate_grace.as_millis() as u64;
-        let allowed = |bytes: u64| grace.max((bytes * 1000) / options.min_rate.max(1));
-        self.deadline = u64::MAX;
-        if self.writable {
-            self.taking.begun = None;
-        } else {
-            // What waits counts as taken: a slow client has until all of it could have been.
-            let begun = *self.taking.begun.get_or_insert((now, self.out.sent_total()));
-            let waiting = self.out.len() + self.slot.map_or(0, |slot| slot.lane().unsent());
-            let bytes = self.out.sent_total() - begun.1 + waiting as u64;
-            self.deadline = begun.0 + allowed(bytes);
-        }
-        if self.waits_for_body() {
-            let begun = *self.sending.begun.get_or_insert((now, self.received));
-            let bytes = self.received - begun.1;
-            self.deadline = self.deadline.min(begun.0 + allowed(bytes));
-        } else {
-            self.sending.begun = None;
-        }
-        if let Some(forwarding) = &self.forwarding {
-            self.deadline = self.deadline.min(forwarding.deadline());
-        }
-    }
-
-    /// Whether the next thing to happen to the exchange is a byte of its body.
-    fn waits_for_body(&self) -> bool {
-        if self.inbound.is_complete() || self.readable || self.response.is_raw() {
-            return false;
-        }
-        if self.forwarding.is_some() && self.response.continue_wanted {
-            // Its own wait is what there is to end.
-            return false;
-        }
-        match (&self.forwarding, self.slot) {
-            (Some(forwarding), _) => forwarding.wants_body(),
-            (None, Some(slot)) => {
-                slot.lane().in_use
-                    && slot.progress() & progress::READING != 0
-                    && slot.ring().free() > 0
-            }
-            (None, None) => false,
-        }
     }
 
     /// Counts body bytes. `false`: there are more than the limit allows.

@@ -2,15 +2,18 @@
 
 use os::socket::Transfer;
 
+use super::pace::Pace;
 use super::{Client, DRAIN, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
+use crate::engine::Options;
 use crate::exchange::SlotRef;
 use crate::http1::reject::{Cause, Reject};
-use crate::http1::request::{Form, Framing};
+use crate::http1::request::{Form, Framing, Limits, parse};
 use crate::http1::response::{HeadContext, write_head};
 use crate::http1::target::{self, Target};
 use crate::lane::Lane;
+use crate::limits::Limit;
 use crate::response::Response;
 use abi::request;
 
@@ -109,8 +112,14 @@ impl Client {
                 target::split(head.target, lane.options.path_base.as_bytes(), &mut side.decoded)?
             }
         };
+        if !lane.options.filter.is_empty() {
+            lane.options.filter.check(head.target, fields(&side.headers))?;
+        }
         self.requests += 1;
         let last = self.requests >= lane.options.requests_per_connection;
+        if last {
+            lane.common.tally.note(Limit::Requests);
+        }
         if self.requests == 1 {
             self.local = self.socket.local_address();
         }
@@ -186,8 +195,9 @@ impl Client {
             self.surplus = Some(surplus);
         }
         side.owner = Some(self.key);
+        side.begun = lane.clock.now();
         self.deadline = u64::MAX;
-        (self.sending, self.taking) = Default::default();
+        self.sending = Pace::default();
         self.state = State::Active;
         lane.enqueue(slot);
         Ok(true)
@@ -196,7 +206,11 @@ impl Client {
     /// Answers a request that does not deserve an exchange, or no longer does.
     pub(crate) fn refuse(&mut self, lane: &mut Lane, cause: Cause) {
         let status = cause.status();
-        let answer = Answer::text(status, format!("{status}: {cause}\n"));
+        let hint = hint(cause, &lane.options);
+        let answer = Answer::text(status, format!("{status}: {cause}{hint}\n"));
+        if let Some(limit) = Limit::behind(cause) {
+            lane.common.tally.note(limit);
+        }
         self.response = Response::to(0x0101, 0, false, false);
         self.out_of_step = true;
         self.write_answer(lane, &answer);
@@ -226,11 +240,16 @@ impl Client {
             version: self.response.version,
             is_head: self.response.is_head,
             is_connect: self.response.is_connect,
-            keep_alive: self.response.keep_alive && !lane.draining && may_go_on,
+            keep_alive: self.response.keep_alive && may_go_on && self.may_begin_another(lane),
             total,
             date: lane.clock.date(),
             server: lane.options.server.as_bytes(),
         }
+    }
+
+    /// Whether another request may begin. During a drain, only one that has been read already.
+    pub(super) fn may_begin_another(&self, lane: &Lane) -> bool {
+        !lane.draining || self.surplus.is_some_and(|slot| holds_a_head(slot, &lane.options.head))
     }
 
     /// Whether the rest of the request, if any, can be got out of the way after the response.
@@ -249,4 +268,39 @@ impl Client {
 /// A text of the contract that lives as long as its exchange.
 fn text(bytes: &[u8]) -> abi::Str {
     abi::Str { ptr: bytes.as_ptr(), len: bytes.len() }
+}
+
+fn holds_a_head(slot: SlotRef, limits: &Limits) -> bool {
+    let side = slot.lane();
+    matches!(parse(&side.input, &mut side.headers, limits), Ok(Some(_)))
+}
+
+fn fields(headers: &[abi::Header]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.iter().map(|field| {
+        // SAFETY: the fields were just parsed and point into the input, which is alive.
+        unsafe {
+            (
+                std::slice::from_raw_parts(field.name.ptr, field.name.len),
+                std::slice::from_raw_parts(field.value.ptr, field.value.len),
+            )
+        }
+    })
+}
+
+/// How much is allowed where a limit was broken.
+fn hint(cause: Cause, options: &Options) -> String {
+    let bytes = |most: usize| format!(" of {most} bytes");
+    match cause {
+        Cause::RequestLineTooLong => bytes(options.head.request_line),
+        Cause::HeadTooLarge => bytes(options.head.head),
+        Cause::TooManyFields => format!(" (more than {})", options.head.fields),
+        Cause::UrlTooLong => options.filter.url.map(bytes).unwrap_or_default(),
+        Cause::QueryTooLong => options.filter.query.map(bytes).unwrap_or_default(),
+        Cause::BodyTooLarge => {
+            options.max_body.map(|most| format!(" of {most} bytes")).unwrap_or_default()
+        }
+        Cause::HeadTooSlow => format!(" (more than {} s)", options.head_time.as_secs_f32()),
+        Cause::BodyTooSlow => format!(" (less than {} bytes per second)", options.min_rate),
+        _ => String::new(),
+    }
 }

@@ -83,6 +83,10 @@ pub(crate) struct LaneSide {
     listening: bool,
     /// The exchange is over, but the slot is still in the list of posted slots.
     pub(crate) spent: bool,
+    /// When the request was there, in the lane's milliseconds.
+    pub(crate) begun: u64,
+    /// It counts among those that the application has at once.
+    pub(crate) counted: bool,
     /// How often it was given back to the application unsent.
     pub(crate) attempts: u32,
     /// It was sent to a backend, and is sent once more.
@@ -167,6 +171,8 @@ impl SlotRef {
                 queued: false,
                 listening: false,
                 spent: false,
+                begun: 0,
+                counted: false,
                 attempts: 0,
                 repeated: false,
                 held_since: None,

@@ -50,6 +50,12 @@ macro_rules! causes {
 causes! {
     /// [`super::request::Limits::request_line`].
     RequestLineTooLong 414 "request line over the limit";
+    /// [`crate::Filter::url`]. IIS' number of the case is in the text: people search for it.
+    UrlTooLong 404 "URL over the limit (404.14)";
+    /// [`crate::Filter::query`].
+    QueryTooLong 404 "query string over the limit (404.15)";
+    /// [`crate::Filter::fields`].
+    FieldTooLong 431 "header field over its limit";
     /// [`super::request::Limits::head`].
     HeadTooLarge 431 "head over the limit";
     /// [`super::request::Limits::fields`].

@@ -8,6 +8,7 @@ use os::socket::Socket;
 
 use super::{LISTENER, Lane};
 use crate::client::{Client, Fate};
+use crate::limits::Limit;
 
 /// Connections accepted before others get a turn.
 const ACCEPTS: usize = 64;
@@ -15,7 +16,8 @@ const ACCEPTS: usize = 64;
 impl Lane {
     pub(super) fn accept(&mut self, index: usize) {
         for _ in 0..ACCEPTS {
-            if self.clients >= self.options.connections {
+            if self.clients >= self.most_clients() {
+                self.common.tally.note(Limit::Connections);
                 self.set_accepting(false);
                 return;
             }
@@ -23,12 +25,25 @@ impl Lane {
                 Ok(Some((socket, remote))) => self.add_client(socket, remote),
                 Ok(None) => return,
                 Err(_) => {
+                    self.common.tally.note(Limit::System);
                     // Out of descriptors or memory: look away until the next tick, or the
                     // level-triggered listener would spin.
                     self.set_accepting(false);
                     return;
                 }
             }
+        }
+    }
+
+    /// This lane's part of the connections that the engine may have.
+    fn most_clients(&self) -> usize {
+        (self.options.connections / self.common.lanes.len()).max(1)
+    }
+
+    /// Accepts again if that stopped and there is room.
+    pub(super) fn accept_again(&mut self) {
+        if !self.accepting && !self.draining && self.clients < self.most_clients() {
+            self.set_accepting(true);
         }
     }
 
@@ -39,7 +54,7 @@ impl Lane {
             self.entries.remove(key);
             return;
         }
-        let number = self.connection_numbers.fetch_add(1, Ordering::Relaxed);
+        let number = self.common.connection_numbers.fetch_add(1, Ordering::Relaxed);
         let deadline = self.clock.now() + self.options.keep_alive.as_millis() as u64;
         self.clients += 1;
         let client = Client::new(key, socket, remote, number, deadline);

@@ -60,9 +60,7 @@ impl Lane {
                 client.close(self);
                 self.clients -= 1;
                 self.entries.remove(client.key);
-                if !self.accepting && !self.draining && self.clients < self.options.connections {
-                    self.set_accepting(true);
-                }
+                self.accept_again();
             }
         }
     }

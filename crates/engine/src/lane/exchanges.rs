@@ -8,6 +8,7 @@ use super::Lane;
 use super::connections::Entry;
 use crate::application::Outcome;
 use crate::exchange::SlotRef;
+use crate::limits::Limit;
 
 /// When an exchange is tried again that failed on its way to a backend, in milliseconds.
 const SOON: u64 = 50;
@@ -67,9 +68,11 @@ impl Lane {
                 self.attend(slot);
             }
             Outcome::Pending => {
+                self.count(slot);
                 slot.listen();
                 self.attend(slot);
             }
+            Outcome::Hold if !self.may_wait(slot) => self.turn_away(slot, Limit::Queue),
             Outcome::Hold => {
                 slot.lane().in_use = false;
                 slot.lane().held_since.get_or_insert_with(std::time::Instant::now);
@@ -84,6 +87,7 @@ impl Lane {
                 let owner = slot.lane().owner;
                 match owner.and_then(|key| self.entries.take(key)) {
                     Some(Entry::Client(mut client)) => {
+                        self.count(slot);
                         let fate = client.forward(self, upstream);
                         self.settle(client, fate);
                     }
@@ -99,6 +103,7 @@ impl Lane {
         // Answers that waited for a call have waited for long enough.
         self.send_together();
         if let Some(slot) = self.running.take() {
+            self.count(slot);
             slot.listen();
             self.attend(slot);
         }
@@ -106,6 +111,7 @@ impl Lane {
 
     /// Offers an exchange to the application once more, now or when told.
     pub(crate) fn hold(&mut self, slot: SlotRef) {
+        self.uncount(slot);
         slot.lane().held_since.get_or_insert_with(std::time::Instant::now);
         self.held.push(slot);
         self.next_tick = self.next_tick.min(self.clock.now() + SOON);
@@ -127,13 +133,14 @@ impl Lane {
     pub(crate) fn slot(&mut self) -> SlotRef {
         self.in_use += 1;
         self.free.pop().unwrap_or_else(|| {
-            let number = self.slot_numbers.fetch_add(1, Ordering::Relaxed) as u32;
+            let number = self.common.slot_numbers.fetch_add(1, Ordering::Relaxed) as u32;
             SlotRef::allocate(number, self.shared.clone())
         })
     }
 
     /// Takes a slot back that nobody uses any more.
     pub(crate) fn recycle(&mut self, slot: SlotRef) {
+        self.uncount(slot);
         if slot.recycle() {
             self.in_use -= 1;
             self.free.push(slot);

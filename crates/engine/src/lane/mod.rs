@@ -8,7 +8,9 @@
 
 mod accept;
 mod connections;
+mod draining;
 mod exchanges;
+mod load;
 mod run;
 mod timers;
 mod together;
@@ -17,8 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use os::epoll::{self, Epoll, Event};
@@ -30,14 +31,16 @@ use crate::application::Application;
 use crate::clock::Clock;
 use crate::engine::Options;
 use crate::exchange::{ConnectionKey, SlotRef};
+use crate::handoff::Crew;
 use crate::inbox::{Command, LaneShared};
+use crate::limits::Tally;
 use crate::slab::Slab;
 use crate::wheel::Wheel;
 
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
-/// Calls of the application per event: a client that never stops sending requests must not have
-/// the lane to itself.
+/// Calls of the application per look at the kernel, beside one per event: a client that never
+/// stops sending requests must not have the lane to itself.
 const CALLS: usize = 64;
 /// Bytes of the buffer that all connections of a lane read into.
 pub(crate) const SCRATCH: usize = 64 * 1024;
@@ -48,8 +51,21 @@ const TICK: Duration = Duration::from_secs(1);
 const WAKE: u64 = u64::MAX;
 const LISTENER: u64 = 1 << 63;
 
+/// What the lanes of an engine have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) options: Arc<Options>,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) lanes: Arc<[Arc<LaneShared>]>,
+    pub(crate) crew: Arc<Crew>,
+    pub(crate) slot_numbers: Arc<AtomicUsize>,
+    pub(crate) connection_numbers: Arc<AtomicU64>,
+}
+
 /// The state of a lane; see the module text.
 pub(crate) struct Lane {
+    pub(crate) number: usize,
+    pub(crate) common: Common,
     pub(crate) shared: Arc<LaneShared>,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) options: Arc<Options>,
@@ -68,7 +84,7 @@ pub(crate) struct Lane {
     pub(crate) backlog: VecDeque<ConnectionKey>,
     /// Of the backlog, so many have their turn before new events are looked for.
     due: usize,
-    /// So many calls of the application before another event is looked at.
+    /// So many calls of the application before the next event.
     calls: usize,
     /// Exchanges that wait for their application.
     held: Vec<SlotRef>,
@@ -90,10 +106,12 @@ pub(crate) struct Lane {
     running: Option<SlotRef>,
     free: Vec<SlotRef>,
     in_use: usize,
-    slot_numbers: Arc<AtomicUsize>,
-    connection_numbers: Arc<AtomicU64>,
     /// Present when the transfers of a turn go to the kernel together.
     together: Option<Together>,
+    /// Exchanges that the application, or a backend, has.
+    inside: usize,
+    /// What the other lanes had when last looked at.
+    others: load::Others,
 }
 
 /// What the loop does next.
@@ -104,16 +122,17 @@ enum Next {
 
 impl Lane {
     pub(crate) fn new(
-        shared: Arc<LaneShared>,
+        number: usize,
         application: Arc<dyn Application>,
-        options: Arc<Options>,
+        common: Common,
         listeners: Vec<OwnedFd>,
-        slot_numbers: Arc<AtomicUsize>,
-        connection_numbers: Arc<AtomicU64>,
     ) -> io::Result<Self> {
+        let (shared, options) = (common.lanes[number].clone(), common.options.clone());
         let epoll = Epoll::new()?;
         epoll.add(shared.wake.as_fd(), epoll::IN, WAKE)?;
         let mut lane = Self {
+            number,
+            common,
             shared,
             application,
             options,
@@ -144,9 +163,9 @@ impl Lane {
             running: None,
             free: Vec::new(),
             in_use: 0,
-            slot_numbers,
-            connection_numbers,
             together: None,
+            inside: 0,
+            others: load::Others::default(),
         };
         lane.set_accepting(true);
         Ok(lane)
@@ -164,24 +183,14 @@ impl Lane {
             if self.together.is_some() && self.answers_are_due() {
                 self.send_together();
             }
-            if self.calls > 0
-                && let Some(slot) = self.runnable.pop_front()
-            {
-                self.calls -= 1;
-                slot.lane().queued = false;
-                // A client that left while its exchange waited needs no answer.
-                if slot.lane().owner.is_none() {
-                    self.recycle(slot);
-                    continue;
-                }
-                slot.lane().in_use = true;
-                self.running = Some(slot);
+            if let Some(slot) = self.next_runnable() {
                 return Next::Dispatch(slot);
             }
             if self.event_next < self.event_count {
                 let event = self.events[self.event_next];
                 self.event_next += 1;
-                self.calls = CALLS;
+                // Each event has a call, but does not lengthen the turn of who has many.
+                self.calls = self.calls.max(1);
                 self.on_event(event);
                 continue;
             }
@@ -196,7 +205,7 @@ impl Lane {
                 self.drive(key, 0);
                 continue;
             }
-            if self.calls > 0 && !self.runnable.is_empty() {
+            if self.calls > 0 && !self.runnable.is_empty() && self.common.crew.has_room() {
                 continue;
             }
             if self.together.is_some() {
@@ -217,9 +226,11 @@ impl Lane {
             .flatten()
             .min()
             .map(|until| Duration::from_millis(until.saturating_sub(self.clock.now()).max(1)));
-        let idle = self.backlog.is_empty() && self.runnable.is_empty();
-        let timeout =
-            if self.shared.fall_asleep() && idle { timeout } else { Some(Duration::ZERO) };
+        let quiet = self.shared.fall_asleep();
+        // After the announcement of sleep: a thread that comes back from now on wakes us.
+        let stalled = self.runnable.is_empty() || !self.common.crew.has_room_or_rouses();
+        let idle = quiet && self.backlog.is_empty() && stalled;
+        let timeout = if idle { timeout } else { Some(Duration::ZERO) };
         // A broken epoll instance cannot happen short of memory corruption; spinning is the most
         // visible way to go on serving what still works.
         self.event_count = self.epoll.wait(&mut self.events, timeout).unwrap_or(0);
@@ -228,6 +239,7 @@ impl Lane {
         self.calls = CALLS;
         self.shared.awake();
         self.clock.tick();
+        self.exchange_loads();
         if self.clock.now() >= self.next_tick {
             self.next_tick = self.clock.now() + TICK.as_millis() as u64;
             self.on_tick();
@@ -251,30 +263,7 @@ impl Lane {
         match command {
             Command::Resume => self.retry_held(),
             Command::Late(slot, outcome) => self.dispatched(slot, outcome),
-            Command::Drain(deadline) => {
-                // Who has already connected is served, not refused.
-                for index in 0..self.listeners.len() {
-                    self.accept(index);
-                }
-                self.set_accepting(false);
-                self.draining = true;
-                self.drain_begun = self.clock.now();
-                self.deadline = Some(self.clock.at(deadline));
-                for key in self.entries.keys() {
-                    if let Some(mut entry) = self.entries.take(key) {
-                        if let Entry::Client(client) = &mut entry {
-                            client.look_again();
-                        }
-                        self.entries.put(key, entry);
-                    }
-                    self.drive(key, 0);
-                }
-            }
+            Command::Drain(deadline) => self.drain(deadline),
         }
-    }
-
-    fn is_over(&self) -> bool {
-        let late = self.deadline.is_some_and(|deadline| self.clock.now() >= deadline);
-        (self.clients == 0 && self.in_use == 0) || late
     }
 }

@@ -30,20 +30,24 @@ unsafe impl Sync for LaneRun {}
 unsafe impl Send for LaneRun {}
 
 impl LaneRun {
-    pub(crate) fn new(
-        lane: Lane,
-        shared: Arc<LaneShared>,
-        application: Arc<dyn Application>,
-        crew: Arc<Crew>,
-        ends: Arc<Ends>,
-    ) -> Self {
-        Self { lane: UnsafeCell::new(lane), shared, application, crew, ends }
+    pub(crate) fn new(lane: Lane, ends: Arc<Ends>) -> Self {
+        Self {
+            shared: lane.shared.clone(),
+            application: lane.application.clone(),
+            crew: lane.common.crew.clone(),
+            ends,
+            lane: UnsafeCell::new(lane),
+        }
     }
 }
 
 impl Runnable for LaneRun {
     fn gate(&self) -> &AtomicU64 {
         &self.shared.gate
+    }
+
+    fn rouse(&self) {
+        self.shared.rouse();
     }
 
     fn run(&self, taken_over: bool) -> Ended {
@@ -59,7 +63,7 @@ impl Runnable for LaneRun {
                 Next::End => {
                     // SAFETY: the lane is ours.
                     let lane = unsafe { &mut *self.lane.get() };
-                    self.ends.report(lane.in_use);
+                    self.ends.report(lane.number, lane.end());
                     return Ended::Finished;
                 }
             };

@@ -7,9 +7,7 @@ use crate::client::Fate;
 impl Lane {
     pub(super) fn on_tick(&mut self) {
         self.retry_held();
-        if !self.accepting && !self.draining && self.clients < self.options.connections {
-            self.set_accepting(true);
-        }
+        self.accept_again();
     }
 
     /// Looks after connections whose time may have come.

@@ -194,7 +194,7 @@ fn a_client_that_leaves_aborts_the_wait_of_its_handler() {
             }
             eventually("the handler is told", || over.load(Ordering::SeqCst) > before);
         }
-        assert_eq!(site.engine.drain(PATIENCE), 0, "{path}: an exchange is left");
+        assert_eq!(site.engine.drain(PATIENCE).requests(), 0, "{path}: an exchange is left");
     }
 }
 
@@ -215,7 +215,7 @@ fn an_exchange_is_let_go_after_its_answer_has_ended() {
         assert_eq!(client.response().text(), "ended");
         eventually("it is released", || over.load(Ordering::SeqCst) > at);
     }
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn an_abort_cuts_the_answer_short_for_the_client_to_see() {
     assert_eq!(client.chunk(), b"part");
     client.send("x");
     assert!(client.ends_by_reset());
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 /// The lane may see the flush and the abort at one look: the answer must not depend on that.
@@ -255,7 +255,7 @@ fn what_was_flushed_before_an_abort_arrives() {
     assert_eq!(client.head().status, 200);
     assert_eq!(client.chunk(), b"part");
     assert!(client.ends_by_reset());
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 #[test]
@@ -304,5 +304,5 @@ fn a_reader_is_not_forgotten_when_its_answer_has_ended() {
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n");
     assert_eq!(client.response().text(), "enough");
     eventually("the reader gets an end", || over.load(Ordering::SeqCst) == 1);
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }

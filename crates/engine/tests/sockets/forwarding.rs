@@ -53,7 +53,7 @@ fn clients_at_once_have_connections_of_their_own() {
         }
     });
     assert!(backend.accepted() <= 16, "{} connections", backend.accepted());
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 /// What the backend sends, as it is, and what the client must get.
@@ -231,7 +231,7 @@ fn after_101_bytes_go_both_ways_until_both_ends() {
     }
     client.half_close();
     assert_eq!(client.rest(), b"bye");
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 /// Whether a backend that grants CONNECT has left HTTP nobody knows: most answer it as any method.

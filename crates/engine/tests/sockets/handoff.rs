@@ -119,7 +119,7 @@ fn a_client_that_leaves_while_its_handler_blocks_is_forgotten() {
     }
     door.open();
     assert_eq!(site.get("/").text(), "done");
-    assert_eq!(site.engine.drain(crate::support::PATIENCE), 0);
+    assert_eq!(site.engine.drain(crate::support::PATIENCE).requests(), 0);
 }
 
 /// The lane is taken over while the application blocks; what it decides then is still done.
@@ -191,7 +191,7 @@ fn a_word_that_comes_while_the_lane_is_busy_is_heard() {
         assert_eq!(busy.response().text(), "done");
         busy.expect_end();
         let (left, took) = drain.join().unwrap();
-        assert_eq!(left, 0);
+        assert!(left.is_clean(), "{left}");
         assert!(took < Duration::from_secs(10), "the drain was heard late: {took:?}");
     });
 }

@@ -157,5 +157,5 @@ fn a_body_that_the_backend_refuses_is_not_asked_for() {
     // Whether the body will come now, nobody knows.
     assert_eq!((response.status, response.field("connection")), (413, Some("close")));
     client.expect_end();
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }

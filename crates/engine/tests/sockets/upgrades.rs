@@ -40,7 +40,7 @@ fn after_101_bytes_go_both_ways_as_they_are() {
     }
     client.half_close();
     assert_eq!(client.rest(), b"bye");
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
 /// A client that does not wait for the 101 says the first words of the new protocol early.
@@ -67,5 +67,5 @@ fn a_client_that_vanishes_ends_the_new_protocol() {
         client.send("x");
         client.reset();
     }
-    assert_eq!(site.engine.drain(PATIENCE), 0);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }

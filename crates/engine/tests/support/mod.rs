@@ -7,7 +7,10 @@ pub(crate) mod client;
 pub(crate) mod handler;
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ancm_engine::{Answer, Application, Engine, Exchange, Listener, Options, Outcome};
@@ -59,6 +62,40 @@ impl Site {
 }
 
 impl Drop for Site {
+    fn drop(&mut self) {
+        self.engine.drain(Duration::ZERO);
+    }
+}
+
+/// An engine of one lane on a Unix socket: what is sent is there at once, and a socket takes no
+/// more than a few hundred kilobytes.
+pub(crate) struct UnixSite {
+    pub(crate) engine: Engine,
+    address: UnixAddress,
+}
+
+impl UnixSite {
+    pub(crate) fn with(application: impl Application, adjust: impl FnOnce(&mut Options)) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ancm-engine-test-{}-{number}", std::process::id());
+        let address = UnixAddress::from_abstract_name(name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        let listeners = vec![Listener { socket: listener.into(), lane: 0 }];
+        let mut options = Options::new(1);
+        adjust(&mut options);
+        let engine = Engine::start(listeners, Arc::new(application), options).unwrap();
+        Self { engine, address }
+    }
+
+    pub(crate) fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect_addr(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl Drop for UnixSite {
     fn drop(&mut self) {
         self.engine.drain(Duration::ZERO);
     }

@@ -1,0 +1,137 @@
+//! The clocks of a connection: how long a client may take, for what.
+
+use abi::progress;
+
+use super::{Client, Fate, State, Step};
+use crate::http1::reject::Cause;
+use crate::lane::Lane;
+use crate::limits::Limit;
+
+/// Since when one side of an exchange waits for its client, and what had been moved by then.
+#[derive(Default)]
+pub(super) struct Pace {
+    pub(super) begun: Option<(u64, u64)>,
+}
+
+impl Client {
+    /// When the connection has been too slow, in the lane's milliseconds.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// The deadline has passed.
+    pub(crate) fn on_late(&mut self, lane: &mut Lane) -> Fate {
+        match self.state {
+            _ if self.answer_deadline(lane).is_some_and(|limit| lane.clock.now() >= limit) => {
+                lane.common.tally.note(Limit::AnswerRate);
+                self.socket.reset_on_close();
+                Fate::Close
+            }
+            State::Reading if self.slot.is_some() => {
+                self.refuse(lane, Cause::HeadTooSlow);
+                let _ = self.flush();
+                Fate::Close
+            }
+            State::Active => {
+                if let Some(step) = self.time_out_forwarding(lane) {
+                    return if step == Step::Close { Fate::Close } else { self.drive(lane) };
+                }
+                if self.response.head_written {
+                    lane.common.tally.note(Limit::BodyRate);
+                    self.socket.reset_on_close();
+                    return Fate::Close;
+                }
+                self.refuse(lane, Cause::BodyTooSlow);
+                let _ = self.flush();
+                Fate::Close
+            }
+            State::Reading => {
+                lane.common.tally.note(Limit::KeepAlive);
+                Fate::Close
+            }
+            State::Draining(_) | State::Lingering(_) => Fate::Close,
+        }
+    }
+
+    /// Sets the clock of a client that is waited for during an exchange: it must keep up the
+    /// minimum rate, as under Kestrel, counted from the moment at which waiting began.
+    pub(super) fn set_pace(&mut self, lane: &Lane) {
+        self.deadline = self.pace_answer(lane).unwrap_or(u64::MAX);
+        if self.waits_for_body() {
+            let begun = *self.sending.begun.get_or_insert((lane.clock.now(), self.received));
+            let bytes = self.received - begun.1;
+            self.deadline = self.deadline.min(begun.0 + allowed(lane, bytes));
+        } else {
+            self.sending.begun = None;
+        }
+        if let Some(forwarding) = &self.forwarding {
+            self.deadline = self.deadline.min(forwarding.deadline());
+        }
+    }
+
+    /// Sets the clock between exchanges. While answers wait for the client, all that is asked of
+    /// it is to take them; what it is asked next has its full time from then on.
+    pub(super) fn set_clock(&mut self, lane: &Lane) {
+        let waited = self.taking.begun.is_some();
+        if let Some(deadline) = self.pace_answer(lane) {
+            self.deadline = deadline;
+            return;
+        }
+        let options = &lane.options;
+        let limit = match self.state {
+            State::Reading if self.slot.is_some() => options.head_time,
+            State::Reading | State::Active => options.keep_alive,
+            State::Draining(_) | State::Lingering(_) => options.linger,
+        };
+        if waited {
+            self.deadline = lane.clock.now() + limit.as_millis() as u64;
+        }
+        if matches!(self.state, State::Lingering(_)) {
+            self.socket.shut_down_send();
+        }
+    }
+
+    /// Until when the client must have taken what waits for it.
+    fn pace_answer(&mut self, lane: &Lane) -> Option<u64> {
+        if self.writable {
+            self.taking.begun = None;
+        } else {
+            self.taking.begun.get_or_insert((lane.clock.now(), self.out.sent_total()));
+        }
+        self.answer_deadline(lane)
+    }
+
+    fn answer_deadline(&self, lane: &Lane) -> Option<u64> {
+        let begun = self.taking.begun?;
+        // What waits counts as taken: a slow client has until all of it could have been.
+        let waiting = self.out.len() + self.slot.map_or(0, |slot| slot.lane().unsent());
+        let bytes = self.out.sent_total() - begun.1 + waiting as u64;
+        Some(begun.0 + allowed(lane, bytes))
+    }
+
+    /// Whether the next thing to happen to the exchange is a byte of its body.
+    pub(super) fn waits_for_body(&self) -> bool {
+        if self.inbound.is_complete() || self.readable || self.response.is_raw() {
+            return false;
+        }
+        if self.forwarding.is_some() && self.response.continue_wanted {
+            // Its own wait is what there is to end.
+            return false;
+        }
+        match (&self.forwarding, self.slot) {
+            (Some(forwarding), _) => forwarding.wants_body(),
+            (None, Some(slot)) => {
+                slot.lane().in_use
+                    && slot.progress() & progress::READING != 0
+                    && slot.ring().free() > 0
+            }
+            (None, None) => false,
+        }
+    }
+}
+
+/// How long that many bytes may take, in milliseconds.
+fn allowed(lane: &Lane, bytes: u64) -> u64 {
+    let grace = lane.options.rate_grace.as_millis() as u64;
+    grace.max((bytes * 1000) / lane.options.min_rate.max(1))
+}

@@ -1,0 +1,59 @@
+//! The end of a lane: what runs finishes, what idles goes, what is late is cut off and told of.
+
+use std::time::{Duration, Instant};
+
+use super::Lane;
+use super::connections::Entry;
+use crate::engine::LaneEnd;
+
+impl Lane {
+    /// Takes no more connections and requests, but for those that are there already.
+    pub(super) fn drain(&mut self, deadline: Instant) {
+        // Who has already connected is served, not refused.
+        for index in 0..self.listeners.len() {
+            self.accept(index);
+        }
+        self.set_accepting(false);
+        self.draining = true;
+        self.drain_begun = self.clock.now();
+        self.deadline = Some(self.clock.at(deadline));
+        for key in self.entries.keys() {
+            if let Some(mut entry) = self.entries.take(key) {
+                if let Entry::Client(client) = &mut entry {
+                    client.look_again();
+                }
+                self.entries.put(key, entry);
+            }
+            self.drive(key, 0);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let late = self.deadline.is_some_and(|deadline| self.clock.now() >= deadline);
+        (self.clients == 0 && self.in_use == 0) || late
+    }
+
+    /// Cuts off what is left, and says what that was.
+    pub(crate) fn end(&mut self) -> LaneEnd {
+        let mut end = LaneEnd { connections: self.clients, ..LaneEnd::default() };
+        let mut oldest: Option<(u64, String)> = None;
+        for key in self.entries.keys() {
+            let Some(Entry::Client(mut client)) = self.entries.take(key) else { continue };
+            if let Some((begun, request)) = client.unfinished() {
+                end.requests += 1;
+                if oldest.as_ref().is_none_or(|(oldest, _)| begun < *oldest) {
+                    oldest = Some((begun, request));
+                }
+                // An answer that ends here must not look complete.
+                client.socket.reset_on_close();
+            }
+            client.close(self);
+            self.clients -= 1;
+            self.entries.remove(key);
+        }
+        let now = self.clock.now();
+        end.oldest = oldest
+            .map(|(begun, request)| (Duration::from_millis(now.saturating_sub(begun)), request));
+        end
+    }
+}
