@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{App, AspNetCore, HostingModel};
+use config::{App, HostingModel};
 use control::{Payload, Start, ToSupervisor};
 use engine::Application;
 use lifecycle::event::Level;
@@ -57,7 +57,7 @@ impl Hosted {
             kind,
             stop_limit: app.settings.shutdown_time_limit,
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
-            max_body: max_body(&app),
+            max_body: app.settings.max_allowed_content_length,
             max_blocked_threads: app.settings.handler_settings.max_blocked_threads,
         })
     }
@@ -127,16 +127,6 @@ impl Hosted {
         };
         delay.min(limit)
     }
-}
-
-/// The host's limit of a request body. In-process the application has its own, which it may lift;
-/// out-of-process the framework's integration switches that off and relies on the host.
-fn max_body(app: &App) -> Option<u64> {
-    let default = match app.settings.hosting_model {
-        HostingModel::InProcess => None,
-        HostingModel::OutOfProcess => Some(AspNetCore::DEFAULT_MAX_ALLOWED_CONTENT_LENGTH),
-    };
-    app.settings.max_allowed_content_length.or(default)
 }
 
 fn in_process(
