@@ -199,7 +199,12 @@ fn unix_sockets_and_several_addresses_are_served() {
     let request = Request::get("/plaintext").header("Connection", "close").to_bytes();
     std::io::Write::write_all(&mut stream, &request).unwrap();
     let answer = std::io::read_to_string(stream).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("Hello, World!"), "{answer}");
+    // With a length, or in one chunk: whether the application has completed when its first bytes
+    // leave is a matter of chance.
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nHello, World!"),
+        "{answer}"
+    );
     site.stop();
     assert!(!socket.exists());
 }
