@@ -8,7 +8,7 @@
 //! * `instructions`: what a request costs the engine, counted under callgrind.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
 //! * `abi`: the C header and the C# mirror of the contract.
-//! * `fuzz`: the fuzz targets.
+//! * `fuzz`: the fuzz targets; `soak`: every kind of client, for hours.
 //! * `conformance`: which of the module's own tests hold here.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is the job")]
@@ -22,6 +22,7 @@ mod demo;
 mod dotnet;
 mod fuzz;
 mod instructions;
+mod soak;
 mod step;
 mod test;
 mod workspace;
@@ -61,6 +62,8 @@ enum Command {
     Check,
     /// Run the fuzz targets: under cargo-fuzz if it is installed, else with mutations alone
     Fuzz(fuzz::Arguments),
+    /// Serve every kind of client for long; fails on a wrong answer, or if the server grows
+    Soak(soak::Arguments),
     /// Measure ancm beside Kestrel, nginx and HAProxy; needs a quiet machine
     Bench(bench::Arguments),
     /// Count what a request costs the engine, and compare with the committed figures
@@ -96,6 +99,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => return bench::run(&workspace, &arguments),
         Command::Conformance(arguments) => return conformance::run(&workspace, &arguments),
         Command::Fuzz(arguments) => fuzz::run(&workspace, &arguments)?,
+        Command::Soak(arguments) => soak::run(&workspace, &arguments)?,
         Command::Abi => abi::write(&workspace)?,
         Command::Instructions(arguments) => instructions::run(&workspace, &arguments)?,
         Command::Check => check::run(&workspace)?,

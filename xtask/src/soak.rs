@@ -1,0 +1,40 @@
+//! `cargo xtask soak`: a long run of every kind of client against a release build.
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    build::{Build, samples_dir},
+    workspace::{Profile, Workspace},
+};
+
+/// How long, and what.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Seconds for each hosting model
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    seconds: u64,
+    /// Only this hosting model: `inprocess` or `outofprocess`
+    #[arg(long, value_name = "MODEL", value_parser = MODELS)]
+    hosting_model: Option<String>,
+}
+
+const MODELS: [&str; 2] = ["inprocess", "outofprocess"];
+
+/// Fails if an answer is wrong, or if memory, handles or threads of the server grow.
+pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let build = Build::run(workspace, Profile::Release)?;
+    for model in MODELS {
+        if arguments.hosting_model.as_ref().is_some_and(|only| only != model) {
+            continue;
+        }
+        println!("{model}, {} s:", arguments.seconds);
+        let mut soak = workspace.cargo(&["run", "--quiet", "--release"]);
+        soak.args(["-p", "ancm-tests", "--example", "soak", "--"])
+            .args([&arguments.seconds.to_string(), model])
+            .env("DOTNET_ROOT", &build.toolchain.root)
+            .env("ANCM_TEST_BIN", &build.bin)
+            .env("ANCM_TEST_SAMPLES", samples_dir(workspace));
+        ensure!(soak.status()?.success(), "the {model} run failed");
+    }
+    Ok(())
+}
