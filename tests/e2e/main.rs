@@ -19,6 +19,7 @@ mod load;
 mod malformed;
 mod offline;
 mod output;
+mod platform;
 mod requests;
 mod responses;
 mod restart;

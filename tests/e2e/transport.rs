@@ -111,6 +111,14 @@ fn an_application_without_start_up_hooks_is_found_on_its_port() {
     let (site, session) = start(app);
     assert!(addresses(&site).starts_with("http://127.0.0.1:"), "{}", addresses(&site));
     assert!(sockets(session.path()).is_empty());
+    // Nobody would take these out again before the application starts processes of its own.
+    for backend in site.worker().children() {
+        let environment = fs::read(format!("/proc/{}/environ", backend.0)).unwrap();
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(environment.contains("ASPNETCORE_PORT="), "{environment}");
+        assert!(!environment.contains("ANCM_"), "{environment}");
+        assert!(!environment.contains("Ancm.Backend"), "{environment}");
+    }
     site.stop();
 }
 

@@ -18,6 +18,7 @@ mod bench;
 mod build;
 mod check;
 mod conformance;
+mod debian;
 mod demo;
 mod dotnet;
 mod fuzz;

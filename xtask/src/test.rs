@@ -9,10 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::{
     build::{Build, colored, samples_dir, test_apps_dir},
-    check,
+    check, debian,
     step::{run as run_command, step},
     workspace::{Profile, Workspace},
 };
+
+/// What programs that the tests host are run by, and the package of Debian that has it.
+const HOSTED: [(&str, &str); 2] = [("node", "nodejs"), ("python3", "python3")];
 
 /// Runs the checks and the tests of the whole workspace; the totals are the last line. With words
 /// that select tests only those run, and the checks are left to a full run.
@@ -23,6 +26,9 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<ExitCode> 
         _ => Ok(()),
     };
     let build = Build::run(workspace, Profile::Debug)?;
+    for (program, package) in HOSTED {
+        debian::ensure(program, package, "the tests host programs that need it")?;
+    }
     let runner = Runner::find();
     step("test programs", || {
         let mut command = workspace.cargo(runner.build);

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{App, AspNetCore, Env, expansion};
+use crate::{App, AspNetCore, Env, Platform, expansion};
 
 const HOSTING_STARTUP: &str = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
+const IIS_PREFIX: &str = "ASPNETCORE_IIS_";
+const HTTP_PLATFORM_IIS_PREFIX: &str = "HTTP_PLATFORM_IIS_";
 const IIS_INTEGRATION: &str = "Microsoft.AspNetCore.Server.IISIntegration";
 
 /// Who the application is, in the words that IIS uses.
@@ -48,23 +50,20 @@ impl Identity {
     }
 
     /// The variables that make up the "IIS environment" feature of managed code.
-    fn variables(&self) -> Vec<(String, String)> {
+    fn variables(&self, prefix: &str) -> Vec<(String, String)> {
         let sub_path = self.virtual_path.trim_end_matches('/');
         let config_file = self.config_file.as_ref().map(|path| path.to_string_lossy());
         [
-            ("ASPNETCORE_IIS_APP_POOL_CONFIG_FILE", config_file.unwrap_or_default().into_owned()),
-            ("ASPNETCORE_IIS_VERSION", "10.0".to_owned()),
-            ("ASPNETCORE_IIS_APP_POOL_ID", self.app_pool.clone()),
-            ("ASPNETCORE_IIS_SITE_NAME", self.site_name.clone()),
-            ("ASPNETCORE_IIS_SITE_ID", self.site_id.to_string()),
-            (
-                "ASPNETCORE_IIS_APP_CONFIG_PATH",
-                format!("MACHINE/WEBROOT/APPHOST/{}{sub_path}", self.site_name),
-            ),
-            ("ASPNETCORE_IIS_APPLICATION_ID", format!("/LM/W3SVC/{}/ROOT{sub_path}", self.site_id)),
-            ("ASPNETCORE_IIS_APPLICATION_VIRTUAL_PATH", self.virtual_path.clone()),
+            ("APP_POOL_CONFIG_FILE", config_file.unwrap_or_default().into_owned()),
+            ("VERSION", "10.0".to_owned()),
+            ("APP_POOL_ID", self.app_pool.clone()),
+            ("SITE_NAME", self.site_name.clone()),
+            ("SITE_ID", self.site_id.to_string()),
+            ("APP_CONFIG_PATH", format!("MACHINE/WEBROOT/APPHOST/{}{sub_path}", self.site_name)),
+            ("APPLICATION_ID", format!("/LM/W3SVC/{}/ROOT{sub_path}", self.site_id)),
+            ("APPLICATION_VIRTUAL_PATH", self.virtual_path.clone()),
         ]
-        .map(|(name, value)| (name.to_owned(), value))
+        .map(|(name, value)| (format!("{prefix}{name}"), value))
         .into()
     }
 
@@ -83,7 +82,7 @@ pub fn for_in_process(
     let mut merged = Merge::new(settings);
     merged.force("ASPNETCORE_IIS_PHYSICAL_PATH", identity.physical_path_with_slash());
     merged.force("ASPNETCORE_IIS_HTTPAUTH", "anonymous;");
-    let mut merged = merged.finish(identity, process);
+    let mut merged = merged.finish(&identity.variables(IIS_PREFIX), process, |_| false);
     add_in_process_defaults(&mut merged, settings, &identity.physical_path, process);
     merged.override_environment(settings);
     merged.into_list(process)
@@ -95,6 +94,9 @@ pub fn for_out_of_process(
     identity: &Identity,
     process: &Env,
 ) -> Vec<(String, String)> {
+    if settings.platform == Platform::Http {
+        return for_http_platform(settings, identity, process);
+    }
     let mut merged = Merge::new(settings);
     merged.force("ASPNETCORE_IIS_PHYSICAL_PATH", identity.physical_path_with_slash());
     if let Some(port) = identity.https_port {
@@ -105,9 +107,26 @@ pub fn for_out_of_process(
     // even when there is none, as the module does.
     let startup = process.get(HOSTING_STARTUP).unwrap_or_default();
     merged.add_unless_defined(HOSTING_STARTUP, format!("{startup};{IIS_INTEGRATION}"));
-    let mut merged = merged.finish(identity, process);
+    let identity_variables = identity.variables(IIS_PREFIX);
+    let mut merged = merged.finish(&identity_variables, process, expansion::is_per_backend);
     merged.force("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED", "true");
     merged.force("ASPNETCORE_APPL_PATH", identity.virtual_path.clone());
+    merged.override_environment(settings);
+    merged.into_list(process)
+}
+
+/// The same for a program of `<httpPlatform>`: who it is, under the prefix of that module, and
+/// nothing that is about ASP.NET Core.
+fn for_http_platform(
+    settings: &AspNetCore,
+    identity: &Identity,
+    process: &Env,
+) -> Vec<(String, String)> {
+    let mut merged = Merge::new(settings);
+    merged.force("HTTP_PLATFORM_IIS_PHYSICAL_PATH", identity.physical_path_with_slash());
+    let identity_variables = identity.variables(HTTP_PLATFORM_IIS_PREFIX);
+    let mut merged = merged.finish(&identity_variables, process, expansion::is_per_backend);
+    merged.force("HTTP_PLATFORM_APPL_PATH", identity.virtual_path.clone());
     merged.override_environment(settings);
     merged.into_list(process)
 }
@@ -181,14 +200,19 @@ impl Merge {
         self.variables.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
 
-    /// Decides between process and configuration, expands, and puts the identity in front, which
-    /// the values may refer to.
-    fn finish(mut self, identity: &Identity, process: &Env) -> Self {
+    /// Decides between process and configuration, expands all but what is `later` to be, and puts
+    /// the identity in front, which the values may refer to.
+    fn finish(
+        mut self,
+        identity: &[(String, String)],
+        process: &Env,
+        later: impl Fn(&str) -> bool,
+    ) -> Self {
         let prefer_process = process.is_on("ANCM_PREFER_ENVIRONMENT_VARIABLES");
-        let identity = identity.variables();
         let lookup = |name: &str| {
             let own = identity.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-            own.map(|(_, value)| value.clone()).or_else(|| process.get(name).map(str::to_owned))
+            let value = own.map(|(_, value)| value.as_str()).or_else(|| process.get(name));
+            value.filter(|_| !later(name)).map(str::to_owned)
         };
         for (name, value) in &mut self.variables {
             *value = match process.non_empty(name).filter(|_| prefer_process) {
@@ -197,7 +221,7 @@ impl Merge {
             };
         }
         let mut finished = Self { variables: Vec::new() };
-        for (name, value) in identity.into_iter().chain(self.variables) {
+        for (name, value) in identity.iter().cloned().chain(self.variables) {
             finished.force(&name, value);
         }
         finished

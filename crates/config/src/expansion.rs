@@ -10,6 +10,20 @@ pub fn expand(text: &str, env: &Env) -> String {
     expand_with(text, |name| env.get(name).map(str::to_owned))
 }
 
+/// Placeholders whose value is another one for each backend. They are filled in when it starts, and
+/// nothing that the host's own environment calls so comes before.
+const PER_BACKEND: [&str; 3] = ["ANCM_SOCKET", "ASPNETCORE_PORT", "HTTP_PLATFORM_PORT"];
+
+/// Whether the value of this name is known only when a backend starts.
+pub fn is_per_backend(name: &str) -> bool {
+    PER_BACKEND.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(name))
+}
+
+/// As [`expand`], but leaves what is filled in for each backend.
+pub fn expand_but_per_backend(text: &str, env: &Env) -> String {
+    expand_with(text, |name| env.get(name).filter(|_| !is_per_backend(name)).map(str::to_owned))
+}
+
 /// Replaces every `%NAME%` in `text` for which `lookup` has a value.
 pub fn expand_with(text: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
     let mut expanded = String::with_capacity(text.len());

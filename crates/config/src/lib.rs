@@ -27,8 +27,8 @@ pub use app::{App, Loaded, Origin, Overrides, Source};
 pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
 pub use settings::{
-    AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, UnknownChoice,
-    UnknownHostingModel, UnknownTransport,
+    AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,
+    UnknownChoice, UnknownHostingModel, UnknownTransport,
 };
 pub use urls::{Host, ListenUrl, ListenUrlError, Scheme};
 pub use web_config::read as read_web_config;

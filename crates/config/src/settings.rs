@@ -54,6 +54,17 @@ impl FromStr for HostingModel {
     }
 }
 
+/// Which section names the program, and with it what the program is told and how it is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Platform {
+    /// `<aspNetCore>`: a .NET application, or what wants to be treated like one.
+    #[default]
+    AspNetCore,
+    /// `<httpPlatform>`: any program that speaks HTTP on a port that it is told.
+    Http,
+}
+
 /// Which of several backends takes a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,9 +121,11 @@ impl FromStr for BackendTransport {
     }
 }
 
-/// One `<aspNetCore>` section, merged, expanded, checked.
+/// One `<aspNetCore>` or `<httpPlatform>` section, merged, expanded, checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AspNetCore {
+    /// The kind of section.
+    pub platform: Platform,
     /// The program: a bare name (`dotnet`), a path relative to the application's folder (`./MyApp`)
     /// or an absolute path. Never empty.
     pub process_path: String,
@@ -124,9 +137,13 @@ pub struct AspNetCore {
     pub hosting_model_written: bool,
     /// How long a start may take. Default 120 s, at most an hour; zero is not infinite.
     pub startup_time_limit: Duration,
+    /// How often one start of a backend is attempted before it counts as failed: 2, and with
+    /// `<httpPlatform>` what `startupRetryCount` says, default 10.
+    pub startup_attempts: u32,
     /// Grace between the request to stop and the kill. Default 10 s, at most ten minutes.
     pub shutdown_time_limit: Duration,
-    /// Limit of each single network operation with a backend. Default two minutes, at most 15 days.
+    /// Limit of each single network operation with a backend. Default two minutes, at most
+    /// 15 days, with `<httpPlatform>` 30.
     pub request_timeout: Duration,
     /// Crashes of a backend tolerated within a minute. Default 10, at most 100.
     pub rapid_fails_per_minute: u32,
@@ -160,11 +177,13 @@ impl AspNetCore {
     /// The defaults of the schema around one program.
     pub fn of(process_path: impl Into<String>, arguments: Vec<String>) -> Self {
         Self {
+            platform: Platform::AspNetCore,
             process_path: process_path.into(),
             arguments,
             hosting_model: HostingModel::default(),
             hosting_model_written: false,
             startup_time_limit: Duration::from_secs(120),
+            startup_attempts: 2,
             shutdown_time_limit: Duration::from_secs(10),
             request_timeout: Duration::from_secs(120),
             rapid_fails_per_minute: 10,
@@ -177,6 +196,19 @@ impl AspNetCore {
             environment_override: None,
             handler_settings: HandlerSettings::default(),
             max_allowed_content_length: None,
+        }
+    }
+
+    /// The defaults of `<httpPlatform>` around one program. It always runs in a process of its own.
+    pub fn http_platform(process_path: impl Into<String>) -> Self {
+        Self {
+            platform: Platform::Http,
+            hosting_model: HostingModel::OutOfProcess,
+            hosting_model_written: true,
+            startup_attempts: 10,
+            stdout_log_file: PathBuf::from("httpplatform-stdout"),
+            forward_windows_auth_token: false,
+            ..Self::of(process_path, Vec::new())
         }
     }
 

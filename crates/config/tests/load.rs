@@ -229,3 +229,25 @@ fn an_unusable_web_config_gives_findings_and_no_application() {
     assert!(loaded.app.is_none());
     assert_eq!(errors(&loaded), ["unknown-attribute"]);
 }
+
+#[test]
+fn the_program_of_http_platform_cannot_be_hosted_in_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "<configuration><system.webServer><handlers><add name='a' path='*' verb='*' \
+                  modules='httpPlatformHandler' /></handlers><httpPlatform processPath='sh' \
+                  arguments='run.sh' /></system.webServer></configuration>";
+    std::fs::write(dir.path().join("web.config"), config).unwrap();
+    let env = Env::from_iter([("PATH", "/usr/bin:/bin")]);
+    let load = |model| {
+        let overrides = Overrides { hosting_model: model, ..Overrides::default() };
+        App::load(dir.path(), overrides, &env)
+    };
+    let loaded = load(None);
+    assert_eq!(loaded.findings, []);
+    let settings = loaded.app.unwrap().settings;
+    assert_eq!(settings.hosting_model, HostingModel::OutOfProcess);
+    assert!(load(Some(HostingModel::OutOfProcess)).app.is_some());
+    let refused = load(Some(HostingModel::InProcess));
+    assert!(refused.app.is_none());
+    assert_eq!(refused.findings[0].suggestion.as_deref(), Some("leave --hosting-model out"));
+}

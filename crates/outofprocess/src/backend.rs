@@ -72,7 +72,8 @@ pub(crate) struct Backend {
     places: Places,
     /// Once it listens.
     address: Option<UpstreamAddress>,
-    token: String,
+    /// Of the messages that it understands; `None` when it knows none.
+    token: Option<String>,
     started: Instant,
     is_buried: bool,
 }
@@ -86,7 +87,7 @@ impl Backend {
     pub(crate) fn spawn(
         command: Command,
         places: Places,
-        token: &str,
+        token: Option<String>,
         sinks: Option<Vec<Box<dyn Sink>>>,
     ) -> Result<Self, SpawnError> {
         let stream = if sinks.is_some() { Stream::Pipe } else { Stream::Null };
@@ -106,7 +107,7 @@ impl Backend {
             output: None,
             places,
             address: None,
-            token: token.to_owned(),
+            token,
             started: Instant::now(),
             is_buried: false,
         };
@@ -182,7 +183,7 @@ impl Backend {
     /// Asks the backend to end, then tells it to, and after `limit` makes it.
     ///
     /// 1. The module's shutdown message, which ASP.NET Core answers with 202.
-    /// 2. Whoever does not answer so gets SIGTERM.
+    /// 2. Whoever does not answer so, or would not understand it, gets SIGTERM.
     /// 3. Whoever is there after `limit` gets SIGKILL, together with all that it started.
     pub(crate) fn stop(self, limit: Duration, path_base: &str, tell: &dyn Fn(Event)) -> Remains {
         let pid = self.pid();
@@ -191,10 +192,12 @@ impl Backend {
             && !limit.is_zero()
             && !self.child.has_ended()
         {
-            let patience = (limit / 3).min(MESSAGE_LIMIT);
-            let answer = shutdown_message::send(address, path_base, &self.token, patience);
-            let status = answer.ok();
-            tell(Event::ShutdownMessageSent { pid, status });
+            let status = self.token.as_ref().and_then(|token| {
+                let patience = (limit / 3).min(MESSAGE_LIMIT);
+                let status = shutdown_message::send(address, path_base, token, patience).ok();
+                tell(Event::ShutdownMessageSent { pid, status });
+                status
+            });
             if status != Some(shutdown_message::ACCEPTED) {
                 // Can fail only for a process that changed its user; the limit applies then.
                 let _ = self.child.kill(Signal::TERM);

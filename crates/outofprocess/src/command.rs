@@ -2,29 +2,35 @@
 //!
 //! Pure but for looking at the file system for the program. The environment is the worker's own
 //! without what is meant for the worker, with the variables of `config::environment` and what only
-//! this crate knows, port and token, set over it.
+//! this crate knows, port and token, set over it. What a program is told depends on the section that
+//! names it: `<aspNetCore>` has the variables of ASP.NET Core, `<httpPlatform>` its own.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use config::environment::Identity;
 use config::paths::{ProgramNotFound, resolve_program};
-use config::{App, Env};
+use config::{App, Env, Platform, expansion};
 
+use crate::hooks;
 use crate::transport::Places;
 
 /// Variables of the worker that would make a backend do what the host does: listen on the host's
-/// addresses, tell systemd that the host is ready.
+/// addresses, tell systemd that the host is ready, take its output for the journal.
 const HOST_ONLY: &[&str] = &[
     "ASPNETCORE_HTTPS_PORTS",
     "ASPNETCORE_HTTP_PORTS",
+    "ASPNETCORE_URLS",
     "DOTNET_HTTPS_PORTS",
     "DOTNET_HTTP_PORTS",
     "DOTNET_URLS",
+    "FDSTORE",
+    "JOURNAL_STREAM",
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
+    "SYSTEMD_EXEC_PID",
     "URLS",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -36,14 +42,8 @@ const HOST_PREFIX: &str = "ANCM_";
 /// Where programs that are not ASP.NET Core look for their port, unless `web.config` says otherwise.
 const OTHERS_PORT: [&str; 2] = ["HTTP_PLATFORM_PORT", "PORT"];
 
-/// Names under which a port may be written in `arguments` and in values of variables.
-const PORT_PLACEHOLDERS: [&str; 2] = ["%ASPNETCORE_PORT%", "%HTTP_PLATFORM_PORT%"];
-
 /// Names the socket on which a backend may listen instead of on its port.
 const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
-
-/// The same in `arguments` and in values of variables.
-const SOCKET_PLACEHOLDER: &str = "%ANCM_SOCKET%";
 
 /// Assemblies that the .NET runtime loads before the program, separated by colons.
 const HOOKS_VARIABLE: &str = "DOTNET_STARTUP_HOOKS";
@@ -76,7 +76,8 @@ impl fmt::Display for Command {
 #[derive(Clone, Copy)]
 pub(crate) struct Variant<'a> {
     pub(crate) places: &'a Places,
-    pub(crate) token: &'a str,
+    /// What proves that a request comes from the host; `None` when the program knows no such thing.
+    pub(crate) token: Option<&'a str>,
 }
 
 /// The part of a command that is the same at every start.
@@ -84,7 +85,7 @@ pub(crate) struct Template {
     app: App,
     variables: Vec<(String, String)>,
     process: Env,
-    /// Has .NET programs listen on the socket.
+    /// Has the program listen on the socket; only where it is known that it will be loaded.
     helper: Option<PathBuf>,
 }
 
@@ -98,6 +99,7 @@ impl Template {
         };
         let identity = Identity { virtual_path, ..Identity::of(app) };
         let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
+        let helper = helper.filter(|_| is_dotnet(app) && !hooks::are_switched_off(app));
         Self { app: app.clone(), variables, process: without_host_only(process), helper }
     }
 
@@ -105,6 +107,27 @@ impl Template {
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The variable by which `web.config` may name a port.
+    pub(crate) fn port_variable(&self) -> &'static str {
+        match self.app.settings.platform {
+            Platform::AspNetCore => "ASPNETCORE_PORT",
+            Platform::Http => "HTTP_PLATFORM_PORT",
+        }
+    }
+
+    /// The variable by which `web.config` may name a token, for a program that wants one.
+    pub(crate) fn token_variable(&self) -> Option<&'static str> {
+        match self.app.settings.platform {
+            Platform::AspNetCore => Some("ASPNETCORE_TOKEN"),
+            Platform::Http => None,
+        }
+    }
+
+    /// Whether the program will be moved to the socket without its knowledge.
+    pub(crate) fn has_helper(&self) -> bool {
+        self.helper.is_some()
     }
 
     /// The command of one start.
@@ -132,14 +155,18 @@ impl Template {
         for name in OTHERS_PORT.iter().filter(|name| self.variable(name).is_none()) {
             environment.set(*name, port.to_string());
         }
-        environment.set("ASPNETCORE_PORT", port.to_string());
-        environment.set("ASPNETCORE_TOKEN", token);
-        // Builders without the IIS integration (`CreateSlimBuilder`) ignore the port variable and
-        // would listen on port 5000. Those with it ignore this one.
-        environment.set("ASPNETCORE_URLS", format!("http://127.0.0.1:{port}"));
+        environment.set(self.port_variable(), port.to_string());
+        if self.app.settings.platform == Platform::AspNetCore {
+            // Builders without the IIS integration (`CreateSlimBuilder`) ignore the port variable
+            // and would listen on port 5000. Those with it ignore this one.
+            environment.set("ASPNETCORE_URLS", format!("http://127.0.0.1:{port}"));
+        }
+        if let (Some(name), Some(token)) = (self.token_variable(), token) {
+            environment.set(name, token);
+        }
         if let Some(path) = &places.socket {
             environment.set(SOCKET_VARIABLE, path.display().to_string());
-            if let Some(helper) = self.helper.as_ref().filter(|_| self.is_dotnet()) {
+            if let Some(helper) = &self.helper {
                 let others = environment.non_empty(HOOKS_VARIABLE).map(|list| format!("{list}:"));
                 let list = format!("{}{}", others.unwrap_or_default(), helper.display());
                 environment.set(HOOKS_VARIABLE, list);
@@ -147,15 +174,15 @@ impl Template {
         }
         environment
     }
+}
 
-    /// Whether the program is `dotnet`, or the launcher of an assembly beside it. Of those alone
-    /// is known that they load the helper.
-    pub(crate) fn is_dotnet(&self) -> bool {
-        let path = self.app.settings.process_path.as_str();
-        self.helper.is_some()
-            && (path.rsplit('/').next() == Some("dotnet")
-                || self.app.dir.join(format!("{path}.dll")).is_file())
-    }
+/// Whether the program is `dotnet`, or the launcher of an assembly beside it. Of those alone is known
+/// that they load the helper. With `<httpPlatform>` a program was promised that its port counts.
+fn is_dotnet(app: &App) -> bool {
+    let path = app.settings.process_path.as_str();
+    app.settings.platform == Platform::AspNetCore
+        && (path.rsplit('/').next() == Some("dotnet")
+            || app.dir.join(format!("{path}.dll")).is_file())
 }
 
 fn without_host_only(process: &Env) -> Env {
@@ -165,13 +192,11 @@ fn without_host_only(process: &Env) -> Env {
 
 /// Backends that do not read variables are told where to listen by way of their arguments.
 fn with_places(text: &str, places: &Places) -> String {
-    let port = places.port.to_string();
-    let text =
-        PORT_PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(name, &port));
-    match &places.socket {
-        Some(path) => text.replace(SOCKET_PLACEHOLDER, &path.display().to_string()),
-        None => text,
-    }
+    expansion::expand_with(text, |name| match name.to_ascii_uppercase().as_str() {
+        "ASPNETCORE_PORT" | "HTTP_PLATFORM_PORT" => Some(places.port.to_string()),
+        SOCKET_VARIABLE => places.socket.as_ref().map(|path| path.display().to_string()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -183,7 +208,7 @@ mod tests {
     use super::*;
 
     const PLACES: Places = Places { socket: None, port: 12_345 };
-    const VARIANT: Variant<'static> = Variant { places: &PLACES, token: "secret" };
+    const VARIANT: Variant<'static> = Variant { places: &PLACES, token: Some("secret") };
 
     fn app(settings: AspNetCore, dir: PathBuf) -> App {
         App {
@@ -222,6 +247,41 @@ mod tests {
         ] {
             assert_eq!(found.get(name), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn a_program_of_http_platform_is_told_its_port_and_nothing_of_asp_net_core() {
+        let mut settings = AspNetCore::http_platform("node");
+        settings.arguments = vec!["--port=%http_platform_port%".to_owned()];
+        let written = [("P", "%HTTP_PLATFORM_PORT%"), ("OF", "%HTTP_PLATFORM_IIS_SITE_NAME%")];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        settings.environment_variables = written.map(owned).into();
+        let process = Env::from_iter([
+            ("ASPNETCORE_URLS", "http://*:80"),
+            // Of the host's own host.
+            ("HTTP_PLATFORM_PORT", "9"),
+        ]);
+        let app = app(settings, "/srv/shop".into());
+        let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
+        let template = Template::new(&app, "/base", helper, &process);
+        let found = template.environment(Variant { places: &PLACES, token: None });
+        for (name, value) in [
+            ("HTTP_PLATFORM_PORT", "12345"),
+            ("PORT", "12345"),
+            ("P", "12345"),
+            ("OF", "shop"),
+            ("HTTP_PLATFORM_APPL_PATH", "/base"),
+            ("HTTP_PLATFORM_IIS_PHYSICAL_PATH", "/srv/shop/"),
+            ("HTTP_PLATFORM_IIS_APPLICATION_VIRTUAL_PATH", "/base"),
+        ] {
+            assert_eq!(found.get(name), Some(value), "{name}");
+        }
+        let others = found.iter().filter(|(name, _)| {
+            ["ASPNETCORE", "ANCM", "DOTNET"].iter().any(|prefix| name.starts_with(prefix))
+        });
+        assert_eq!(others.collect::<Vec<_>>(), []);
+        assert!(!template.has_helper());
+        assert_eq!(with_places(&app.settings.arguments[0], &PLACES), "--port=12345");
     }
 
     #[test]
@@ -264,7 +324,7 @@ mod tests {
             let app = app(settings, "/srv/shop".into());
             let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
             let template = Template::new(&app, "/", helper, &Env::default());
-            template.environment(Variant { places: &places, token: "secret" })
+            template.environment(Variant { places: &places, token: Some("secret") })
         };
         for (program, hooks) in [
             ("dotnet", "/mine.dll:/opt/Ancm.Backend.dll"),

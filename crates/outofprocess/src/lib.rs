@@ -16,6 +16,7 @@ mod board;
 mod command;
 mod events;
 mod headers;
+mod hooks;
 mod listening;
 mod output;
 mod port;

@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 
 use crate::random;
 
-/// Ports that `ASPNETCORE_PORT` may name.
+/// Ports that `web.config` may name.
 pub(crate) const EXPLICIT: RangeInclusive<u16> = 1025..=48_000;
 
 /// Ports that are drawn, as the module does since 8.0.
@@ -30,11 +30,11 @@ pub(crate) enum PortError {
     #[error("every one of {DRAWS} ports drawn in {}-{} is in use", .range.start(), .range.end())]
     NoneFree { range: RangeInclusive<u16> },
     #[error(
-        "ASPNETCORE_PORT is `{written}`, which is not a port in {}-{}",
+        "{variable} is `{written}`, which is not a port in {}-{}",
         EXPLICIT.start(),
         EXPLICIT.end()
     )]
-    OutOfRange { written: String },
+    OutOfRange { variable: &'static str, written: String },
     #[error("no random number could be had")]
     Random(#[source] io::Error),
 }
@@ -49,11 +49,12 @@ pub(crate) enum PortChoice {
 }
 
 impl PortChoice {
-    /// Reads `ASPNETCORE_PORT`; unset and empty mean that a port is drawn.
-    pub(crate) fn of(written: Option<&str>) -> Result<Self, PortError> {
+    /// Reads what `web.config` gives `variable`; unset and empty mean that a port is drawn.
+    pub(crate) fn of(variable: &'static str, written: Option<&str>) -> Result<Self, PortError> {
         let Some(text) = written.filter(|text| !text.is_empty()) else { return Ok(Self::Random) };
         let port = text.trim().parse().ok().filter(|port| EXPLICIT.contains(port));
-        port.map(Self::Explicit).ok_or_else(|| PortError::OutOfRange { written: text.to_owned() })
+        let wrong = || PortError::OutOfRange { variable, written: text.to_owned() };
+        port.map(Self::Explicit).ok_or_else(wrong)
     }
 
     /// The port of the next start.
@@ -120,9 +121,9 @@ mod tests {
             (Some("99999"), None),
             (Some("http"), None),
         ] {
-            assert_eq!(PortChoice::of(written).ok(), expected, "{written:?}");
+            assert_eq!(PortChoice::of("ASPNETCORE_PORT", written).ok(), expected, "{written:?}");
         }
-        let error = PortChoice::of(Some("80")).unwrap_err();
+        let error = PortChoice::of("ASPNETCORE_PORT", Some("80")).unwrap_err();
         assert_eq!(error.to_string(), "ASPNETCORE_PORT is `80`, which is not a port in 1025-48000");
     }
 

@@ -12,14 +12,14 @@ use crate::headers::{RequestHead, ResponseRules, is_connection_option, write_req
 
 /// How requests go to one incarnation of a backend and how its answers come back.
 pub(crate) struct Rules {
-    token: String,
+    token: Option<String>,
     response: ResponseRules,
     answers: Arc<Answers>,
     request_timeout: Duration,
 }
 
 impl Rules {
-    pub(crate) fn new(token: String, settings: &AspNetCore, answers: Arc<Answers>) -> Self {
+    pub(crate) fn new(token: Option<String>, settings: &AspNetCore, answers: Arc<Answers>) -> Self {
         let forward_connection = settings.handler_settings.forward_response_connection_header;
         Self {
             token,
@@ -32,7 +32,7 @@ impl Rules {
 
 impl Forward for Rules {
     fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>) {
-        write_request_head(request, &self.token, out);
+        write_request_head(request, self.token.as_deref(), out);
     }
 
     fn keep_request_trailer(&self, request: &Request<'_>, name: &[u8]) -> bool {

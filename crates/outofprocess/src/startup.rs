@@ -21,15 +21,6 @@ use crate::run_dir::RunDir;
 use crate::stop::StopOrder;
 use crate::transport::{Found, Places};
 
-/// How often one start is attempted, as in the module.
-const ATTEMPTS: u32 = 2;
-
-/// The name of the variable that names a port.
-const PORT_VARIABLE: &str = "ASPNETCORE_PORT";
-
-/// The name of the variable that names a token.
-const TOKEN_VARIABLE: &str = "ASPNETCORE_TOKEN";
-
 /// Numbers every socket that this process ever named: what a backend left is in nobody's way.
 static SOCKETS: AtomicU64 = AtomicU64::new(1);
 
@@ -47,7 +38,7 @@ pub(crate) struct Startup {
 pub(crate) struct Started {
     pub(crate) backend: Backend,
     pub(crate) address: UpstreamAddress,
-    pub(crate) token: String,
+    pub(crate) token: Option<String>,
 }
 
 /// Why a start failed.
@@ -135,12 +126,13 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl Startup {
-    /// Starts a backend: attempts it twice, each time on a new port and for up to the whole limit.
+    /// Starts a backend: attempts it as often as the settings say, each time on a new port and for up
+    /// to the whole limit.
     pub(crate) fn start(&self, around: Surroundings<'_>) -> Result<Started, Box<StartFailure>> {
         let begun = Instant::now();
         // Made once: the second attempt has the same token, as in the module.
         let mut token = None;
-        let mut attempts_left = ATTEMPTS;
+        let mut attempts_left = self.app.settings.startup_attempts.max(1);
         loop {
             attempts_left -= 1;
             let mut trace = Trace::new(begun);
@@ -165,7 +157,7 @@ impl Startup {
 
     fn attempt(
         &self,
-        token: &mut Option<String>,
+        token: &mut Option<Option<String>>,
         around: Surroundings<'_>,
         trace: &mut Trace,
     ) -> Result<Started, StartError> {
@@ -174,12 +166,13 @@ impl Startup {
             None => token.insert(self.token()?),
         };
         let places = self.places()?;
-        let command = self.template.command(Variant { places: &places, token })?;
+        let command =
+            self.template.command(Variant { places: &places, token: token.as_deref() })?;
         trace.command = Some(command.to_string());
         let settings = &self.app.settings;
         let redirect = settings.handler_settings.enable_out_of_process_console_redirection;
         let sinks = redirect.then(self.sinks);
-        let mut backend = Backend::spawn(command, places, token, sinks)?;
+        let mut backend = Backend::spawn(command, places, token.clone(), sinks)?;
         trace.on_step(Step::BackendSpawned);
         match backend.until_ready(settings.startup_time_limit, around.stop) {
             Ok(Found { address, pid: listening_pid }) => {
@@ -198,9 +191,10 @@ impl Startup {
 
     /// Where the next backend may listen. A port that `web.config` names is the only place.
     fn places(&self) -> Result<Places, PortError> {
-        let choice = PortChoice::of(self.template.variable(PORT_VARIABLE))?;
+        let variable = self.template.port_variable();
+        let choice = PortChoice::of(variable, self.template.variable(variable))?;
         let wants_socket = match self.transport {
-            BackendTransport::Auto => choice == PortChoice::Random && self.template.is_dotnet(),
+            BackendTransport::Auto => choice == PortChoice::Random && self.template.has_helper(),
             BackendTransport::Unix => true,
             BackendTransport::Tcp => false,
         };
@@ -209,10 +203,12 @@ impl Startup {
         Ok(Places { socket, port: choice.next()? })
     }
 
-    fn token(&self) -> Result<String, StartError> {
-        match self.template.variable(TOKEN_VARIABLE) {
-            Some(written) => Ok(written.to_owned()),
-            None => random::token().map_err(StartError::Token),
+    /// What requests to the backend prove their origin by; `None` when it would not look.
+    fn token(&self) -> Result<Option<String>, StartError> {
+        let Some(variable) = self.template.token_variable() else { return Ok(None) };
+        match self.template.variable(variable) {
+            Some(written) => Ok(Some(written.to_owned())),
+            None => random::token().map(Some).map_err(StartError::Token),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Place {
         }
     }
 
-    fn upstream(&self, address: UpstreamAddress, token: String) -> Arc<Upstream> {
+    fn upstream(&self, address: UpstreamAddress, token: Option<String>) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let rules = Rules::new(token, settings, Arc::clone(&self.shared.answers));

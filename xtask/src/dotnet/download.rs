@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     fs::{File, Permissions},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -105,26 +105,13 @@ fn unpack(package: &Package, archive: &Path, into: &Path) -> Result<()> {
 
 /// Finds npm, or installs it where that is ours to do.
 fn ensure_npm() -> Result<()> {
-    if Command::new("npm").arg("--version").output().is_ok_and(|out| out.status.success()) {
-        return Ok(());
-    }
-    // Who owns a process is who owns its folder under /proc; there is no std call for it.
-    let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
-    let has_apt = Command::new("apt-get").arg("--version").output().is_ok();
-    if !is_root || !has_apt {
-        bail!(
-            "no .NET SDK (8 or later) and no npm to assemble a private one with: install either \
-             (for example `apt-get install npm`), or name a folder with the archives in \
+    crate::debian::ensure(
+        "npm",
+        "npm",
+        &format!(
+            "a .NET SDK (8 or later) is missing too, so a private one is assembled with npm; install \
+             either (for example `apt-get install npm`), or name a folder with the archives in \
              {CACHE_VARIABLE}"
-        );
-    }
-    crate::step::step("npm is missing: apt-get install npm", || {
-        let apt = |args: &[&str]| {
-            run(Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-        };
-        apt(&["update", "-qq"])?;
-        apt(&["install", "-y", "-qq", "--no-install-recommends", "npm"])?;
-        Ok(())
-    })
-    .context("cannot install npm, with which a private .NET toolchain would be fetched")
+        ),
+    )
 }

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::{
-    App, AspNetCore, Env, Finding, Findings, HostingModel, Loaded, Origin, Overrides, Position,
-    Source, expansion, paths, web_config,
+    App, AspNetCore, Env, Finding, Findings, HostingModel, Loaded, Origin, Overrides, Platform,
+    Position, Source, expansion, paths, web_config,
 };
 
 use super::folder::Folder;
@@ -45,7 +45,7 @@ fn load_folder(
         None => (Source::RuntimeConfig, from_runtime_config(folder, findings)),
     };
     let mut draft = draft?;
-    let hosting_model_origin = apply_overrides(&mut draft, source, overrides, findings);
+    let hosting_model_origin = apply_overrides(&mut draft, source, overrides, findings)?;
     apply_launcher(&mut draft, env, findings);
     let name = program::settle(&mut draft, folder, env, findings);
     Some(App {
@@ -118,19 +118,28 @@ fn from_runtime_config(folder: &Folder, findings: &mut Findings) -> Option<Draft
     Some(Draft { settings, arguments, file: dir, process_path_at: None, arguments_at: None })
 }
 
+/// `None` when the command line asks for what cannot be.
 fn apply_overrides(
     draft: &mut Draft,
     source: Source,
     overrides: &Overrides,
     findings: &mut Findings,
-) -> Origin {
+) -> Option<Origin> {
     draft.settings.environment_override = overrides.environment.clone();
+    if overrides.hosting_model == Some(HostingModel::InProcess)
+        && draft.settings.platform == Platform::Http
+    {
+        let message = "the program of <httpPlatform> cannot be hosted in-process";
+        let finding = Finding::error("hosting-model", draft.file.as_str(), message);
+        findings.push(finding.at(draft.process_path_at).suggest("leave --hosting-model out"));
+        return None;
+    }
     if let Some(model) = overrides.hosting_model {
         draft.settings.hosting_model = model;
-        return Origin::CommandLine;
+        return Some(Origin::CommandLine);
     }
     if draft.settings.hosting_model_written {
-        return Origin::WebConfig;
+        return Some(Origin::WebConfig);
     }
     if source == Source::WebConfig {
         let message = "hostingModel is not written, so the application runs out-of-process";
@@ -140,7 +149,7 @@ fn apply_overrides(
                 .suggest("hostingModel=\"inprocess\", which is faster, or \"outofprocess\""),
         );
     }
-    Origin::Default
+    Some(Origin::Default)
 }
 
 /// `ANCM_LAUNCHER_PATH` and `ANCM_LAUNCHER_ARGS` replace what is written; in-process both values

@@ -10,32 +10,35 @@ use super::schema::{self, Kind};
 use super::written::{At, Pair, Section, Written};
 use super::{Report, WebConfig, handler_settings, handlers, number};
 
-/// Placeholders that the out-of-process handler fills in for each backend.
-const PER_BACKEND: &[&str] = &["ASPNETCORE_PORT", "HTTP_PLATFORM_PORT"];
-
 /// Checks everything; `None` when there is no section to check.
 pub(super) fn validated(
     written: &Written,
     env: &Env,
     report: &mut Report<'_>,
 ) -> Option<WebConfig> {
-    let Some(section) = &written.asp_net_core else {
+    let Some((section, other)) = handlers::sections(written) else {
         report_no_section(written, report);
         return None;
     };
-    if let Some(http_platform) = &written.http_platform {
-        let message = "<httpPlatform> is ignored, because there is <aspNetCore>";
-        report.push(report.warning("http-platform-ignored", http_platform.at, message));
+    if let Some(other) = other {
+        let message = format!(
+            "<{}> is ignored, because the handler is mapped to the module that reads <{}>",
+            other.schema.name, section.schema.name
+        );
+        report.push(report.warning("section-ignored", other.at, message));
     }
     let mut values = Values { section, env, report };
     let process_path = values.process_path();
     let arguments = values.text("arguments").unwrap_or_default();
-    let mut settings = AspNetCore::of(process_path, Vec::new());
+    let mut settings = match section.schema {
+        schema if *schema == schema::HTTP_PLATFORM => AspNetCore::http_platform(process_path),
+        _ => AspNetCore::of(process_path, Vec::new()),
+    };
     values.attributes(&mut settings);
     settings.environment_variables = environment_variables(&section.environment_variables, report);
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
     settings.max_allowed_content_length = max_allowed_content_length(written, report);
-    handlers::check(written, settings.hosting_model, report);
+    handlers::check(written, section, settings.hosting_model, report);
     let place = |name| position_of(section, name, report);
     Some(WebConfig {
         arguments,
@@ -54,15 +57,10 @@ fn report_no_section(written: &Written, report: &mut Report<'_>) {
     if report.findings.has_errors() {
         return;
     }
-    let finding = match &written.http_platform {
-        Some(http_platform) => report
-            .error("http-platform", http_platform.at, "<httpPlatform> is not supported yet")
-            .suggest("use <aspNetCore hostingModel=\"outofprocess\"> with AspNetCoreModuleV2"),
-        None => report
-            .error("no-section", written.root_at, "there is no <aspNetCore> section")
-            .expected("<system.webServer><aspNetCore processPath=… /></system.webServer>")
-            .suggest("run `dotnet publish` again, which writes it"),
-    };
+    let finding = report
+        .error("no-section", written.root_at, "there is no <aspNetCore> section")
+        .expected("<system.webServer><aspNetCore processPath=… /></system.webServer>")
+        .suggest("run `dotnet publish` again, which writes it");
     report.push(finding);
 }
 
@@ -80,15 +78,15 @@ impl Values<'_, '_, '_> {
             if self.report.findings.errors().any(is_near) {
                 return String::new();
             }
-            let message = "<aspNetCore> has no processPath";
+            let message = format!("<{}> has no processPath", self.section.schema.name);
             let finding = self.report.error("process-path", self.section.at, message);
-            self.report.push(finding.expected("processPath=\"dotnet\" arguments=\".\\MyApp.dll\""));
+            self.report.push(finding.expected(self.section.schema.example));
             return String::new();
         };
         if path.trim().is_empty() {
             let at = self.section.attributes.get("processPath").map_or(0, |written| written.at);
             let finding = self.report.error("process-path", at, "processPath is empty");
-            self.report.push(finding.expected("processPath=\"dotnet\" arguments=\".\\MyApp.dll\""));
+            self.report.push(finding.expected(self.section.schema.example));
         }
         path.trim().to_owned()
     }
@@ -107,6 +105,10 @@ impl Values<'_, '_, '_> {
         }
         if let Some(timeout) = self.time_span("requestTimeout") {
             settings.request_timeout = timeout;
+        }
+        if let Some(count) = self.uint("startupRetryCount") {
+            // Zero launches would be an application that never starts.
+            settings.startup_attempts = count.max(1);
         }
         if let Some(count) = self.uint("rapidFailsPerMinute") {
             settings.rapid_fails_per_minute = count;
@@ -136,12 +138,12 @@ impl Values<'_, '_, '_> {
     fn text(&mut self, name: &str) -> Option<String> {
         let written = self.section.attributes.get(name)?;
         let unknown = expansion::first_unknown(&written.value, self.env);
-        if let Some(unknown) = unknown.filter(|name| !PER_BACKEND.contains(name)) {
+        if let Some(unknown) = unknown.filter(|name| !expansion::is_per_backend(name)) {
             let message = format!("%{unknown}% in {name} is not set and stays literally");
             let finding = self.report.warning("unknown-variable", written.at, message);
             self.report.push(finding.suggest(format!("set {unknown} in the environment of ancm")));
         }
-        Some(expansion::expand(&written.value, self.env))
+        Some(expansion::expand_but_per_backend(&written.value, self.env))
     }
 
     fn hosting_model(&mut self) -> Option<HostingModel> {
@@ -190,7 +192,7 @@ impl Values<'_, '_, '_> {
 
     fn uint(&mut self, name: &str) -> Option<u32> {
         let written = self.section.attributes.get(name)?;
-        let (least, most) = match kind_of(name) {
+        let (least, most) = match self.section.schema.kind_of(name) {
             Kind::Seconds { most } => (0, most),
             Kind::Uint { least, most } => (least, most),
             _ => (0, u32::MAX),
@@ -207,7 +209,9 @@ impl Values<'_, '_, '_> {
 
     fn time_span(&mut self, name: &str) -> Option<Duration> {
         let written = self.section.attributes.get(name)?;
-        let Kind::TimeSpan { most_seconds } = kind_of(name) else { return None };
+        let Kind::TimeSpan { most_seconds } = self.section.schema.kind_of(name) else {
+            return None;
+        };
         let value = number::time_span(&written.value, most_seconds);
         if value.is_none() {
             // The commonest mistake: a number of seconds.
@@ -224,7 +228,7 @@ impl Values<'_, '_, '_> {
         let message = format!("{name}=\"{}\" is not accepted", excerpt(&written.value));
         let code = if name == "hostingModel" { "hosting-model" } else { "attribute-value" };
         let finding = self.report.error(code, written.at, message);
-        let finding = finding.expected(kind_of(name).expected());
+        let finding = finding.expected(self.section.schema.kind_of(name).expected());
         self.report.push(match meant {
             Some(meant) => finding.suggest(format!("{name}=\"{meant}\"")),
             None => finding,
@@ -237,11 +241,6 @@ impl Values<'_, '_, '_> {
         let finding = self.report.warning("windows-only", at, message);
         self.report.push(finding.suggest("forwardWindowsAuthToken=\"false\""));
     }
-}
-
-fn kind_of(name: &str) -> Kind {
-    let known = schema::ATTRIBUTES.iter().find(|(known, _)| *known == name);
-    known.map_or(Kind::Text, |(_, kind)| *kind)
 }
 
 fn environment_variables(pairs: &[Pair], report: &mut Report<'_>) -> Vec<(String, String)> {

@@ -10,12 +10,13 @@ use crate::nearest::nearest;
 
 use super::Report;
 use super::read::{elements, excerpt, name, start};
-use super::written::{At, Mapping, Written};
+use super::schema;
+use super::written::{At, Mapping, Section, Written};
 
 /// Module names that lead to this module; the others are older and know no in-process hosting.
 const MODULES: &[&str] = &["AspNetCoreModuleV2", "AspNetCoreModule", "httpPlatformHandler"];
-const EXAMPLE: &str = "<add name=\"aspNetCore\" path=\"*\" verb=\"*\" \
-                       modules=\"AspNetCoreModuleV2\" resourceType=\"Unspecified\" />";
+/// The module that reads `<httpPlatform>`; the others read `<aspNetCore>`.
+const HTTP_PLATFORM: &str = "httpPlatformHandler";
 
 pub(super) fn read(
     section: Node<'_, '_>,
@@ -48,15 +49,38 @@ pub(super) fn read(
     }
 }
 
+/// The section that counts, which is that of the mapped module if there is one, and the other one.
+pub(super) fn sections(written: &Written) -> Option<(&Section, Option<&Section>)> {
+    let sections = (written.asp_net_core.as_ref(), written.http_platform.as_ref());
+    let (first, second) = match mapped(written) {
+        Some((_, HTTP_PLATFORM)) => (sections.1, sections.0),
+        _ => sections,
+    };
+    first.map(|first| (first, second)).or(second.map(|second| (second, None)))
+}
+
+/// The handler that leads to one of our modules, and which.
+fn mapped(written: &Written) -> Option<(&At<Mapping>, &'static str)> {
+    written.handlers.iter().find_map(|handler| Some((handler, module_of(&handler.value)?)))
+}
+
 /// Checks that the module is mapped, and to what.
-pub(super) fn check(written: &Written, model: HostingModel, report: &mut Report<'_>) {
-    let ours = |handler: &&At<Mapping>| module_of(&handler.value).is_some();
-    let Some(handler) = written.handlers.iter().find(ours) else {
-        report_none(written, report);
+pub(super) fn check(
+    written: &Written,
+    section: &Section,
+    model: HostingModel,
+    report: &mut Report<'_>,
+) {
+    let Some((handler, module)) = mapped(written) else {
+        report_none(written, section, report);
         return;
     };
     let mapping = &handler.value;
-    let module = module_of(mapping).unwrap_or_default();
+    if *section.schema == schema::HTTP_PLATFORM && module != HTTP_PLATFORM {
+        let message = format!("{module} does not read <httpPlatform>");
+        let finding = report.error("handler-module", handler.at, message);
+        report.push(finding.suggest("modules=\"httpPlatformHandler\""));
+    }
     if module != "AspNetCoreModuleV2" && model == HostingModel::InProcess {
         let message = format!("{module} cannot host an application in-process");
         let finding = report.error("handler-module", handler.at, message);
@@ -87,7 +111,7 @@ fn module_of(mapping: &Mapping) -> Option<&'static str> {
     written.find_map(|module| MODULES.iter().find(|ours| **ours == module).copied())
 }
 
-fn report_none(written: &Written, report: &mut Report<'_>) {
+fn report_none(written: &Written, section: &Section, report: &mut Report<'_>) {
     let misspelt = written.handlers.iter().find_map(|handler| {
         let modules = &handler.value.modules;
         nearest(modules, MODULES.iter().copied()).map(|near| (handler.at, modules, near))
@@ -98,8 +122,12 @@ fn report_none(written: &Written, report: &mut Report<'_>) {
         report.push(finding.suggest(format!("modules=\"{near}\"")));
         return;
     }
-    let at = written.asp_net_core.as_ref().map_or(written.root_at, |section| section.at);
-    let message = "no handler is mapped to AspNetCoreModuleV2, so the application gets no request";
-    let finding = report.error("no-handler", at, message);
-    report.push(finding.suggest(format!("<handlers>{EXAMPLE}</handlers>")));
+    let schema::Element { name, module, .. } = section.schema;
+    let message = format!("no handler is mapped to {module}, so the application gets no request");
+    let example = format!(
+        "<add name=\"{name}\" path=\"*\" verb=\"*\" modules=\"{module}\" \
+         resourceType=\"Unspecified\" />"
+    );
+    let finding = report.error("no-handler", section.at, message);
+    report.push(finding.suggest(format!("<handlers>{example}</handlers>")));
 }

@@ -5,7 +5,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::nearest::nearest;
 
-use super::schema::{self, Collection};
+use super::schema::{self, Collection, Element};
 use super::written::{At, Pair, Section, Written};
 use super::{Report, handlers, sections, shape};
 
@@ -102,10 +102,13 @@ fn read_group_parent(parent: Node<'_, '_>, report: &mut Report<'_>, written: &mu
                 continue;
             }
             match name(section) {
-                "aspNetCore" => read_section(section, report, written),
+                "aspNetCore" => {
+                    read_section(section, &schema::ASP_NET_CORE, report, &mut written.asp_net_core);
+                }
                 "handlers" => handlers::read(section, report, &mut written.handlers),
                 "httpPlatform" => {
-                    written.http_platform.get_or_insert(At { value: (), at: start(section) });
+                    let schema = &schema::HTTP_PLATFORM;
+                    read_section(section, schema, report, &mut written.http_platform);
                 }
                 "security" => {
                     sections::report_security(section, report);
@@ -141,12 +144,15 @@ fn is_elsewhere(section: Node<'_, '_>, report: &mut Report<'_>) -> bool {
     false
 }
 
-fn read_section(node: Node<'_, '_>, report: &mut Report<'_>, written: &mut Written) {
-    let section = written
-        .asp_net_core
-        .get_or_insert_with(|| Section { at: start(node), ..Section::default() });
+fn read_section(
+    node: Node<'_, '_>,
+    schema: &'static Element,
+    report: &mut Report<'_>,
+    merged: &mut Option<Section>,
+) {
+    let section = merged.get_or_insert_with(|| Section::new(schema, start(node)));
     for attribute in node.attributes() {
-        let known = schema::ATTRIBUTES.iter().map(|(name, _)| *name);
+        let mut known = schema.attribute_names();
         if attribute.namespace().is_some() {
             let message =
                 format!("attribute `{}` belongs to a transformation", excerpt(attribute.name()));
@@ -155,15 +161,16 @@ fn read_section(node: Node<'_, '_>, report: &mut Report<'_>, written: &mut Writt
                     .error("unknown-attribute", attribute.range().start, message)
                     .suggest("publish the transformed web.config"),
             );
-        } else if let Some(known) = known.clone().find(|known| *known == attribute.name()) {
+        } else if let Some(known) = known.find(|known| *known == attribute.name()) {
             let value = attribute.value().to_owned();
             section.attributes.insert(known, At { value, at: attribute.range_value().start });
         } else if !schema::LOCK_ATTRIBUTES.contains(&attribute.name()) {
-            let message = format!("<aspNetCore> has no attribute `{}`", excerpt(attribute.name()));
+            let message =
+                format!("<{}> has no attribute `{}`", schema.name, excerpt(attribute.name()));
             let finding = report.error("unknown-attribute", attribute.range().start, message);
-            report.push(match nearest(attribute.name(), known) {
+            report.push(match nearest(attribute.name(), schema.attribute_names()) {
                 Some(near) => finding.suggest(near),
-                None => finding.expected(join(schema::ATTRIBUTES.iter().map(|(name, _)| *name))),
+                None => finding.expected(join(schema.attribute_names())),
             });
         }
     }
@@ -180,15 +187,29 @@ fn read_section(node: Node<'_, '_>, report: &mut Report<'_>, written: &mut Writt
             }
             Some(collection) => {
                 read_collection(child, *collection, report, &mut Vec::new());
-                let message = "recycleOnFileChange has no effect, as in the module";
-                report.push(report.note("recycle-on-file-change", start(child), message));
+                report.push(no_recycle_on_file_change(child, schema, report));
             }
             None => {
                 let names = schema::COLLECTIONS.iter().map(|collection| collection.name);
-                report.push(unknown_element(child, "aspNetCore", names, report));
+                report.push(unknown_element(child, schema.name, names, report));
             }
         }
     }
+}
+
+/// Only the older module acts on it.
+fn no_recycle_on_file_change(
+    node: Node<'_, '_>,
+    schema: &Element,
+    report: &Report<'_>,
+) -> crate::Finding {
+    if *schema == schema::ASP_NET_CORE {
+        let message = "recycleOnFileChange has no effect, as in the module";
+        return report.note("recycle-on-file-change", start(node), message);
+    }
+    let message = "recycleOnFileChange is not implemented";
+    let finding = report.warning("recycle-on-file-change", start(node), message);
+    finding.suggest("touch web.config after a change, which recycles the application")
 }
 
 fn read_collection(

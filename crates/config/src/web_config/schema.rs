@@ -1,4 +1,5 @@
-//! The schema of the `<aspNetCore>` section: names, types, ranges.
+//! The schemas of the sections that name a program: `<aspNetCore>` and the older, more general
+//! `<httpPlatform>`. Names, types, ranges.
 
 /// How the value of an attribute is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,21 +38,67 @@ impl Kind {
     }
 }
 
-/// The attributes of `<aspNetCore>`.
-pub(super) const ATTRIBUTES: &[(&str, Kind)] = &[
-    ("arguments", Kind::Text),
-    ("disableStartUpErrorPage", Kind::Bool),
-    ("forwardWindowsAuthToken", Kind::Bool),
-    ("hostingModel", Kind::HostingModel),
-    ("processPath", Kind::Path),
-    ("processesPerApplication", Kind::Uint { least: 1, most: 100 }),
-    ("rapidFailsPerMinute", Kind::Uint { least: 0, most: 100 }),
-    ("requestTimeout", Kind::TimeSpan { most_seconds: 1_296_000 }),
-    ("shutdownTimeLimit", Kind::Seconds { most: 600 }),
-    ("startupTimeLimit", Kind::Seconds { most: 3600 }),
-    ("stdoutLogEnabled", Kind::Bool),
-    ("stdoutLogFile", Kind::Path),
-];
+/// A section that names a program.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Element {
+    pub(super) name: &'static str,
+    /// The module of IIS that reads it.
+    pub(super) module: &'static str,
+    pub(super) attributes: &'static [(&'static str, Kind)],
+    /// What a person may write for a program.
+    pub(super) example: &'static str,
+}
+
+impl Element {
+    pub(super) fn attribute_names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.attributes.iter().map(|(name, _)| *name)
+    }
+
+    /// How an attribute is read.
+    pub(super) fn kind_of(&self, name: &str) -> Kind {
+        let known = self.attributes.iter().find(|(known, _)| *known == name);
+        known.map_or(Kind::Text, |(_, kind)| *kind)
+    }
+}
+
+pub(super) static ASP_NET_CORE: Element = Element {
+    name: "aspNetCore",
+    module: "AspNetCoreModuleV2",
+    attributes: &[
+        ("arguments", Kind::Text),
+        ("disableStartUpErrorPage", Kind::Bool),
+        ("forwardWindowsAuthToken", Kind::Bool),
+        ("hostingModel", Kind::HostingModel),
+        ("processPath", Kind::Path),
+        ("processesPerApplication", Kind::Uint { least: 1, most: 100 }),
+        ("rapidFailsPerMinute", Kind::Uint { least: 0, most: 100 }),
+        ("requestTimeout", Kind::TimeSpan { most_seconds: 1_296_000 }),
+        ("shutdownTimeLimit", Kind::Seconds { most: 600 }),
+        ("startupTimeLimit", Kind::Seconds { most: 3600 }),
+        ("stdoutLogEnabled", Kind::Bool),
+        ("stdoutLogFile", Kind::Path),
+    ],
+    example: "processPath=\"dotnet\" arguments=\".\\MyApp.dll\"",
+};
+
+/// As in HttpPlatformHandler 1.2, with the wider of the ranges that its versions have.
+pub(super) static HTTP_PLATFORM: Element = Element {
+    name: "httpPlatform",
+    module: "httpPlatformHandler",
+    attributes: &[
+        ("arguments", Kind::Text),
+        ("forwardWindowsAuthToken", Kind::Bool),
+        ("processPath", Kind::Path),
+        ("processesPerApplication", Kind::Uint { least: 1, most: 100 }),
+        ("rapidFailsPerMinute", Kind::Uint { least: 0, most: 100 }),
+        ("requestTimeout", Kind::TimeSpan { most_seconds: 2_592_000 }),
+        ("startupRetryCount", Kind::Uint { least: 0, most: 100 }),
+        ("startupTimeLimit", Kind::Seconds { most: 3600 }),
+        ("stdoutLogEnabled", Kind::Bool),
+        ("stdoutLogFile", Kind::Path),
+    ],
+    example: "processPath=\"node\" arguments=\".\\server.js\"",
+};
 
 /// Attributes that IIS accepts on every section and that only its delegation reads.
 pub(super) const LOCK_ATTRIBUTES: &[&str] = &[
@@ -62,7 +109,7 @@ pub(super) const LOCK_ATTRIBUTES: &[&str] = &[
     "lockItem",
 ];
 
-/// A collection below `<aspNetCore>`.
+/// A collection below either section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Collection {
     pub(super) name: &'static str,

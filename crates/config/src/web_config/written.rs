@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::schema::Element;
+
 /// A value and the offset of the place where it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct At<T> {
@@ -15,12 +17,12 @@ pub(super) type Pair = At<(String, String)>;
 /// Everything that we read in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
-    /// The merged section; `None` when the file has none.
+    /// The merged `<aspNetCore>`; `None` when the file has none.
     pub(super) asp_net_core: Option<Section>,
+    /// The merged `<httpPlatform>`.
+    pub(super) http_platform: Option<Section>,
     /// The handlers that remain after `<clear>` and `<remove>`.
     pub(super) handlers: Vec<At<Mapping>>,
-    /// The first `<httpPlatform>`.
-    pub(super) http_platform: Option<At<()>>,
     /// The first `<requestLimits>`, with `maxAllowedContentLength` if it is written.
     pub(super) request_limits: Option<At<Option<String>>>,
     /// Whether there is a `<requestFiltering>` section at all.
@@ -29,14 +31,28 @@ pub(super) struct Written {
     pub(super) root_at: usize,
 }
 
-/// A merged `<aspNetCore>` section.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A merged section that names a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Section {
+    pub(super) schema: &'static Element,
     pub(super) at: usize,
     /// Known attributes by name; the offset is that of the value.
     pub(super) attributes: BTreeMap<&'static str, At<String>>,
     pub(super) environment_variables: Vec<Pair>,
     pub(super) handler_settings: Vec<Pair>,
+}
+
+impl Section {
+    /// A section that is written at `at`, with nothing in it.
+    pub(super) fn new(schema: &'static Element, at: usize) -> Self {
+        Self {
+            schema,
+            at,
+            attributes: BTreeMap::new(),
+            environment_variables: Vec::new(),
+            handler_settings: Vec::new(),
+        }
+    }
 }
 
 /// One `<add>` of `<handlers>`.

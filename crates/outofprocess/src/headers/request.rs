@@ -59,7 +59,7 @@ pub(crate) trait RequestHead<'a> {
 /// Appends the complete HTTP/1.1 head that the backend reads.
 pub(crate) fn write_request_head<'a>(
     request: &impl RequestHead<'a>,
-    token: &str,
+    token: Option<&str>,
     out: &mut Vec<u8>,
 ) {
     let (target, authority) = origin_form(request.target());
@@ -84,7 +84,9 @@ pub(crate) fn write_request_head<'a>(
     }
     write_framing(request, out);
     write_forwarded(request, seen.forwarded, out);
-    field::push(out, b"MS-ASPNETCORE-TOKEN", token.as_bytes());
+    if let Some(token) = token {
+        field::push(out, b"MS-ASPNETCORE-TOKEN", token.as_bytes());
+    }
     out.extend_from_slice(b"\r\n");
 }
 

@@ -23,7 +23,7 @@ impl Sample {
     /// The head that goes to the backend.
     fn forwarded(&self) -> String {
         let mut out = b"before ".to_vec();
-        write_request_head(&self, "secret", &mut out);
+        write_request_head(&self, Some("secret"), &mut out);
         let text = String::from_utf8(out).unwrap();
         let text = text.strip_prefix("before ").unwrap();
         text.strip_suffix("\r\n\r\n").unwrap().replace("\r\n", "\n")

@@ -1,0 +1,129 @@
+//! `<httpPlatform>`: programs that know nothing of ASP.NET Core, each as it is.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use testkit::{App, Process, Request, Site, Start, eventually};
+
+use crate::abi_skew::compile;
+
+const BACKENDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/backends");
+
+fn source(name: &str) -> PathBuf {
+    Path::new(BACKENDS).join(name)
+}
+
+/// An application of one file, told its port in two ways beside the usual one.
+fn app(program: &str, script: &str) -> App {
+    let script = if script.is_empty() { String::new() } else { format!(".\\{script} ") };
+    App::empty().file(
+        "web.config",
+        format!(
+            r#"<configuration><system.webServer>
+<handlers><add name="httpplatformhandler" path="*" verb="*" modules="httpPlatformHandler"
+    resourceType="Unspecified" requireAccess="Script" /></handlers>
+<httpPlatform processPath="{program}" arguments="{script}--port %HTTP_PLATFORM_PORT%"
+    startupTimeLimit="60" startupRetryCount="3">
+  <environmentVariables>
+    <environmentVariable name="BY_VALUE" value="port %http_platform_port%" />
+  </environmentVariables>
+</httpPlatform>
+</system.webServer></configuration>"#
+        ),
+    )
+}
+
+fn script(program: &str, script: &str) -> App {
+    app(program, script).file(script, fs::read(source(script)).unwrap())
+}
+
+fn static_program() -> App {
+    let app = app(r".\server.exe", "");
+    compile(&source("server.c"), &app.path("server"), &["-static"]);
+    app
+}
+
+fn pid(site: &Site) -> Process {
+    Process(site.get("/pid").ok().text().parse().unwrap())
+}
+
+fn is_hosted(app: App) {
+    // What the host was told itself is not what its programs are told.
+    let site = Start::of(app)
+        .env("HTTP_PLATFORM_PORT", "9")
+        .env("NOTIFY_SOCKET_OF_HOST", "kept")
+        .env("JOURNAL_STREAM", "8:1")
+        .run();
+    let text = |target: &str| site.get(target).ok().text();
+    let port = text("/env/HTTP_PLATFORM_PORT");
+    assert_ne!(port, "9");
+    assert_eq!(text("/argument"), port);
+    assert_eq!(text("/env/PORT"), port);
+    assert_eq!(text("/env/BY_VALUE"), format!("port {port}"));
+    assert_eq!(text("/env/HTTP_PLATFORM_APPL_PATH"), "/");
+    let dir = format!("{}/", site.app().dir().canonicalize().unwrap().display());
+    assert_eq!(text("/env/HTTP_PLATFORM_IIS_PHYSICAL_PATH"), dir);
+    for absent in ["ASPNETCORE_TOKEN", "ASPNETCORE_PORT", "ANCM_SOCKET", "JOURNAL_STREAM"] {
+        assert_eq!(text(&format!("/env/{absent}")), "", "{absent}");
+    }
+
+    let request = Request::get("/headers").header("MS-ASPNETCORE-TOKEN", "forged");
+    let headers = site.request(&request).ok().text().to_lowercase();
+    assert!(headers.contains("x-forwarded-for: 127.0.0.1:"), "{headers}");
+    assert!(headers.contains("x-forwarded-proto: http\n") || headers.contains("http\r\n"));
+    assert!(!headers.contains("aspnetcore"), "{headers}");
+
+    let body = "0123456789".repeat(5000);
+    let posted = site.request(&Request::post("/echo", body.clone())).ok();
+    assert_eq!(posted.text(), body);
+    let posted = site.request(&Request::post_chunked("/echo", body.as_bytes(), 777)).ok();
+    assert_eq!(posted.text(), body);
+    assert_eq!(site.get("/nothing").status(), 404);
+
+    let first = pid(&site);
+    first.signal("KILL");
+    eventually("the end of the first", || (!first.is_alive()).then_some(()));
+    assert_ne!(pid(&site), first);
+    site.wait_for_log("was ended by SIGKILL");
+
+    let log = site.log();
+    assert!(!log.contains("asked to stop"), "{log}");
+    let worker = site.worker();
+    site.signal("HUP");
+    // Asked by a signal, not killed; the next generation serves.
+    site.wait_for_log("asked to stop");
+    eventually("the end of the generation", || (!worker.is_alive()).then_some(()));
+    assert!(!site.log().contains("shutdown message"), "{}", site.log());
+    assert!(!site.log().contains("did not end within"), "{}", site.log());
+    pid(&site);
+    site.stop();
+}
+
+#[test]
+fn a_node_program_is_hosted() {
+    is_hosted(script("node", "server.js"));
+}
+
+#[test]
+fn a_python_program_is_hosted() {
+    is_hosted(script("python3", "server.py"));
+}
+
+#[test]
+fn a_static_program_is_hosted() {
+    is_hosted(static_program());
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_launched_as_often_as_it_says() {
+    let app = app("sh", "start.sh").file("start.sh", "echo launched; exit 3\n");
+    let site = Start::of(app).run();
+    assert_eq!(site.get("/").status(), 502);
+    site.wait_for_log("(attempts left: 0)");
+    let log = site.log();
+    let first = log.split("(attempts left: 0)").next().unwrap_or_default();
+    assert!(first.contains("(attempts left: 2)") && first.contains("(attempts left: 1)"), "{log}");
+    assert!(first.contains("exited with code 3"), "{log}");
+}
