@@ -28,3 +28,4 @@ mod shutdown;
 mod strain;
 mod transport;
 mod upgrades;
+mod warm_up;

@@ -21,6 +21,7 @@ mod env;
 mod finding;
 mod nearest;
 mod settings;
+mod warm_up;
 mod web_config;
 
 pub use app::{App, Loaded, Origin, Overrides, Source};
@@ -31,4 +32,5 @@ pub use settings::{
     UnknownChoice, UnknownHostingModel, UnknownTransport,
 };
 pub use urls::{Host, ListenUrl, ListenUrlError, Scheme};
+pub use warm_up::{Page, PageError, Readiness};
 pub use web_config::read as read_web_config;

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Page, Readiness};
+
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -165,6 +167,8 @@ pub struct AspNetCore {
     pub environment_override: Option<String>,
     /// The module's switches.
     pub handler_settings: HandlerSettings,
+    /// `applicationInitialization`: what is requested before clients may come, in order.
+    pub initialization_pages: Vec<Page>,
     /// `security/requestFiltering/requestLimits@maxAllowedContentLength`. `None` when there is no
     /// such section: the module then sets no limit in-process.
     pub max_allowed_content_length: Option<u64>,
@@ -195,6 +199,7 @@ impl AspNetCore {
             environment_variables: Vec::new(),
             environment_override: None,
             handler_settings: HandlerSettings::default(),
+            initialization_pages: Vec::new(),
             max_allowed_content_length: None,
         }
     }
@@ -210,6 +215,11 @@ impl AspNetCore {
             forward_windows_auth_token: false,
             ..Self::of(process_path, Vec::new())
         }
+    }
+
+    /// Whether anything is requested of the application before clients may come.
+    pub fn is_warmed_up(&self) -> bool {
+        !self.initialization_pages.is_empty() || self.handler_settings.readiness.is_some()
     }
 
     /// The value `web.config` gives a variable; names are compared as Windows does.
@@ -251,6 +261,9 @@ pub struct HandlerSettings {
     /// `maxBlockedThreads`, ours: requests that may block at once in-process, each at the price of
     /// a thread; beyond it requests wait.
     pub max_blocked_threads: usize,
+    /// `readinessPath`, with `readinessStatus` (default 200) and `readinessHost` (default
+    /// `localhost`), ours: what has to be answered, and how, before clients may come.
+    pub readiness: Option<Readiness>,
     /// `setCurrentDirectory`: whether the worker's current directory becomes the application's folder.
     pub set_current_directory: bool,
     /// `shadowCopyDirectory`: base folder of shadow copies.
@@ -283,6 +296,7 @@ impl Default for HandlerSettings {
             forward_response_connection_header: false,
             handler_version: None,
             max_blocked_threads: 512,
+            readiness: None,
             set_current_directory: true,
             shadow_copy_directory: PathBuf::from("ShadowCopyDirectory"),
             shutdown_delay: Duration::from_secs(1),

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use os::socket::Socket;
 
 use crate::application::Application;
 use crate::filter::Filter;
@@ -211,17 +214,7 @@ impl Engine {
         options: Options,
     ) -> io::Result<Self> {
         let lanes = options.lanes.max(1);
-        let mut sockets: Vec<Vec<OwnedFd>> = (0..lanes).map(|_| Vec::new()).collect();
-        for listener in listeners {
-            os::socket::prepare_listener(std::os::fd::AsFd::as_fd(&listener.socket))?;
-            let Some(place) = sockets.get_mut(listener.lane) else {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!("a listener names lane {} of {lanes}", listener.lane),
-                ));
-            };
-            place.push(listener.socket);
-        }
+        let sockets = by_lane(listeners, lanes)?;
         let crew = Crew::new(options.threads, lanes);
         let ends = Arc::new(Ends { lanes: Mutex::new(vec![None; lanes]), changed: Condvar::new() });
         let shared: io::Result<Vec<_>> =
@@ -248,6 +241,28 @@ impl Engine {
         }
         crew.start(&runs)?;
         Ok(Self { waker: Waker { lanes }, crew, ends, tally, refusal })
+    }
+
+    /// Begins to accept from these sockets as well.
+    ///
+    /// # Errors
+    /// A listener is no socket, or names a lane that does not exist; none is accepted from then.
+    pub fn listen(&self, listeners: Vec<Listener>) -> io::Result<()> {
+        let lanes = &self.waker.lanes;
+        for (lane, sockets) in lanes.iter().zip(by_lane(listeners, lanes.len())?) {
+            lane.command(Command::Listen(sockets));
+        }
+        Ok(())
+    }
+
+    /// Serves a connected stream socket that was accepted elsewhere.
+    ///
+    /// # Errors
+    /// The descriptor cannot be made non-blocking.
+    pub fn serve(&self, connection: OwnedFd, remote: Option<SocketAddr>) -> io::Result<()> {
+        os::socket::prepare(connection.as_fd())?;
+        self.waker.lanes[0].command(Command::Serve(Socket::from_fd(connection), remote));
+        Ok(())
     }
 
     /// Why not all lanes have the ring that [`Io::Uring`] asks for, if that is so.
@@ -281,4 +296,20 @@ impl Engine {
         self.crew.stop();
         Drained { lanes }
     }
+}
+
+/// The sockets of each lane, ready to be accepted from.
+fn by_lane(listeners: Vec<Listener>, lanes: usize) -> io::Result<Vec<Vec<OwnedFd>>> {
+    let mut sockets: Vec<Vec<OwnedFd>> = (0..lanes).map(|_| Vec::new()).collect();
+    for listener in listeners {
+        os::socket::prepare(listener.socket.as_fd())?;
+        let Some(place) = sockets.get_mut(listener.lane) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a listener names lane {} of {lanes}", listener.lane),
+            ));
+        };
+        place.push(listener.socket);
+    }
+    Ok(sockets)
 }

@@ -1,5 +1,7 @@
 //! What other threads say to a lane: exchanges with something to do, and commands.
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,6 +9,7 @@ use std::time::Instant;
 use std::{io, mem};
 
 use os::eventfd::EventFd;
+use os::socket::Socket;
 
 use crate::application::Outcome;
 use crate::exchange::{Slot, SlotRef};
@@ -39,8 +42,12 @@ pub(crate) struct Gauge {
 
 /// A word to a whole lane.
 pub(crate) enum Command {
+    /// Accept from these sockets too.
+    Listen(Vec<OwnedFd>),
     /// Ask the application again about the exchanges that are held.
     Resume,
+    /// Serve a connection that was made elsewhere.
+    Serve(Socket, Option<SocketAddr>),
     /// Accept no more, finish what runs, give up at the deadline.
     Drain(Instant),
     /// What a dispatch gave whose thread had lost the lane.

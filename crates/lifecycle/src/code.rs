@@ -32,6 +32,8 @@ pub enum Code {
     AppMissing,
     /// 502.5: the backend process did not start or does not answer.
     BackendDidNotStart,
+    /// 503.1, ours: the application runs, but does not answer as it should when it is ready.
+    NotReady,
     /// 503.0: the application starts but keeps ending within seconds.
     KeepsCrashing,
 }
@@ -46,7 +48,7 @@ struct Entry {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::General,
         Self::AppDidNotStart,
         Self::FrameworkMissing,
@@ -58,6 +60,7 @@ impl Code {
         Self::StartTimeLimit,
         Self::AppMissing,
         Self::BackendDidNotStart,
+        Self::NotReady,
         Self::KeepsCrashing,
     ];
 
@@ -179,6 +182,16 @@ impl Code {
                     "read the last lines of its output: the process ended or never listened",
                     "it has to listen on the port in ASPNETCORE_PORT, PORT or %ASPNETCORE_PORT%",
                     "start processPath with its arguments by hand in the application's folder",
+                ],
+            ),
+            Self::NotReady => entry(
+                "503.1",
+                503,
+                "The application started, but is not ready",
+                &[
+                    "read what the readiness path answered, and the output of the application",
+                    "a 503 is asked again until startupTimeLimit; any other status that is not \
+                     readinessStatus ends the start",
                 ],
             ),
             Self::KeepsCrashing => entry(

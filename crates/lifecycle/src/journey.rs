@@ -36,6 +36,10 @@ pub enum Step {
     BackendSpawned,
     /// Out-of-process: the backend accepts connections.
     BackendListening,
+    /// In-process: the application's server has started.
+    ServerStarted,
+    /// Its warm-up pages were requested, its readiness path gave its status; skipped without any.
+    WarmedUp,
     /// Requests are served.
     Ready,
 }
@@ -51,11 +55,17 @@ impl Route {
                 Step::HostInitialized,
                 Step::RuntimeStarted,
                 Step::AppBuilt,
+                Step::ServerStarted,
+                Step::WarmedUp,
                 Step::Ready,
             ],
-            Self::OutOfProcess => {
-                &[Step::WorkerStarted, Step::BackendSpawned, Step::BackendListening, Step::Ready]
-            }
+            Self::OutOfProcess => &[
+                Step::WorkerStarted,
+                Step::BackendSpawned,
+                Step::BackendListening,
+                Step::WarmedUp,
+                Step::Ready,
+            ],
         }
     }
 }
@@ -72,7 +82,9 @@ impl Step {
             Self::AppBuilt => "running Main until the application is built",
             Self::BackendSpawned => "starting the backend process",
             Self::BackendListening => "waiting for the backend to listen",
-            Self::Ready => "starting the application's services and server",
+            Self::ServerStarted => "starting the application's services and server",
+            Self::WarmedUp => "warming up",
+            Self::Ready => "beginning to accept",
         }
     }
 }
@@ -88,6 +100,8 @@ impl fmt::Display for Step {
             Self::AppBuilt => "application built",
             Self::BackendSpawned => "backend started",
             Self::BackendListening => "backend listening",
+            Self::ServerStarted => "server started",
+            Self::WarmedUp => "warmed up",
             Self::Ready => "ready",
         })
     }

@@ -129,6 +129,7 @@ impl StartReport {
             Code::StartTimeLimit => 1007,
             Code::BackendDidNotStart => 1020,
             Code::KeepsCrashing => 1003,
+            Code::NotReady => 1007,
         }
     }
 

@@ -241,23 +241,23 @@ pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
     (result == 0 && peer.pid > 0).then_some(peer.pid)
 }
 
-/// Prepares a listening socket for a lane: non-blocking, and without Nagle's delay, which
-/// accepted connections inherit.
+/// Prepares a socket for a lane: non-blocking, and without Nagle's delay, which connections inherit
+/// from a listener.
 ///
 /// # Errors
 /// The descriptor is not a socket.
-pub fn prepare_listener(listener: BorrowedFd<'_>) -> io::Result<()> {
+pub fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers.
-    let flags = unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_GETFL) };
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
     if flags < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: no pointers.
-    if unsafe { libc::fcntl(listener.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
+    if unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) } < 0 {
         return Err(io::Error::last_os_error());
     }
     // Unix sockets have no such option, and no such delay.
-    let _ = set_option(listener, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32);
+    let _ = set_option(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, &1_i32);
     Ok(())
 }
 

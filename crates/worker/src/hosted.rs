@@ -19,6 +19,8 @@ const PAGE_STOP_LIMIT: Duration = Duration::from_secs(2);
 /// The application object of this process.
 pub(crate) struct Hosted {
     kind: Kind,
+    /// `None` for a page.
+    app: Option<App>,
     stop_limit: Duration,
     shutdown_delay: Duration,
     max_body: Option<u64>,
@@ -59,12 +61,14 @@ impl Hosted {
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
             max_body: app.settings.max_allowed_content_length,
             max_blocked_threads: app.settings.handler_settings.max_blocked_threads,
+            app: Some(app),
         })
     }
 
     fn page(application: Arc<dyn Application>) -> Self {
         Self {
             kind: Kind::Page(application),
+            app: None,
             stop_limit: PAGE_STOP_LIMIT,
             shutdown_delay: Duration::ZERO,
             max_body: None,
@@ -79,6 +83,11 @@ impl Hosted {
             Kind::InProcess(application) => application.application(),
             Kind::OutOfProcess(application) => application.clone(),
         }
+    }
+
+    /// The application; none behind a page.
+    pub(crate) fn app(&self) -> Option<&App> {
+        self.app.as_ref()
     }
 
     /// Has `wake` called when requests that were held may be served.

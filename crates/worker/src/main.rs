@@ -3,22 +3,24 @@
 //! 1. Signals are blocked before the first thread: a hosted runtime would take them over.
 //! 2. The supervisor says what to serve and where.
 //! 3. The application is started; a failure is reported and ends the process.
-//! 4. The engine accepts, and the supervisor is told that requests are served.
-//! 5. Whoever asks first (supervisor, application, a signal, the end of the supervisor) ends it:
+//! 4. The engine runs; pages that warm the application up are requested through it.
+//! 5. It accepts, and the supervisor is told that requests are served.
+//! 6. Whoever asks first (supervisor, application, a signal, the end of the supervisor) ends it:
 //!    requests finish, the application stops, the process goes without running destructors, since
 //!    threads of the runtime still run.
 #![forbid(unsafe_code)]
 
 mod hosted;
 mod orders;
+mod warm_up;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use config::HostingModel;
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Io, Start, ToSupervisor, ToWorker};
 use engine::{Drained, Engine, Seen, Tally};
 use lifecycle::event::{Event, Level};
@@ -27,7 +29,10 @@ use os::process::exit_now;
 use os::signal::{Signal, Signals};
 
 use hosted::Hosted;
-use orders::{Order, Orders, Supervisor};
+use orders::{Order, Orders, Phase, Supervisor};
+
+/// A page that warms the application up failed.
+const WARM_UP_PROBLEM: u16 = 1120;
 
 fn main() {
     let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {
@@ -39,11 +44,12 @@ fn main() {
         eprintln!("ancm-worker is started by `ancm run`, which tells it what to serve");
         exit_now(exit::WORKER_CONTROL);
     };
+    let begun = Instant::now();
     let _ = supervisor.send(&ToSupervisor::Step { step: Step::WorkerStarted });
 
     let (sender, orders) = channel();
-    let is_serving = Arc::new(AtomicBool::new(false));
-    let give = Orders::new(sender, Arc::clone(&is_serving));
+    let phase = Phase::default();
+    let give = Orders::new(sender, phase.clone());
     let listening = give.clone();
     thread::spawn(move || listening.follow_supervisor(&mut control));
     let listening = give.clone();
@@ -51,11 +57,12 @@ fn main() {
 
     let hosted = Hosted::start(&start, &supervisor, give);
     let hosted = hosted.unwrap_or_else(|report| fail(&supervisor, report));
-    is_serving.store(true, Ordering::Release);
-    let engine = accept(&start, &hosted).unwrap_or_else(|error| {
+    phase.is_started();
+    let cannot_serve = |error| -> ! {
         let summary = format!("the worker cannot serve: {error}");
         fail(&supervisor, Box::new(StartReport::new(Code::General, summary)))
-    });
+    };
+    let engine = engine(&start, &hosted).unwrap_or_else(|error| cannot_serve(error));
     if let Some(refusal) = engine.ring_refusal() {
         let event = Event::RingRefused { reason: refusal.to_string() };
         let (level, text) = (event.level(), event.to_string());
@@ -65,6 +72,30 @@ fn main() {
     thread::spawn(move || tell_limits(&tally, &told));
     let waker = engine.waker();
     hosted.on_change(move || waker.wake());
+    if let Some(app) = hosted.app().filter(|app| app.settings.is_warmed_up()) {
+        let tell = |text| {
+            let (event, level) = (WARM_UP_PROBLEM, Level::Warning);
+            let _ = supervisor.send(&ToSupervisor::Log { event, level, text });
+        };
+        let step = match app.settings.hosting_model {
+            HostingModel::InProcess => Step::ServerStarted,
+            HostingModel::OutOfProcess => Step::BackendListening,
+        };
+        let _ = supervisor.send(&ToSupervisor::Step { step });
+        let deadline = begun + app.settings.startup_time_limit;
+        let warmed_up = warm_up::warm_up(app, &engine, deadline, tell);
+        // What stops by itself gives no better answer, so this comes first.
+        if let Ok(Order::Leave(reason)) = orders.try_recv() {
+            let summary = format!("the application stopped while it was warmed up: {reason}");
+            fail(&supervisor, Box::new(shim::report::of_app(app, Code::NotReady, summary)));
+        }
+        warmed_up.unwrap_or_else(|report| fail(&supervisor, report));
+        let _ = supervisor.send(&ToSupervisor::Step { step: Step::WarmedUp });
+    }
+    phase.is_serving();
+    listeners(&start)
+        .and_then(|listeners| engine.listen(listeners))
+        .unwrap_or_else(|error| cannot_serve(error));
     let _ = supervisor.send(&ToSupervisor::Ready);
 
     let limit = match orders.recv() {
@@ -89,12 +120,18 @@ fn meet_supervisor() -> Option<(control::Receiver<ToWorker>, Supervisor, Start)>
     }
 }
 
-fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
-    let listeners = start.listeners.iter().zip(FIRST_LISTENER..).map(|(listener, number)| {
+/// The sockets that were passed on.
+fn listeners(start: &Start) -> std::io::Result<Vec<engine::Listener>> {
+    let listeners = start.listeners.iter().zip(FIRST_LISTENER..);
+    let listeners = listeners.map(|(listener, number)| {
         let socket = os::inherited::take(number)?;
         Ok(engine::Listener { socket, lane: listener.lane })
     });
-    let listeners: std::io::Result<Vec<_>> = listeners.collect();
+    listeners.collect()
+}
+
+/// The engine, which accepts nobody yet.
+fn engine(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
     let io = match start.io {
         Io::Auto => engine::Io::Auto,
         Io::Epoll => engine::Io::Epoll,
@@ -107,7 +144,7 @@ fn accept(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
         io,
         ..options
     };
-    Engine::start(listeners?, hosted.application(), options)
+    Engine::start(Vec::new(), hosted.application(), options)
 }
 
 /// Tells the operator which limits were hit: at once, then in sums.

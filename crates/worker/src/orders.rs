@@ -6,7 +6,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -36,17 +36,40 @@ pub(crate) enum Order {
 #[derive(Clone, Debug)]
 pub(crate) struct Orders {
     sender: Sender<Order>,
-    is_serving: Arc<AtomicBool>,
+    phase: Phase,
+}
+
+/// How far the worker is. Set by the main thread alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phase(Arc<AtomicU8>);
+
+impl Phase {
+    const STARTED: u8 = 1;
+    const SERVING: u8 = 2;
+
+    /// The application runs; clients cannot reach it yet.
+    pub(crate) fn is_started(&self) {
+        self.0.store(Self::STARTED, Ordering::Release);
+    }
+
+    /// Clients come: there is something to drain.
+    pub(crate) fn is_serving(&self) {
+        self.0.store(Self::SERVING, Ordering::Release);
+    }
+
+    fn has_reached(&self, phase: u8) -> bool {
+        self.0.load(Ordering::Acquire) >= phase
+    }
 }
 
 impl Orders {
-    pub(crate) const fn new(sender: Sender<Order>, is_serving: Arc<AtomicBool>) -> Self {
-        Self { sender, is_serving }
+    pub(crate) const fn new(sender: Sender<Order>, phase: Phase) -> Self {
+        Self { sender, phase }
     }
 
     /// Gives an order from outside.
     pub(crate) fn give(&self, order: Order) {
-        if !self.is_serving.load(Ordering::Acquire) || order == Order::Stop {
+        if !self.phase.has_reached(Phase::SERVING) || order == Order::Stop {
             exit_now(exit::OK);
         }
         // The receiver lives as long as the process.
@@ -56,7 +79,7 @@ impl Orders {
     /// The application stops by itself. Before it serves, that is a failed start, which the start
     /// itself notices.
     pub(crate) fn on_app_stopping(&self, reason: String) {
-        if self.is_serving.load(Ordering::Acquire) {
+        if self.phase.has_reached(Phase::STARTED) {
             let _ = self.sender.send(Order::Leave(reason));
         }
     }

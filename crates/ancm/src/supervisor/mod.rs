@@ -34,7 +34,8 @@ use self::worker::Worker;
 use crate::output::{Output, Stream};
 use crate::service::ServiceManager;
 
-/// A worker of the other hosting model notices its own failures; it gets this long to tell.
+/// A worker that watches its backend or warms up notices its own failures; it gets this long to
+/// tell.
 const TELL_GRACE: Duration = Duration::from_secs(2);
 /// Signals that come closer together are one wish: some tools signal the process and then its
 /// group. Nobody asks a second time that fast.
@@ -462,8 +463,8 @@ impl Supervisor {
 fn policy(app: &config::App) -> Policy {
     let settings = &app.settings;
     let grace = match settings.hosting_model {
-        config::HostingModel::InProcess => Duration::ZERO,
-        config::HostingModel::OutOfProcess => TELL_GRACE,
+        config::HostingModel::InProcess if !settings.is_warmed_up() => Duration::ZERO,
+        _ => TELL_GRACE,
     };
     Policy {
         start_limit: settings.startup_time_limit + grace,

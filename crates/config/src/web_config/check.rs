@@ -37,6 +37,8 @@ pub(super) fn validated(
     values.attributes(&mut settings);
     settings.environment_variables = environment_variables(&section.environment_variables, report);
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
+    let pages = written.initialization.iter();
+    settings.initialization_pages = pages.map(|page| page.value.clone()).collect();
     settings.max_allowed_content_length = max_allowed_content_length(written, report);
     handlers::check(written, section, settings.hosting_model, report);
     let place = |name| position_of(section, name, report);

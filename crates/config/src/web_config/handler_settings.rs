@@ -7,11 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::nearest::nearest;
-use crate::{AspNetCore, Env, HandlerSettings, expansion, paths};
+use crate::{AspNetCore, Env, HandlerSettings, Page, PageError, Readiness, expansion, paths};
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
-use super::{Report, schema};
+use super::{Report, number, schema};
 
 /// Reads the known settings and reports the others.
 pub(super) fn read(
@@ -74,6 +74,7 @@ pub(super) fn read(
     if let Some(limit) = read.number("stdoutLogSizeLimit", bytes) {
         typed.stdout_log_size_limit = limit;
     }
+    typed.readiness = read.readiness();
     typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
     typed.debug_level = typed.debug_level.filter(|level| !level.is_empty());
     typed
@@ -135,6 +136,56 @@ impl Switches<'_, '_, '_> {
             self.report.push(finding.expected(expected));
         }
         Some(value)
+    }
+
+    fn readiness(&mut self) -> Option<Readiness> {
+        const NAMES: [&str; 3] = ["readinessPath", "readinessHost", "readinessStatus"];
+        let [path, host, status] = NAMES.map(|name| {
+            let (value, at) = self.find(name)?;
+            Some((value.to_owned(), at))
+        });
+        let Some((path, path_at)) = path else {
+            if let Some((_, at)) = host.or(status) {
+                let message = "readinessHost and readinessStatus mean nothing alone";
+                let finding = self.report.error("handler-setting-value", at, message);
+                self.report.push(finding.expected("readinessPath, such as /healthz"));
+            }
+            return None;
+        };
+        let mut refuse = |name, value: &str, at, why: &str, expected| {
+            let message = format!("{name} \"{}\" is not accepted: {why}", excerpt(value));
+            let finding = self.report.error("handler-setting-value", at, message);
+            self.report.push(finding.expected(expected));
+        };
+        let expected = match &status {
+            None => 200,
+            Some((value, at)) => {
+                let number = number::uint(value.trim(), 200, 599);
+                let number = number.and_then(|number| u16::try_from(number).ok());
+                let what = "a status from 200 to 599, such as 204";
+                number.unwrap_or_else(|| {
+                    refuse(NAMES[2], value, *at, "it is no final status", what);
+                    200
+                })
+            }
+        };
+        match Page::new(&path, host.as_ref().map(|(host, _)| host.as_str())) {
+            Ok(page) => Some(Readiness { page, status: expected }),
+            Err(error) => {
+                let (host, host_at) = host.unwrap_or_default();
+                match error {
+                    PageError::Host => {
+                        let what = "a name such as example.com";
+                        refuse(NAMES[1], &host, host_at, &error.to_string(), what);
+                    }
+                    _ => {
+                        let what = "a path such as /healthz";
+                        refuse(NAMES[0], &path, path_at, &error.to_string(), what);
+                    }
+                }
+                None
+            }
+        }
     }
 
     /// A number above zero.

@@ -6,6 +6,7 @@
 mod check;
 mod handler_settings;
 mod handlers;
+mod initialization;
 mod number;
 mod read;
 mod schema;

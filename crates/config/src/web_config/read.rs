@@ -7,7 +7,7 @@ use crate::nearest::nearest;
 
 use super::schema::{self, Collection, Element};
 use super::written::{At, Pair, Section, Written};
-use super::{Report, handlers, sections, shape};
+use super::{Report, handlers, initialization, sections, shape};
 
 /// Reads the tree. `None` when the file is no configuration at all.
 pub(super) fn written(text: &str, report: &mut Report<'_>) -> Option<Written> {
@@ -102,6 +102,9 @@ fn read_group_parent(parent: Node<'_, '_>, report: &mut Report<'_>, written: &mu
                 continue;
             }
             match name(section) {
+                "applicationInitialization" => {
+                    initialization::read(section, report, &mut written.initialization);
+                }
                 "aspNetCore" => {
                     read_section(section, &schema::ASP_NET_CORE, report, &mut written.asp_net_core);
                 }

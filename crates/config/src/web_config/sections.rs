@@ -21,10 +21,6 @@ enum Fate {
 use Fate::{Harmless, Missing};
 
 const SECTIONS: &[(&str, Fate)] = &[
-    (
-        "applicationInitialization",
-        Missing("the application is started before the first request; no page is requested"),
-    ),
     ("asp", Harmless),
     ("caching", Missing("use response caching or output caching in the application")),
     ("cgi", Missing("CGI programs are not run here")),
@@ -152,7 +148,8 @@ fn report_by_table(
             .warning("section-not-implemented", at, format!("<{path}> is not implemented"))
             .suggest(*instead),
         None => {
-            let ours = ["aspNetCore", "handlers", "httpPlatform", "security"];
+            let ours =
+                ["applicationInitialization", "aspNetCore", "handlers", "httpPlatform", "security"];
             let near = nearest(name(section), ours);
             let message = format!("unknown section <{path}>");
             match near {

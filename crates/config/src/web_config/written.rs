@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Page;
+
 use super::schema::Element;
 
 /// A value and the offset of the place where it is written.
@@ -23,6 +25,8 @@ pub(super) struct Written {
     pub(super) http_platform: Option<Section>,
     /// The handlers that remain after `<clear>` and `<remove>`.
     pub(super) handlers: Vec<At<Mapping>>,
+    /// The pages that remain of `<applicationInitialization>`.
+    pub(super) initialization: Vec<At<Page>>,
     /// The first `<requestLimits>`, with `maxAllowedContentLength` if it is written.
     pub(super) request_limits: Option<At<Option<String>>>,
     /// Whether there is a `<requestFiltering>` section at all.

@@ -1,6 +1,6 @@
 //! Clients come: accepted while there is room for them, left in the queue of the socket else.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use os::epoll;
@@ -47,7 +47,14 @@ impl Lane {
         }
     }
 
-    fn add_client(&mut self, socket: Socket, remote: Option<std::net::SocketAddr>) {
+    /// Accepts from these sockets as well.
+    pub(super) fn listen(&mut self, sockets: Vec<OwnedFd>) {
+        self.set_accepting(false);
+        self.listeners.extend(sockets);
+        self.accept_again();
+    }
+
+    pub(super) fn add_client(&mut self, socket: Socket, remote: Option<std::net::SocketAddr>) {
         let key = self.entries.reserve();
         let interest = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::EDGE;
         if self.epoll.add(socket.as_fd(), interest, key).is_err() {

@@ -261,7 +261,9 @@ impl Lane {
 
     fn on_command(&mut self, command: Command) {
         match command {
+            Command::Listen(sockets) => self.listen(sockets),
             Command::Resume => self.retry_held(),
+            Command::Serve(socket, remote) => self.add_client(socket, remote),
             Command::Late(slot, outcome) => self.dispatched(slot, outcome),
             Command::Drain(deadline) => self.drain(deadline),
         }
