@@ -7,6 +7,7 @@ mod bad_input;
 mod bodies;
 mod changes;
 mod configuration;
+mod control;
 mod disconnects;
 mod failed_starts;
 mod faults;

@@ -22,6 +22,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Tell everything that is wrong with an application, without starting it
     Check(Check),
+    /// Tell how the sites that serve an application are
+    Status(Status),
+    /// Have a new generation serve an application; wait until it does
+    Recycle(Site),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +62,26 @@ pub(crate) struct Check {
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a supervisor is found by.
+#[derive(Debug, Args)]
+pub(crate) struct Site {
+    /// The application's folder, named as for `ancm run`
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Only the supervisor with this process number, when several serve the folder
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// Print JSON, one line for each supervisor
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,6 +7,7 @@
 mod check;
 mod cli;
 mod listen;
+mod operate;
 mod output;
 mod run;
 mod service;
@@ -22,6 +23,8 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Check(arguments) => check::run(&arguments.dir, arguments.json, &mut stdout()),
+        Command::Recycle(site) => operate::recycle(&site),
         Command::Run(arguments) => run::run(arguments),
+        Command::Status(arguments) => operate::status(&arguments, &mut stdout()),
     })
 }

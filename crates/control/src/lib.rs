@@ -1,4 +1,5 @@
-//! What crosses between supervisor and worker: messages, their encoding, and the socket.
+//! What crosses between supervisor and worker: messages, their encoding, and the socket; and in
+//! [`operator`] what crosses between an operator's command and the supervisor.
 //!
 //! The conversation: the supervisor says [`ToWorker::Start`] once; the worker reports steps, then
 //! `Ready` or `Failed`; the supervisor says `Drain` or `Stop`; the worker answers `Drained` and
@@ -9,6 +10,7 @@
 mod codec;
 mod connection;
 mod message;
+pub mod operator;
 
 pub use codec::{CodecError, Decoder, MAX_MESSAGE_BYTES, encode};
 pub use connection::{Connection, ConnectionError, Receiver, Sender, pair};

@@ -71,6 +71,11 @@ pub enum Event {
         /// What follows.
         follows: String,
     },
+    /// Operators' commands cannot be taken.
+    NoControl {
+        /// Why.
+        reason: String,
+    },
     /// `app_offline.htm` is there and served.
     Offline,
     /// A new generation is wanted.
@@ -125,6 +130,7 @@ impl Event {
             Self::ExchangesLeft { .. } => 1102,
             Self::StoppedAtOnce => 1103,
             Self::RingRefused { .. } => 1108,
+            Self::NoControl { .. } => 1120,
         }
     }
 
@@ -137,6 +143,7 @@ impl Event {
             | Self::Stopping { .. } => Level::Information,
             Self::DrainIncomplete { .. }
             | Self::ExchangesLeft { .. }
+            | Self::NoControl { .. }
             | Self::RingRefused { .. }
             | Self::StoppedAtOnce => Level::Warning,
             Self::ConfigurationRefused { .. }
@@ -168,6 +175,10 @@ impl fmt::Display for Event {
             Self::GenerationDied { generation, pid, ending, follows } => {
                 write!(f, "generation {generation} (pid {pid}) {ending}; {follows}")
             }
+            Self::NoControl { reason } => write!(
+                f,
+                "no control socket ({reason}); `ancm status` and its like will not find this process"
+            ),
             Self::Offline => f.write_str(
                 "app_offline.htm is there: the application is stopped and the file is served",
             ),

@@ -16,6 +16,10 @@ pub const USAGE: u8 = 2;
 pub const ADDRESS: u8 = 3;
 /// The installation is incomplete, for instance `ancm-worker` is missing.
 pub const INSTALLATION: u8 = 4;
+/// What was asked of a supervisor was not done; the answer says why (`recycle`, …).
+pub const FAILED: u8 = 5;
+/// No supervisor serves the folder (`status`, `recycle`, …).
+pub const NOT_RUNNING: u8 = 6;
 /// The system refuses something that is needed at all times, such as memory or descriptors.
 pub const SYSTEM: u8 = 71;
 

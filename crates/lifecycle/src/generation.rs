@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::Reason;
 use crate::ids::GenerationId;
 
 /// What a generation serves.
@@ -50,10 +51,7 @@ pub enum State {
         until: Duration,
     },
     /// Requests are served.
-    Serving {
-        /// Since when.
-        since: Duration,
-    },
+    Serving,
     /// On its way to ready.
     Starting {
         /// When the start is given up.
@@ -85,13 +83,18 @@ pub struct Generation {
     pub payload: Payload,
     /// Where it stands.
     pub state: State,
+    /// Since when it stands there.
+    pub since: Duration,
+    /// Why it was started.
+    pub reason: Reason,
     /// Whether it was killed already; it is done once.
     pub(crate) is_killed: bool,
 }
 
 impl Generation {
-    pub(crate) const fn starting(id: GenerationId, payload: Payload, until: Duration) -> Self {
-        Self { id, payload, state: State::Starting { until }, is_killed: false }
+    /// Goes on to another state.
+    pub(crate) const fn enter(&mut self, state: State, now: Duration) {
+        (self.state, self.since) = (state, now);
     }
 
     /// Whether it is the application on its way to ready.
@@ -101,7 +104,7 @@ impl Generation {
 
     /// Whether it serves `payload`.
     pub fn is_serving(&self, payload: Payload) -> bool {
-        self.payload == payload && matches!(self.state, State::Serving { .. })
+        self.payload == payload && matches!(self.state, State::Serving)
     }
 
     /// When something has to happen if nothing else does.
@@ -114,7 +117,7 @@ impl Generation {
             | State::Failing { until, .. }
             | State::Leaving { until }
             | State::Starting { until } => Some(until),
-            State::Serving { .. } => None,
+            State::Serving => None,
         }
     }
 }

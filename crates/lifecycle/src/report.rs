@@ -209,7 +209,7 @@ fn quote_first(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Resul
 }
 
 /// Text of others without what would steer a terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let replace = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(replace).collect()
 }

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use crate::Reason;
 use crate::generation::{Generation, Payload, StartFailure, State};
 use crate::ids::GenerationId;
 use crate::restart::Restart;
@@ -53,8 +54,8 @@ pub enum Event {
     Offline(bool),
     /// The worker serves.
     Ready(GenerationId),
-    /// A person, or a change of files, asks for a new generation.
-    Recycle,
+    /// A new generation is wanted.
+    Recycle(Reason),
     /// Stop, letting requests finish.
     Stop,
     /// Stop without waiting for anything.
@@ -136,16 +137,16 @@ pub struct Site {
     restart: Restart,
     generations: Vec<Generation>,
     next_id: GenerationId,
-    /// When the application is started again.
-    retry_at: Option<Duration>,
+    /// When the application is started again, and why then.
+    retry_at: Option<(Duration, Reason)>,
     /// When the page is started again.
     page_at: Option<Duration>,
     /// A generation was asked for while one was starting with what was known before.
-    is_outdated: bool,
+    outdated: Option<Reason>,
     /// The application is not to run.
     is_offline: bool,
     /// The application is started when its last process has ended.
-    waits_for_end: bool,
+    waits_for_end: Option<Reason>,
     is_announced: bool,
     actions: Vec<Action>,
 }
@@ -162,16 +163,16 @@ impl Site {
             next_id: GenerationId::FIRST,
             retry_at: None,
             page_at: None,
-            is_outdated: false,
+            outdated: None,
             is_offline,
-            waits_for_end: false,
+            waits_for_end: None,
             is_announced: false,
             actions: Vec::new(),
         };
         if is_offline {
-            site.start_page(now)
+            site.start_page(Reason::Offline, now)
         } else {
-            site.start_app(now)
+            site.start_app(Reason::First, now)
         }
         let actions = std::mem::take(&mut site.actions);
         (site, actions)
@@ -185,7 +186,7 @@ impl Site {
             Event::NotSpawned(id) => self.on_not_spawned(id, now),
             Event::Offline(is_offline) => self.on_offline(is_offline, now),
             Event::Ready(id) => self.on_ready(id, now),
-            Event::Recycle => self.on_recycle(now),
+            Event::Recycle(reason) => self.on_recycle(reason, now),
             Event::Stop => self.on_stop(now),
             Event::StopAtOnce => self.on_stop_at_once(),
             Event::Stopping(id) => self.on_stopping(id, now),
@@ -206,7 +207,23 @@ impl Site {
     /// When the next [`Event::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Duration> {
         let deadlines = self.generations.iter().filter_map(Generation::deadline);
-        deadlines.chain(self.retry_at).chain(self.page_at).min()
+        deadlines.chain(self.next_try()).chain(self.page_at).min()
+    }
+
+    /// When the application is started again, if that is for later.
+    pub fn next_try(&self) -> Option<Duration> {
+        self.retry_at.map(|(at, _)| at)
+    }
+
+    /// What the next generation will be called: whatever is asked for now, no generation before it
+    /// can be the answer.
+    pub fn next_id(&self) -> GenerationId {
+        self.next_id
+    }
+
+    /// Whether `app_offline.htm` is there.
+    pub fn is_offline(&self) -> bool {
+        self.is_offline
     }
 
     /// The generations that have a process.
@@ -226,15 +243,15 @@ impl Site {
             return;
         }
         self.is_offline = is_offline;
-        self.waits_for_end = false;
+        self.waits_for_end = None;
         // What made starts fail may be mended.
         self.restart.forget();
-        (self.retry_at, self.page_at, self.is_outdated) = (None, None, false);
+        (self.retry_at, self.page_at, self.outdated) = (None, None, None);
         if is_offline {
-            self.start_page(now);
+            self.start_page(Reason::Offline, now);
         } else {
             self.drain_where(now, |other| other.payload == Payload::Offline);
-            self.start_app(now);
+            self.start_app(Reason::Online, now);
         }
     }
 
@@ -244,7 +261,7 @@ impl Site {
         if self.generations[index].is_killed {
             return; // Its limit was reached a moment before.
         }
-        self.generations[index].state = State::Serving { since: now };
+        self.generations[index].enter(State::Serving, now);
         let payload = self.generations[index].payload;
         if !self.is_announced {
             self.is_announced = true;
@@ -265,8 +282,8 @@ impl Site {
             Payload::App => {
                 (self.retry_at, self.page_at) = (None, None);
                 self.drain_where(now, |other| other.id != id);
-                if std::mem::take(&mut self.is_outdated) {
-                    self.start_app(now);
+                if let Some(reason) = self.outdated.take() {
+                    self.start_app(reason, now);
                 }
             }
             // The application was faster.
@@ -282,7 +299,7 @@ impl Site {
             return;
         };
         if generation.is_starting_app() {
-            generation.state = State::Failing { why, until: now + FAILING_LIMIT };
+            generation.enter(State::Failing { why, until: now + FAILING_LIMIT }, now);
         }
     }
 
@@ -304,14 +321,15 @@ impl Site {
         let Some(index) = self.index(id).filter(is_app) else { return };
         let until = now + self.policy.drain_limit + KILL_GRACE;
         match self.generations[index].state {
-            State::Serving { since } => {
-                self.generations[index].state = State::Leaving { until };
+            State::Serving => {
+                let served = now.saturating_sub(self.generations[index].since);
+                self.generations[index].enter(State::Leaving { until }, now);
                 self.actions.push(Action::Tell(Notice::Stopping(id)));
-                self.replace(id, now.saturating_sub(since), now);
+                self.replace(id, served, Reason::Quit, now);
             }
             State::Starting { .. } => {
                 let why = StartFailure::ExitedBeforeReady;
-                self.generations[index].state = State::Failing { why, until };
+                self.generations[index].enter(State::Failing { why, until }, now);
             }
             State::Draining { .. } | State::Failing { .. } | State::Leaving { .. } => {}
         }
@@ -332,29 +350,31 @@ impl Site {
             (State::Starting { .. }, Payload::Offline | Payload::Page) => {
                 self.page_at = Some(now + PAGE_PAUSE);
             }
-            (State::Serving { .. }, Payload::Offline | Payload::Page) => self.start_page(now),
-            (State::Serving { since }, Payload::App) => {
-                self.replace(id, now.saturating_sub(since), now);
+            (State::Serving, Payload::Offline | Payload::Page) => {
+                self.start_page(generation.reason, now);
+            }
+            (State::Serving, Payload::App) => {
+                self.replace(id, now.saturating_sub(generation.since), Reason::Died, now);
                 // Nothing follows an application that is offline.
-                let restart_in = self.retry_at.map_or(Duration::ZERO, |at| at - now);
+                let restart_in = self.next_try().map_or(Duration::ZERO, |at| at - now);
                 // Before the start that it announces.
                 self.actions.insert(0, Action::Tell(Notice::Died { id, restart_in }));
             }
         }
-        if self.waits_for_end && !self.has_app() {
-            self.start_app(now);
+        if let Some(reason) = self.waits_for_end.filter(|_| !self.has_app()) {
+            self.start_app(reason, now);
         }
     }
 
-    fn on_recycle(&mut self, now: Duration) {
+    fn on_recycle(&mut self, reason: Reason, now: Duration) {
         if self.phase != Phase::Running || self.is_offline {
             return;
         }
         self.restart.forget();
         if self.generations.iter().any(Generation::is_starting_app) {
-            self.is_outdated = true;
+            self.outdated = Some(reason);
         } else {
-            self.start_app(now);
+            self.start_app(reason, now);
         }
     }
 
@@ -363,7 +383,7 @@ impl Site {
             return;
         }
         self.phase = Phase::Stopping;
-        self.waits_for_end = false;
+        self.waits_for_end = None;
         (self.retry_at, self.page_at) = (None, None);
         self.drain_where(now, |_| true);
     }
@@ -372,7 +392,7 @@ impl Site {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping;
         }
-        self.waits_for_end = false;
+        self.waits_for_end = None;
         (self.retry_at, self.page_at) = (None, None);
         for generation in &mut self.generations {
             generation.is_killed = true;
@@ -389,20 +409,20 @@ impl Site {
             match generation.state {
                 State::Starting { .. } if generation.payload == Payload::App => {
                     let why = StartFailure::TimeLimit;
-                    generation.state = State::Failing { why, until: now };
+                    generation.enter(State::Failing { why, until: now }, now);
                 }
                 State::Draining { .. } | State::Leaving { .. } => {
                     self.actions.push(Action::Tell(Notice::DrainIncomplete(generation.id)));
                 }
-                State::Failing { .. } | State::Serving { .. } | State::Starting { .. } => {}
+                State::Failing { .. } | State::Serving | State::Starting { .. } => {}
             }
             self.actions.push(Action::Kill(generation.id));
         }
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.start_app(now);
+        if let Some((_, reason)) = self.retry_at.filter(|(at, _)| *at <= now) {
+            self.start_app(reason, now);
         }
         if self.page_at.is_some_and(|at| at <= now) {
-            self.start_page(now);
+            self.start_page(self.page_reason(), now);
         }
     }
 
@@ -412,23 +432,23 @@ impl Site {
         if self.is_offline {
             return;
         }
-        let retry_in = match std::mem::take(&mut self.is_outdated) {
+        let (retry_in, reason) = match self.outdated.take() {
             // What failed was not what is wanted now.
-            true => Duration::ZERO,
-            false => self.restart.after_failed_start(),
+            Some(reason) => (Duration::ZERO, reason),
+            None => (self.restart.after_failed_start(), Reason::Retry),
         };
-        self.retry_at = Some(now + retry_in);
+        self.retry_at = Some((now + retry_in, reason));
         self.actions.push(Action::Explain { id, why, retry_in });
         if !self.is_app_served() {
-            self.start_page(now);
+            self.start_page(Reason::Failed, now);
         }
         if retry_in == Duration::ZERO {
-            self.start_app(now);
+            self.start_app(reason, now);
         }
     }
 
     /// A generation that `served` for some time will serve no more, unasked.
-    fn replace(&mut self, id: GenerationId, served: Duration, now: Duration) {
+    fn replace(&mut self, id: GenerationId, served: Duration, reason: Reason, now: Duration) {
         if self.is_offline {
             return;
         }
@@ -441,31 +461,31 @@ impl Site {
             return;
         }
         if pause == Duration::ZERO {
-            return self.start_app(now);
+            return self.start_app(reason, now);
         }
-        self.retry_at = Some(now + pause);
+        self.retry_at = Some((now + pause, reason));
         if pause > PATIENCE {
             let why = StartFailure::KeepsEnding;
             self.actions.push(Action::Explain { id, why, retry_in: pause });
-            self.start_page(now);
+            self.start_page(Reason::Failed, now);
         }
     }
 
-    fn start_app(&mut self, now: Duration) {
+    fn start_app(&mut self, reason: Reason, now: Duration) {
         self.retry_at = None;
         if self.is_offline || self.generations.iter().any(Generation::is_starting_app) {
             return;
         }
-        self.waits_for_end = !self.policy.overlap && self.has_app();
+        self.waits_for_end = Some(reason).filter(|_| !self.policy.overlap && self.has_app());
         match self.waits_for_end {
-            true => self.drain_where(now, |other| other.is_serving(Payload::App)),
-            false => self.spawn(Payload::App, now + self.policy.start_limit),
+            Some(_) => self.drain_where(now, |other| other.is_serving(Payload::App)),
+            None => self.spawn(Payload::App, reason, self.policy.start_limit, now),
         }
     }
 
     /// Starts the page of whatever keeps the application from running; one that is still starting
     /// shows something older and is not waited for.
-    fn start_page(&mut self, now: Duration) {
+    fn start_page(&mut self, reason: Reason, now: Duration) {
         self.page_at = None;
         if self.is_app_served() && !self.is_offline {
             return;
@@ -474,13 +494,19 @@ impl Site {
             other.payload != Payload::App && matches!(other.state, State::Starting { .. })
         });
         let payload = if self.is_offline { Payload::Offline } else { Payload::Page };
-        self.spawn(payload, now + PAGE_START_LIMIT);
+        self.spawn(payload, reason, PAGE_START_LIMIT, now);
     }
 
-    fn spawn(&mut self, payload: Payload, until: Duration) {
+    fn page_reason(&self) -> Reason {
+        if self.is_offline { Reason::Offline } else { Reason::Failed }
+    }
+
+    fn spawn(&mut self, payload: Payload, reason: Reason, limit: Duration, now: Duration) {
         let id = self.next_id;
         self.next_id = id.next();
-        self.generations.push(Generation::starting(id, payload, until));
+        let state = State::Starting { until: now + limit };
+        let generation = Generation { id, payload, state, since: now, reason, is_killed: false };
+        self.generations.push(generation);
         self.actions.push(Action::Start { id, payload });
     }
 
@@ -488,7 +514,7 @@ impl Site {
         let limit = self.policy.drain_limit;
         for generation in self.generations.iter_mut().filter(|generation| which(generation)) {
             if !matches!(generation.state, State::Draining { .. }) {
-                generation.state = State::Draining { until: now + limit + KILL_GRACE };
+                generation.enter(State::Draining { until: now + limit + KILL_GRACE }, now);
                 self.actions.push(Action::Drain { id: generation.id, limit });
             }
         }

@@ -34,8 +34,8 @@ fn serving() -> Site {
 #[test]
 fn a_recycle_drains_the_old_only_when_the_new_is_ready() {
     let mut site = serving();
-    assert_eq!(site.on_event(Event::Recycle, at(50)), [start(2, Payload::App)]);
-    assert_eq!(site.on_event(Event::Recycle, at(50)), []);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), [start(2, Payload::App)]);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), []);
     let actions = site.on_event(Event::Ready(id(2)), at(52));
     let replaced = Action::Tell(Notice::Replaced(id(2)));
     // The second recycle came after generation 2 had read its configuration.
@@ -47,7 +47,7 @@ fn a_recycle_drains_the_old_only_when_the_new_is_ready() {
 #[test]
 fn a_failed_recycle_leaves_the_old_in_service() {
     let mut site = serving();
-    site.on_event(Event::Recycle, at(50));
+    site.on_event(Event::Recycle(Reason::Signal), at(50));
     let actions = site.on_event(Event::Exited(id(2)), at(51));
     assert!(matches!(actions[..], [Action::Explain { why: StartFailure::ExitedBeforeReady, .. }]));
     assert!(site.next_deadline().unwrap() > at(51));
@@ -148,7 +148,7 @@ fn an_offline_application_is_replaced_by_its_page_and_comes_back_at_once() {
     let offline = Action::Tell(Notice::Offline);
     assert_eq!(site.on_event(Event::Ready(id(2)), at(50)), [offline, drain(1)]);
     assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), []);
-    assert_eq!(site.on_event(Event::Recycle, at(52)), []);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(52)), []);
     let actions = site.on_event(Event::Offline(false), at(60));
     assert_eq!(actions, [drain(2), start(3, Payload::App)]);
     let replaced = Action::Tell(Notice::Replaced(id(3)));
@@ -177,8 +177,8 @@ fn without_overlap_the_old_one_ends_first() {
     let policy = Policy { overlap: false, ..POLICY };
     let (mut site, _) = Site::start(policy, false, at(0));
     site.on_event(Event::Ready(id(1)), at(1));
-    assert_eq!(site.on_event(Event::Recycle, at(50)), [drain(1)]);
-    assert_eq!(site.on_event(Event::Recycle, at(50)), []);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), [drain(1)]);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), []);
     assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), [start(2, Payload::App)]);
 }
 
@@ -268,7 +268,7 @@ impl World {
             (1, Some(id)) => self.event(Event::Failed(id)),
             (2, Some(id)) => self.event(Event::Stopping(id)),
             (3..6, Some(id)) => self.event(Event::Ready(id)),
-            (6, _) if self.chance(5) == 0 => self.event(Event::Recycle),
+            (6, _) if self.chance(5) == 0 => self.event(Event::Recycle(Reason::Signal)),
             (7, _) if self.chance(3) == 0 => {
                 let is_offline = self.chance(2) == 0;
                 self.event(Event::Offline(is_offline));
@@ -287,7 +287,7 @@ impl World {
         let is_failing = |other: &Generation| matches!(other.state, State::Failing { .. });
         let offline = generations.iter().filter(|it| it.payload == Payload::Offline);
         let is_live =
-            |it: &&Generation| matches!(it.state, State::Starting { .. } | State::Serving { .. });
+            |it: &&Generation| matches!(it.state, State::Starting { .. } | State::Serving);
         let offline = offline.filter(is_live).count();
         let apps = self.alive.iter().filter(|(_, payload)| *payload == Payload::App).count();
         assert!(self.site.policy.overlap || apps <= 1, "{generations:?}");
@@ -298,12 +298,12 @@ impl World {
             assert_eq!(offline, 0, "{:?}", self.site);
             let is_pending = starting + serving > 0
                 || self.site.retry_at.is_some()
-                || self.site.waits_for_end
+                || self.site.waits_for_end.is_some()
                 || generations.iter().any(is_failing);
             assert!(is_pending, "{:?}", self.site);
         }
         for generation in generations {
-            let is_quiet = matches!(generation.state, State::Serving { .. });
+            let is_quiet = matches!(generation.state, State::Serving);
             assert!(is_quiet || generation.is_killed || generation.deadline().is_some());
         }
     }

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listen;
 pub mod pipe;
 pub mod poll;
+pub mod private;
 pub mod process;
 pub mod signal;
 pub mod socket;

@@ -208,6 +208,12 @@ impl AsFd for Socket {
     }
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.0
+    }
+}
+
 /// Our end of any socket; `None` for Unix sockets.
 pub fn local_address(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     let mut storage = Storage::new();
@@ -222,9 +228,18 @@ pub fn local_address(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     if result == 0 { storage.address() } else { None }
 }
 
-/// The process at the other end of a Unix socket; at that of a listener, the one that listens.
-/// `None` for other sockets.
-pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
+/// Who is at the other end of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The process; `None` for one in a name space that we cannot see.
+    pub process: Option<i32>,
+    /// Its user, at the time when it connected or began to listen.
+    pub user: u32,
+}
+
+/// Who is at the other end of a Unix socket; at that of a listener, who listens. `None` for other
+/// sockets.
+pub fn peer(socket: BorrowedFd<'_>) -> Option<Peer> {
     let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut len = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: room for one `ucred`, as the option wants.
@@ -237,8 +252,14 @@ pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
             &raw mut len,
         )
     };
-    // Zero stands for a process in a namespace that we cannot see.
-    (result == 0 && peer.pid > 0).then_some(peer.pid)
+    let process = (peer.pid > 0).then_some(peer.pid);
+    (result == 0).then_some(Peer { process, user: peer.uid })
+}
+
+/// The process at the other end of a Unix socket; at that of a listener, the one that listens.
+/// `None` for other sockets.
+pub fn peer_process(socket: BorrowedFd<'_>) -> Option<i32> {
+    peer(socket)?.process
 }
 
 /// Prepares a socket for a lane: non-blocking, and without Nagle's delay, which connections inherit

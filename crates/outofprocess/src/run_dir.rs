@@ -37,7 +37,7 @@ impl RunDir {
     /// None can be; the error is that of the last.
     pub(crate) fn new(process: &Env) -> io::Result<Self> {
         let mut error = io::Error::from(io::ErrorKind::NotFound);
-        for place in places(process, own_user()?) {
+        for place in places(process, os::private::own_user()?) {
             match Self::below(&place) {
                 Ok(made) => return Ok(made),
                 Err(why) => {
@@ -52,7 +52,8 @@ impl RunDir {
         if place.as_os_str().as_bytes().len() + NAMES > PATH_LIMIT {
             return Err(io::Error::other("the path is too long for a socket"));
         }
-        make_private(place)?;
+        // Entering alone does no harm, since each worker's folder is its own.
+        os::private::folder(place)?;
         remove_abandoned(place);
         loop {
             let path = place.join(format!("w{:08x}", random::below(u32::MAX)?));
@@ -97,24 +98,6 @@ fn places(process: &Env, user: u32) -> Vec<PathBuf> {
     [service, session, system, Some(temporary)].into_iter().flatten().collect()
 }
 
-/// Makes sure of a folder that nobody else can enter or replace.
-fn make_private(place: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(place)?;
-    if !found.is_dir() || found.uid() != own_user()? {
-        return Err(io::Error::other("it is not a folder of this user"));
-    }
-    // Who may write there may replace what is in it; entering alone does no harm, since each
-    // worker's folder is its own.
-    if found.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others may write to it"));
-    }
-    Ok(())
-}
-
 /// Removes the folders whose owners are gone.
 fn remove_abandoned(place: &Path) {
     let Ok(entries) = fs::read_dir(place) else { return };
@@ -141,11 +124,6 @@ fn is_folder_name(name: &str) -> bool {
 
 fn is_same(now: &fs::Metadata, folder: &File) -> bool {
     folder.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (now.dev(), now.ino()))
-}
-
-/// The user of this process.
-fn own_user() -> io::Result<u32> {
-    fs::metadata("/proc/self").map(|metadata| metadata.uid())
 }
 
 #[cfg(test)]

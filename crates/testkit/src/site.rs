@@ -1,6 +1,7 @@
 //! `ancm run` on an application: started, watched, stopped.
 
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
@@ -138,6 +139,9 @@ impl Start {
             self.command.args(["--url", url]);
         }
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let environment = self.command.get_envs();
+        let environment = environment.map(|(name, value)| (name.into(), value.map(Into::into)));
+        let environment = environment.collect();
         let mut child = self.command.spawn().unwrap_or_else(|error| {
             panic!("cannot start {:?}: {error}", self.command.get_program());
         });
@@ -145,7 +149,15 @@ impl Start {
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let stderr = child.stderr.take().expect("standard error is a pipe");
         let readers = vec![output.collect(stdout, false), output.collect(stderr, true)];
-        Site { child, app: self.app, output, readers, urls: self.urls.len().max(1), status: None }
+        Site {
+            child,
+            app: self.app,
+            output,
+            readers,
+            urls: self.urls.len().max(1),
+            status: None,
+            environment,
+        }
     }
 
     /// Runs it to its end, which comes by itself.
@@ -176,6 +188,7 @@ pub struct Site {
     readers: Vec<thread::JoinHandle<()>>,
     urls: usize,
     status: Option<ExitStatus>,
+    environment: Vec<(OsString, Option<OsString>)>,
 }
 
 impl Site {
@@ -287,6 +300,24 @@ impl Site {
     /// Waits until the output contains `text`.
     pub fn wait_for_log(&self, text: &str) {
         eventually(&format!("{text:?} in the output"), || self.log().contains(text).then_some(()));
+    }
+
+    /// `ancm COMMAND ARGUMENTS... DIR` on its application, to its end.
+    pub fn command(&self, command: &str, arguments: &[&str]) -> Ended {
+        let mut process = Command::new(env::programs().join("ancm"));
+        process.arg(command).args(arguments).arg(self.app().dir()).stdin(Stdio::null());
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => process.env(name, value),
+                None => process.env_remove(name),
+            };
+        }
+        let ended = process.output().unwrap_or_else(|error| panic!("cannot run ancm: {error}"));
+        Ended {
+            status: ended.status,
+            stdout: String::from_utf8_lossy(&ended.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&ended.stderr).into_owned(),
+        }
     }
 
     /// Sends a signal to the supervisor.

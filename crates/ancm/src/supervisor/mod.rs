@@ -7,11 +7,14 @@
 pub(crate) mod explain;
 mod launch;
 mod log_file;
+mod operators;
+mod processes;
+mod status;
+mod tell;
 mod watch;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -19,16 +22,18 @@ use std::time::{Duration, Instant};
 use control::{ToSupervisor, ToWorker};
 use lifecycle::GenerationId;
 use lifecycle::event::{Event as Told, Level};
-use lifecycle::generation::{Payload, StartFailure};
+use lifecycle::generation::Payload;
 use lifecycle::report::StartReport;
-use lifecycle::site::{Action, Event, Notice, Policy, Site};
-use lifecycle::{Code, exit};
+use lifecycle::site::{Action, Event, Policy, Site};
+use lifecycle::{Reason, exit};
 use os::poll::{Readiness, poll};
 use os::signal::{Signal, Signals};
 
 pub(crate) use self::launch::Launch;
 use self::launch::LaunchError;
 use self::log_file::LogFile;
+use self::operators::Operators;
+use self::tell::Kind;
 use self::watch::{Change, Watch};
 use self::worker::Worker;
 use crate::output::{Output, Stream};
@@ -51,6 +56,7 @@ pub(crate) struct Supervisor {
     signals: Signals,
     service: ServiceManager,
     watch: Watch,
+    operators: Operators,
     site: Site,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
@@ -67,21 +73,12 @@ pub(crate) struct Supervisor {
     first_stop: Option<Instant>,
 }
 
-/// A failure, to recognise it when it comes again.
-#[derive(Debug)]
-struct Kind {
-    code: Code,
-    /// Its summary without digits.
-    words: String,
-    /// What the log and the pages call it.
-    reference: String,
-}
-
 /// What became ready.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Control(GenerationId),
     Folder,
+    Operator(control::operator::Source),
     Output(Stream),
     Pipe(GenerationId, Stream),
     Process(GenerationId),
@@ -93,6 +90,7 @@ impl Supervisor {
     pub(crate) fn new(launch: Launch, signals: Signals, output: Output, reload: Reload) -> Self {
         let service = ServiceManager::of(&launch.env);
         let watch = Watch::new(&launch.dir, Duration::ZERO);
+        let (operators, refusal) = Operators::open(&launch);
         let (site, actions) = Site::start(policy(&launch.app), watch.is_offline(), Duration::ZERO);
         let mut supervisor = Self {
             launch,
@@ -100,6 +98,7 @@ impl Supervisor {
             signals,
             service,
             watch,
+            operators,
             site,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
@@ -112,6 +111,9 @@ impl Supervisor {
             forced_by: None,
             first_stop: None,
         };
+        if let Some(reason) = refusal {
+            supervisor.tell(&Told::NoControl { reason });
+        }
         supervisor.perform(actions);
         supervisor.settle();
         supervisor
@@ -134,6 +136,7 @@ impl Supervisor {
                 self.settle();
             }
             self.follow_changes();
+            self.operators.on_time(self.begun.elapsed());
             self.events.push_back(Event::Tick);
             self.settle();
         }
@@ -151,8 +154,8 @@ impl Supervisor {
                          application as it was",
                     );
                 }
-                Change::Configuration => self.recycle("web.config has changed"),
-                Change::Files => self.recycle("files of the application have changed"),
+                Change::Configuration => drop(self.recycle(Reason::Configuration)),
+                Change::Files => drop(self.recycle(Reason::Files)),
                 Change::Offline(is_offline) => {
                     if !is_offline && let Some(app) = (self.reload)(&mut self.output) {
                         // Whoever took the application offline did so to change it.
@@ -164,14 +167,20 @@ impl Supervisor {
         }
     }
 
-    /// Asks for a new generation with what the configuration says now, if it can be used.
-    fn recycle(&mut self, reason: &str) {
-        self.tell(&Told::Recycling { reason: reason.to_owned() });
-        if let Some(app) = (self.reload)(&mut self.output) {
-            self.adopt(app);
-            self.service.reloading();
-            self.events.push_back(Event::Recycle);
+    /// Asks for a new generation with what the configuration says now; `false` if that cannot be
+    /// used. Nothing is started while the application is offline.
+    fn recycle(&mut self, reason: Reason) -> bool {
+        if !self.site.is_offline() {
+            self.tell(&Told::Recycling { reason: reason.to_string() });
         }
+        let Some(app) = (self.reload)(&mut self.output) else { return false };
+        self.adopt(app);
+        self.service.reloading();
+        if self.site.is_offline() {
+            self.service.ready(tell::OFFLINE);
+        }
+        self.events.push_back(Event::Recycle(reason));
+        true
     }
 
     fn adopt(&mut self, app: config::App) {
@@ -190,6 +199,9 @@ impl Supervisor {
         };
         if let Some(fd) = self.watch.fd() {
             watch(Source::Folder, fd, Readiness::READ);
+        }
+        for (source, fd, interest) in self.operators.watched() {
+            watch(Source::Operator(source), fd, interest);
         }
         for stream in Stream::BOTH {
             if let Some(fd) = self.output.waits_for(stream) {
@@ -210,7 +222,8 @@ impl Supervisor {
             watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
         }
         let look = Some(self.watch.next_look());
-        let next = [self.site.next_deadline(), self.service.next_sign(), look];
+        let next =
+            [self.site.next_deadline(), self.service.next_sign(), self.operators.deadline(), look];
         let next = next.into_iter().flatten().map(|at| at.saturating_sub(self.now()));
         let timeout = next.chain(self.output.stalls_in()).min();
         let found = poll(&watched, timeout)?;
@@ -225,6 +238,7 @@ impl Supervisor {
                 }
             }
             Source::Folder => self.watch.on_event(),
+            Source::Operator(source) => self.on_operator(source, readiness),
             Source::Output(stream) => self.output.flush(stream),
             Source::Pipe(id, stream) => {
                 if let Some(worker) = self.workers.get_mut(&id) {
@@ -245,7 +259,7 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal) {
         if signal == Signal::HUP {
-            self.recycle("a signal asks for it");
+            self.recycle(Reason::Signal);
         } else if self.site.is_stopping() {
             if self.first_stop.is_some_and(|first| first.elapsed() < ONE_STOP) {
                 return;
@@ -312,6 +326,7 @@ impl Supervisor {
         while let Some(event) = self.events.pop_front() {
             let actions = self.site.on_event(event, self.now());
             self.perform(actions);
+            self.grant_wishes();
             match event {
                 Event::Exited(id) => drop(self.workers.remove(&id)),
                 Event::NotSpawned(id) => drop(self.unlaunched.remove(&id)),
@@ -377,82 +392,6 @@ impl Supervisor {
             self.output.line(Stream::Stdout, &format!("listening on {address}"));
         }
         self.service.ready(&format!("serving {}", self.launch.app.name));
-    }
-
-    /// Composes the report of a failed start. The first of its kind is told in full.
-    fn explain(&mut self, id: GenerationId, why: StartFailure, retry_in: Duration) {
-        let app = &self.launch.app;
-        let mut report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
-            (Some(worker), _) => explain::of_worker(worker, why, app),
-            (None, Some(error)) => explain::of_launch(&error, app),
-            (None, None) => return,
-        };
-        // Ports, process ids and times differ from one attempt to the next.
-        let words = report.summary.chars().filter(|c| !c.is_ascii_digit()).collect();
-        match self.told.as_ref().filter(|told| (told.code, &told.words) == (report.code, &words)) {
-            // The page leads to the block that was told.
-            Some(told) => report.reference.clone_from(&told.reference),
-            None => {
-                self.log(Level::Error, report.event(), report.to_string().trim_end());
-                let reference = report.reference.clone();
-                self.told = Some(Kind { code: report.code, words, reference });
-            }
-        }
-        // Also the answer to a reload: what was served before goes on, or the page is served.
-        self.service.ready(&format!("{} {}", report.code, report.summary));
-        self.tell(&Told::StartFailed {
-            generation: id,
-            cause: format!("{} {}", report.code, report.summary),
-            reference: report.reference.clone(),
-            retry_in: retry_in.as_millis().div_ceil(1000) as u64,
-        });
-        self.report = Some(report);
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        let worker = |id: &GenerationId| self.workers.get(id);
-        let event = match notice {
-            Notice::Died { id: generation, restart_in } => {
-                let ending = worker(&generation).and_then(|worker| worker.ending);
-                Told::GenerationDied {
-                    generation,
-                    pid: worker(&generation).map_or(0, |worker| worker.child.pid().number()),
-                    ending: ending.map_or_else(|| "is gone".to_owned(), |end| end.to_string()),
-                    follows: match restart_in {
-                        Duration::ZERO => "a new generation is started".to_owned(),
-                        pause => format!("a new one is started in {:.1} s", pause.as_secs_f32()),
-                    },
-                }
-            }
-            Notice::Offline => {
-                self.service.ready("offline: app_offline.htm is served");
-                Told::Offline
-            }
-            Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },
-            Notice::Replaced(generation) => {
-                self.told = None;
-                self.service
-                    .ready(&format!("serving {}, generation {generation}", self.launch.app.name));
-                Told::Started { generation }
-            }
-            Notice::Stopping(generation) => {
-                let reason = worker(&generation).and_then(|worker| worker.stopping.clone());
-                Told::Stopping { generation, reason: reason.unwrap_or_default() }
-            }
-        };
-        self.tell(&event);
-    }
-
-    fn tell(&mut self, event: &Told) {
-        self.log(event.level(), event.id(), event);
-    }
-
-    /// One event for the operator, with its number, which people search for.
-    fn log(&mut self, level: Level, event: u16, text: impl Display) {
-        match event {
-            0 => self.output.tell(format_args!("{level}: {text}")),
-            _ => self.output.tell(format_args!("{level} {event}: {text}")),
-        }
     }
 
     fn now(&self) -> Duration {

@@ -1,0 +1,105 @@
+//! [`Status`] for people: one screen.
+
+use std::io;
+
+use control::operator::{GenerationStatus, ProcessStatus, Serves, SiteState, Stage, Status};
+use lifecycle::report::printable;
+
+/// Writes it, without colours: what reads it may be a log.
+pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> {
+    let app = printable(&status.app);
+    let up = duration(status.up_seconds);
+    writeln!(out, "{app}: {} ({}), up {up}", site(status.state), status.hosting_model)?;
+    let mut line = |name: &str, value: &str| writeln!(out, "  {name:<13}{}", printable(value));
+    line("folder", &status.dir)?;
+    for address in &status.addresses {
+        line("listening", address)?;
+    }
+    let supervisor = &status.supervisor;
+    let memory = bytes(supervisor.memory_bytes);
+    line("supervisor", &format!("pid {}, {memory}, ancm {}", supervisor.pid, status.ancm))?;
+    if let Some(failure) = &status.last_failure {
+        line("last failure", &format!("{} {}", failure.code, failure.summary))?;
+        line("", &format!("at {}, reference {}", failure.time, failure.reference))?;
+        if let Some(seconds) = failure.retry_in_seconds {
+            line("", &format!("tried again in {}", duration(seconds)))?;
+        }
+    }
+    writeln!(out)?;
+    writeln!(out, "  {:<5}{:<10}{:<9}{:>8}  {:>10}  WHY", "GEN", "STATE", "FOR", "PID", "MEMORY")?;
+    status.generations.iter().try_for_each(|generation| write_generation(generation, out))
+}
+
+fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> io::Result<()> {
+    let what = match generation.serves {
+        Serves::App => "",
+        Serves::Offline => " (app_offline.htm)",
+        Serves::Page => " (error page)",
+    };
+    writeln!(
+        out,
+        "  {:<5}{:<10}{:<9}{:>8}  {:>10}  {}{what}",
+        generation.id.to_string(),
+        stage(generation.state),
+        duration(generation.since_seconds),
+        generation.worker.pid,
+        bytes(generation.worker.memory_bytes),
+        printable(&generation.why),
+    )?;
+    let mut child = |child: &ProcessStatus| {
+        let (name, memory) = (printable(&child.name), bytes(child.memory_bytes));
+        writeln!(out, "       {name:<19}{:>8}  {memory:>10}", child.pid)
+    };
+    generation.children.iter().try_for_each(&mut child)
+}
+
+const fn site(state: SiteState) -> &'static str {
+    match state {
+        SiteState::Failed => "could not be started",
+        SiteState::Offline => "offline",
+        SiteState::Serving => "serving",
+        SiteState::Starting => "starting",
+        SiteState::Stopping => "stopping",
+    }
+}
+
+const fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Draining => "draining",
+        Stage::Failing => "failing",
+        Stage::Leaving => "leaving",
+        Stage::Serving => "serving",
+        Stage::Starting => "starting",
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1_048_576.0;
+    format!("{:.1} MiB", bytes as f64 / MIB)
+}
+
+/// The two largest units.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, 1..10) => format!("{minutes} m {} s", seconds % 60),
+        (0, 0, _) => format!("{minutes} m"),
+        (0, ..) => format!("{hours} h {} m", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_two_units() {
+        for (seconds, expected) in
+            [(0, "0 s"), (61, "1 m 1 s"), (601, "10 m"), (7300, "2 h 1 m"), (200_000, "2 d 7 h")]
+        {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}

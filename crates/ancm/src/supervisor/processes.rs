@@ -1,0 +1,57 @@
+//! What the system knows about processes. All of it may be gone a moment later, and is nothing then.
+
+use std::fs;
+
+use control::operator::ProcessStatus;
+
+/// More than this are not looked for: an application may start any number.
+const MOST: usize = 256;
+
+/// A process with its memory.
+pub(super) fn status(pid: i32) -> ProcessStatus {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+    };
+    let kib = field("VmRSS").and_then(|size| size.split(' ').next()?.parse::<u64>().ok());
+    ProcessStatus {
+        pid,
+        name: field("Name").unwrap_or_default().to_owned(),
+        memory_bytes: kib.unwrap_or(0) * 1024,
+    }
+}
+
+/// The processes that `pid` has started, those that they have started, and so on.
+pub(super) fn below(pid: i32) -> Vec<i32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied().filter(|_| found.len() < MOST) {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().filter_map(|it| it.parse::<i32>().ok()));
+        }
+        next += 1;
+    }
+    found.truncate(MOST);
+    found.remove(0);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_found_with_its_name_and_memory() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(below(own).contains(&pid));
+        assert!(status(pid).memory_bytes > 0);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((status(pid).memory_bytes, below(pid)), (0, vec![]));
+        assert!(!below(own).contains(&pid));
+    }
+}

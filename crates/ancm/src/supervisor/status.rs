@@ -1,0 +1,98 @@
+//! How the site is, for `ancm status`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use control::operator::{
+    Failure, GenerationStatus, ProcessStatus, Serves, SiteState, Stage, Status, VERSION,
+};
+use lifecycle::generation::{Generation, Payload, State};
+
+use super::{Supervisor, explain, processes};
+
+impl Supervisor {
+    pub(super) fn status(&self) -> Status {
+        let app = &self.launch.app;
+        let now = self.now();
+        let generations = self.site.generations().iter();
+        let failure = self.report.as_ref().map(|report| Failure {
+            code: report.code,
+            summary: report.summary.clone(),
+            reference: report.reference.clone(),
+            time: report.time.clone(),
+            retry_in_seconds: self.site.next_try().map(|at| seconds(at.saturating_sub(now))),
+        });
+        Status {
+            version: VERSION,
+            app: app.name.clone(),
+            dir: std::path::absolute(&self.launch.dir)
+                .unwrap_or_else(|_| self.launch.dir.clone())
+                .display()
+                .to_string(),
+            hosting_model: app.settings.hosting_model.to_string(),
+            state: self.state(),
+            addresses: self.launch.sockets.addresses.clone(),
+            supervisor: processes::status(std::process::id().cast_signed()),
+            ancm: env!("CARGO_PKG_VERSION").to_owned(),
+            started: ago(now),
+            up_seconds: now.as_secs(),
+            is_offline: self.site.is_offline(),
+            generations: generations.map(|it| self.generation(it, now)).collect(),
+            last_failure: failure,
+        }
+    }
+
+    fn state(&self) -> SiteState {
+        let is_serving = |payload| self.site.generations().iter().any(|it| it.is_serving(payload));
+        if self.site.is_stopping() {
+            SiteState::Stopping
+        } else if self.site.is_offline() {
+            SiteState::Offline
+        } else if is_serving(Payload::App) {
+            SiteState::Serving
+        } else if is_serving(Payload::Page) {
+            SiteState::Failed
+        } else {
+            SiteState::Starting
+        }
+    }
+
+    fn generation(&self, generation: &Generation, now: Duration) -> GenerationStatus {
+        let pid = self.workers.get(&generation.id).map(|worker| worker.child.pid().number());
+        let worker = processes::status(pid.unwrap_or(0));
+        let children: Vec<ProcessStatus> =
+            processes::below(worker.pid).into_iter().map(processes::status).collect();
+        let since = now.saturating_sub(generation.since);
+        GenerationStatus {
+            id: generation.id,
+            serves: match generation.payload {
+                Payload::App => Serves::App,
+                Payload::Offline => Serves::Offline,
+                Payload::Page => Serves::Page,
+            },
+            state: match generation.state {
+                State::Draining { .. } => Stage::Draining,
+                State::Failing { .. } => Stage::Failing,
+                State::Leaving { .. } => Stage::Leaving,
+                State::Serving => Stage::Serving,
+                State::Starting { .. } => Stage::Starting,
+            },
+            since: ago(since),
+            since_seconds: since.as_secs(),
+            reason: generation.reason,
+            why: generation.reason.to_string(),
+            memory_bytes: children.iter().chain([&worker]).map(|it| it.memory_bytes).sum(),
+            worker,
+            children,
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000) as u64
+}
+
+/// The time that was this long ago.
+fn ago(duration: Duration) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    explain::utc(now.saturating_sub(duration))
+}

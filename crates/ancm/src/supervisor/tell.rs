@@ -1,0 +1,103 @@
+//! What the operator is told: the log, the service manager, the report that pages show.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use lifecycle::event::{Event as Told, Level};
+use lifecycle::generation::StartFailure;
+use lifecycle::site::Notice;
+use lifecycle::{Code, GenerationId};
+
+use super::{Supervisor, explain};
+
+/// A failure, to recognise it when it comes again.
+#[derive(Debug)]
+pub(super) struct Kind {
+    code: Code,
+    /// Its summary without digits.
+    words: String,
+    /// What the log and the pages call it.
+    reference: String,
+}
+
+/// What the service manager is told of an application that is offline.
+pub(super) const OFFLINE: &str = "offline: app_offline.htm is served";
+
+impl Supervisor {
+    /// Composes the report of a failed start. The first of its kind is told in full.
+    pub(super) fn explain(&mut self, id: GenerationId, why: StartFailure, retry_in: Duration) {
+        let app = &self.launch.app;
+        let mut report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
+            (Some(worker), _) => explain::of_worker(worker, why, app),
+            (None, Some(error)) => explain::of_launch(&error, app),
+            (None, None) => return,
+        };
+        // Ports, process ids and times differ from one attempt to the next.
+        let words = report.summary.chars().filter(|c| !c.is_ascii_digit()).collect();
+        match self.told.as_ref().filter(|told| (told.code, &told.words) == (report.code, &words)) {
+            // The page leads to the block that was told.
+            Some(told) => report.reference.clone_from(&told.reference),
+            None => {
+                self.log(Level::Error, report.event(), report.to_string().trim_end());
+                let reference = report.reference.clone();
+                self.told = Some(Kind { code: report.code, words, reference });
+            }
+        }
+        // Also the answer to a reload: what was served before goes on, or the page is served.
+        self.service.ready(&format!("{} {}", report.code, report.summary));
+        self.tell(&Told::StartFailed {
+            generation: id,
+            cause: format!("{} {}", report.code, report.summary),
+            reference: report.reference.clone(),
+            retry_in: retry_in.as_millis().div_ceil(1000) as u64,
+        });
+        self.fail_wishes(id, &report);
+        self.report = Some(report);
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        let worker = |id: &GenerationId| self.workers.get(id);
+        let event = match notice {
+            Notice::Died { id: generation, restart_in } => {
+                let ending = worker(&generation).and_then(|worker| worker.ending);
+                Told::GenerationDied {
+                    generation,
+                    pid: worker(&generation).map_or(0, |worker| worker.child.pid().number()),
+                    ending: ending.map_or_else(|| "is gone".to_owned(), |end| end.to_string()),
+                    follows: match restart_in {
+                        Duration::ZERO => "a new generation is started".to_owned(),
+                        pause => format!("a new one is started in {:.1} s", pause.as_secs_f32()),
+                    },
+                }
+            }
+            Notice::Offline => {
+                self.service.ready(OFFLINE);
+                Told::Offline
+            }
+            Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },
+            Notice::Replaced(generation) => {
+                self.told = None;
+                self.service
+                    .ready(&format!("serving {}, generation {generation}", self.launch.app.name));
+                Told::Started { generation }
+            }
+            Notice::Stopping(generation) => {
+                let reason = worker(&generation).and_then(|worker| worker.stopping.clone());
+                Told::Stopping { generation, reason: reason.unwrap_or_default() }
+            }
+        };
+        self.tell(&event);
+    }
+
+    pub(super) fn tell(&mut self, event: &Told) {
+        self.log(event.level(), event.id(), event);
+    }
+
+    /// One event for the operator, with its number, which people search for.
+    pub(super) fn log(&mut self, level: Level, event: u16, text: impl Display) {
+        match event {
+            0 => self.output.tell(format_args!("{level}: {text}")),
+            _ => self.output.tell(format_args!("{level} {event}: {text}")),
+        }
+    }
+}

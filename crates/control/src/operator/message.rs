@@ -1,0 +1,213 @@
+//! Requests of operators and the answers to them. Their JSON is stable: fields are added, never
+//! renamed; a command ignores what it does not know.
+
+use serde::{Deserialize, Serialize};
+
+use lifecycle::{Code, GenerationId, Reason, StartReport};
+
+/// The version of the conversation.
+pub const VERSION: u32 = 1;
+
+/// What a command says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What is wanted.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// A new generation in place of the one that serves; answered when it serves, or has failed.
+    Recycle {
+        /// Who wants it.
+        #[serde(default)]
+        by: Asked,
+    },
+    /// How the site is.
+    Status,
+}
+
+/// Which command wants a new generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// `ancm deploy`.
+    Deploy,
+    /// `ancm recycle`.
+    #[default]
+    Recycle,
+    /// `ancm rollback`.
+    Rollback,
+}
+
+impl From<Asked> for Reason {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Deploy => Self::Deployment,
+            Asked::Recycle => Self::Command,
+            Asked::Rollback => Self::Rollback,
+        }
+    }
+}
+
+/// What the supervisor answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// It was done.
+    Done {
+        /// One line.
+        text: String,
+        /// The generation that serves now, if that was the wish.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<GenerationId>,
+    },
+    /// It was tried in vain; what served before goes on.
+    Failed {
+        /// One line.
+        text: String,
+        /// What is known about a failed start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<Box<StartReport>>,
+    },
+    /// It was not tried: the request makes no sense, or not now.
+    Refused {
+        /// One line.
+        text: String,
+    },
+    /// How the site is.
+    Status(Box<Status>),
+}
+
+/// How a site is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this form.
+    pub version: u32,
+    /// The name of the application.
+    pub app: String,
+    /// Its folder, as it was named.
+    pub dir: String,
+    /// `inprocess` or `outofprocess`.
+    pub hosting_model: String,
+    /// In one word.
+    pub state: SiteState,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+    /// The supervisor.
+    pub supervisor: ProcessStatus,
+    /// The version of its program.
+    pub ancm: String,
+    /// When it was started, UTC.
+    pub started: String,
+    /// How long ago that is.
+    pub up_seconds: u64,
+    /// Whether `app_offline.htm` is there.
+    pub is_offline: bool,
+    /// The generations that have a process, oldest first.
+    pub generations: Vec<GenerationStatus>,
+    /// The last start that failed since the application was ready last.
+    #[serde(default)]
+    pub last_failure: Option<Failure>,
+}
+
+/// How a site is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteState {
+    /// The application could not be started; a page says why.
+    Failed,
+    /// `app_offline.htm` is served.
+    Offline,
+    /// The application is served.
+    Serving,
+    /// It will be in a moment; requests wait.
+    Starting,
+    /// The supervisor is ending.
+    Stopping,
+}
+
+/// How a generation is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationStatus {
+    /// Its number.
+    pub id: GenerationId,
+    /// What it serves.
+    pub serves: Serves,
+    /// Where it stands.
+    pub state: Stage,
+    /// Since when, UTC.
+    pub since: String,
+    /// How long that is.
+    pub since_seconds: u64,
+    /// Why it was started.
+    pub reason: Reason,
+    /// The same, for people.
+    pub why: String,
+    /// Its worker.
+    pub worker: ProcessStatus,
+    /// What the worker has started.
+    pub children: Vec<ProcessStatus>,
+    /// Resident memory of all of them, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Its number.
+    pub pid: i32,
+    /// The name of its program, as the system knows it.
+    pub name: String,
+    /// Resident memory, in bytes; memory that is shared counts in each process.
+    pub memory_bytes: u64,
+}
+
+/// What a generation serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serves {
+    /// The application.
+    App,
+    /// `app_offline.htm`.
+    Offline,
+    /// The page of a failed start.
+    Page,
+}
+
+/// Where a generation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// It finishes what it has.
+    Draining,
+    /// Its start has failed and it ends.
+    Failing,
+    /// The application stops by itself.
+    Leaving,
+    /// It serves.
+    Serving,
+    /// It is not ready yet.
+    Starting,
+}
+
+/// A start that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The module's number.
+    pub code: Code,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// What log and page call it.
+    pub reference: String,
+    /// When it happened, UTC.
+    pub time: String,
+    /// In how many seconds the application is tried again; none while it is being tried.
+    #[serde(default)]
+    pub retry_in_seconds: Option<u64>,
+}

@@ -1,0 +1,57 @@
+//! Why a generation was started: in the log, in `status`, in the same words.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why there is a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// `ancm recycle`.
+    Command,
+    /// `web.config` is another.
+    Configuration,
+    /// `ancm deploy` put another version there.
+    Deployment,
+    /// The one before ended unasked.
+    Died,
+    /// The start before failed.
+    Failed,
+    /// Assemblies are others.
+    Files,
+    /// It is the first.
+    First,
+    /// `app_offline.htm` is there.
+    Offline,
+    /// `app_offline.htm` was removed.
+    Online,
+    /// The application stopped by itself.
+    Quit,
+    /// The start before failed, some time ago.
+    Retry,
+    /// `ancm rollback` put the version before there.
+    Rollback,
+    /// SIGHUP.
+    Signal,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Command => "an operator asked for it",
+            Self::Configuration => "web.config has changed",
+            Self::Deployment => "another version was deployed",
+            Self::Died => "the one before ended unasked",
+            Self::Failed => "the application did not start",
+            Self::Files => "files of the application have changed",
+            Self::First => "the site was started",
+            Self::Offline => "app_offline.htm is there",
+            Self::Online => "app_offline.htm was removed",
+            Self::Quit => "the application stopped by itself",
+            Self::Retry => "the start before had failed",
+            Self::Rollback => "the version before was put back",
+            Self::Signal => "a signal asks for it",
+        })
+    }
+}
