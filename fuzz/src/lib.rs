@@ -11,14 +11,17 @@
 //! | [`response_head`] | what is written can be read, and says the same |
 //! | [`target_split`] | no path climbs, hides a control or is no UTF-8 |
 //! | [`web_config`] | no file is too strange for findings |
+//! | [`backend`] | a client gets what a backend says, whole or visibly cut, and nothing else |
 //! | [`connection`] | the engine serves the requests that the parsers find, and no others |
 
+mod backend;
 mod bodies;
 mod connection;
 mod heads;
 mod requests;
 pub mod run;
 
+pub use backend::backend;
 pub use bodies::chunked;
 pub use connection::connection;
 pub use heads::{request_head, response_head, target_split};
@@ -35,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("target_split", target_split),
     ("web_config", web_config),
     ("connection", connection),
+    ("backend", backend),
 ];
 
 /// Reads a `web.config`.

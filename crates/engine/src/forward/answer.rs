@@ -144,9 +144,10 @@ impl Forwarding {
                     && rules.keep_response_field(name, value)
             });
         let is_interim = head.status < 200 && head.status != 101;
-        // It means nothing there (RFC 9110 8.6, 9.3.6).
+        // It means nothing there (RFC 9110 8.6, 9.3.6), and backends send it all the same.
         let granted = view.method_id() == method::CONNECT && (200..300).contains(&head.status);
-        let length = head.content_length.filter(|_| !is_interim && !granted);
+        let has_length = !is_interim && !granted && head.status != 204;
+        let length = head.content_length.filter(|_| has_length);
         encode_head(head.status, head.reason, length, kept, &mut encoded);
         if is_interim {
             let written = client.write_interim(lane, &encoded);

@@ -106,6 +106,10 @@ fn answers_without_a_body_keep_their_length() {
     assert_eq!(answers(head, 1000, "GET"), (304, String::new(), Some("5".into())));
     let head = "HTTP/1.1 204 No Content\r\nX: Content-Length\r\n\r\n";
     assert_eq!(answers(head, 1000, "GET"), (204, String::new(), None));
+    for length in [0, 5] {
+        let head = format!("HTTP/1.1 204 No Content\r\nContent-Length: {length}\r\n\r\n");
+        assert_eq!(answers(head.leak(), 1000, "GET"), (204, String::new(), None));
+    }
 }
 
 /// The backend echoes while it reads; neither side waits for the other to finish.
