@@ -1,6 +1,10 @@
 //! `cargo xtask fuzz`: the fuzz targets, under libFuzzer where it can be had.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, ensure};
 
@@ -21,8 +25,8 @@ pub(crate) struct Arguments {
     only: Option<String>,
 }
 
-/// Runs each target for a while, with cargo-fuzz and a nightly compiler if both are installed, else
-/// with mutations of its own. What is found stays in `fuzz/artifacts`, or is printed.
+/// Runs each target for a while under cargo-fuzz, which is installed if it is missing; where that
+/// fails, with mutations alone. What is found stays in `fuzz/artifacts`, or is printed.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     let all = targets(&workspace.root)?;
     let chosen: Vec<&String> = all
@@ -30,27 +34,38 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         .filter(|name| arguments.only.as_ref().is_none_or(|only| only == *name))
         .collect();
     ensure!(!chosen.is_empty(), "there is no such target; there are {}", all.join(", "));
-    let has_cargo_fuzz = succeeds("cargo-fuzz", &["--version"]);
-    let has_nightly = succeeds("rustup", &["run", "nightly", "rustc", "--version"]);
-    if !(has_cargo_fuzz && has_nightly) {
-        let missing = if has_cargo_fuzz { "a nightly compiler" } else { "cargo-fuzz" };
-        println!("  {missing} is not installed: replay and mutations without coverage instead");
-        println!("  `cargo install cargo-fuzz` and `rustup toolchain install nightly` give more");
-    }
+    let cargo_fuzz = cargo_fuzz(workspace)
+        .inspect_err(|error| println!("  mutations without coverage instead: {error:#}"))
+        .ok();
     for target in chosen {
         let seconds = arguments.seconds.to_string();
         step(&format!("{target}, {seconds} s"), || {
-            let mut command = if has_cargo_fuzz && has_nightly {
-                with_libfuzzer(workspace, target, &seconds)?
-            } else {
-                let mut command = cargo(workspace, &["run", "--release", "--quiet", "--bin"]);
-                command.args([target, &seconds]);
-                command
+            let mut command = match &cargo_fuzz {
+                Some(program) => with_libfuzzer(workspace, program, target, &seconds)?,
+                None => {
+                    let mut command = cargo(workspace, &["run", "--release", "--quiet", "--bin"]);
+                    command.args([target, &seconds]);
+                    command
+                }
             };
             run_command(&mut command).map(|_| ())
         })?;
     }
     Ok(())
+}
+
+/// cargo-fuzz: the one that is installed, or one of our own.
+fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let own = tools.join("bin/cargo-fuzz");
+    let found = [PathBuf::from("cargo-fuzz"), own.clone()];
+    if let Some(program) = found.into_iter().find(|program| succeeds(program, &["--version"])) {
+        return Ok(program);
+    }
+    step("cargo-fuzz (installed below target/)", || {
+        let mut install = workspace.cargo(&["install", "--quiet", "--locked", "cargo-fuzz"]);
+        run_command(install.arg("--root").arg(&tools)).map(|_| own)
+    })
 }
 
 /// What `cargo xtask check` does: the targets compile, and hold for their corpora.
@@ -61,13 +76,18 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     run_command(colored(&mut cargo(workspace, &["test", "--quiet"]))).map(|_| ())
 }
 
-fn with_libfuzzer(workspace: &Workspace, target: &str, seconds: &str) -> Result<Command> {
+fn with_libfuzzer(
+    workspace: &Workspace,
+    cargo_fuzz: &Path,
+    target: &str,
+    seconds: &str,
+) -> Result<Command> {
     // What libFuzzer finds on its way is kept apart from what is committed.
     let found = workspace.target.join("fuzz/corpus").join(target);
     fs::create_dir_all(&found)?;
     let folder = if target == "request_head" { "connection" } else { target };
     let seeds = workspace.root.join("fuzz/corpus").join(folder);
-    let mut command = Command::new("cargo-fuzz");
+    let mut command = Command::new(cargo_fuzz);
     command
         .args(["run", "--fuzz-dir"])
         .arg(workspace.root.join("fuzz"))
@@ -75,8 +95,10 @@ fn with_libfuzzer(workspace: &Workspace, target: &str, seconds: &str) -> Result<
         .args([&found, &seeds])
         .args(["--", &format!("-max_total_time={seconds}"), "-max_len=20000"])
         .current_dir(&workspace.root)
-        .env("CARGO_TARGET_DIR", workspace.target.join("fuzz"))
-        .env("RUSTUP_TOOLCHAIN", "nightly");
+        // Apart from what is built without sanitizers.
+        .env("CARGO_TARGET_DIR", workspace.target.join("fuzz/sanitized"))
+        // The sanitizers' flags, of the compiler that everything else is built with.
+        .env("RUSTC_BOOTSTRAP", "1");
     Ok(command)
 }
 
@@ -100,7 +122,7 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn succeeds(program: &str, args: &[&str]) -> bool {
+fn succeeds(program: &Path, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
 }
 

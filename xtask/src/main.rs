@@ -61,7 +61,7 @@ enum Command {
     Conformance(conformance::Arguments),
     /// Format, lints, import direction, file lengths, links, unit tests, documentation
     Check,
-    /// Run the fuzz targets: under cargo-fuzz if it is installed, else with mutations alone
+    /// Run the fuzz targets under cargo-fuzz, which is installed if it is missing
     Fuzz(fuzz::Arguments),
     /// Serve every kind of client for long; fails on a wrong answer, or if the server grows
     Soak(soak::Arguments),
