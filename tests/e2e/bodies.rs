@@ -146,7 +146,7 @@ both_models! {
         assert_eq!(site.request(&Request::post("/ValidWrites", "hello")).ok().text(), "Success");
     }
 
-    fn req_53_req_54_without_buffering_each_line_comes_back_at_once(model: Model) {
+    fn req_53_req_54_l22_18_without_buffering_each_line_comes_back_at_once(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         let request = Request::post_chunked("/ReadAndWriteEchoLines", b"", 1)

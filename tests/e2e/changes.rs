@@ -45,7 +45,7 @@ both_models! {
         lossless(model, |site| rewrite(&site.app().path("Site.dll")));
     }
 
-    fn shut_05_shut_06_v1_11_a_touched_configuration_brings_a_new_generation(model: Model) {
+    fn shut_05_shut_06_v1_11_l22_15_a_touched_configuration_brings_a_new_generation(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let first = site.application();
         let text = site.app().read("web.config");

@@ -35,7 +35,7 @@ fn go_online(site: &Site) {
 }
 
 both_models! {
-    fn off_01_off_02_a_file_from_before_the_start_is_served(model: Model) {
+    fn off_01_off_02_l22_08_a_file_from_before_the_start_is_served(model: Model) {
         let site = Start::of(App::test("Site").model(model).file(FILE, TEXT)).run();
         is_offline(&site, TEXT);
         let tree = site.supervisor().tree();
@@ -43,7 +43,7 @@ both_models! {
         site.stop();
     }
 
-    fn off_03_off_04_a_file_that_cannot_be_read_is_an_empty_answer(model: Model) {
+    fn off_03_off_04_l22_09_a_file_that_cannot_be_read_is_an_empty_answer(model: Model) {
         let site = Site::start(App::test("Site"), model);
         std::os::unix::fs::symlink("/no/such/file", site.app().path(FILE)).unwrap();
         is_offline(&site, "");
@@ -51,7 +51,7 @@ both_models! {
         site.stop();
     }
 
-    fn off_05_off_06_a_failed_start_gives_way_to_the_file(model: Model) {
+    fn off_05_off_06_l22_10_a_failed_start_gives_way_to_the_file(model: Model) {
         let app = App::test("Site").attribute("processPath", "no-such-program");
         let site = Start::of(app.model(model)).run();
         assert!(site.get("/").status() >= 500);
@@ -60,7 +60,7 @@ both_models! {
         site.stop();
     }
 
-    fn off_08_off_10_off_11_a_running_application_makes_way_and_comes_back(model: Model) {
+    fn off_08_off_10_off_11_l22_11_a_running_application_makes_way_and_comes_back(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let first = site.application();
         site.app().write("App_Offline.HTM", TEXT);
@@ -89,7 +89,7 @@ both_models! {
         site.stop();
     }
 
-    fn off_12_off_13_whatever_happens_under_load_the_end_is_what_the_folder_says(model: Model) {
+    fn off_12_off_13_l22_12_whatever_happens_under_load_the_end_is_what_the_folder_says(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let (is_over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         let path = site.app().path(FILE);

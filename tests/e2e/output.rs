@@ -61,7 +61,7 @@ both_models! {
         site.stop();
     }
 
-    fn log_02_every_writer_is_heard_on_both_streams_and_in_the_file(model: Model) {
+    fn log_02_nat_33_nat_34_every_writer_is_heard_on_both_streams_and_in_the_file(model: Model) {
         let app = App::test("Site").attribute("stdoutLogEnabled", "true");
         let site = Site::start(app, model);
         for to in ["stdout", "stderr"] {
@@ -81,7 +81,7 @@ both_models! {
         site.stop();
     }
 
-    fn log_09_names_and_words_of_any_language_are_written(model: Model) {
+    fn log_09_nat_33_names_and_words_of_any_language_are_written(model: Model) {
         let app = App::test("Site")
             .attribute("stdoutLogEnabled", "true")
             .attribute("stdoutLogFile", r".\журнал\日誌");
@@ -117,7 +117,7 @@ both_models! {
         site.stop();
     }
 
-    fn log_19_log_22_much_output_and_an_early_end_are_in_log_and_file(model: Model) {
+    fn log_19_log_22_l22_31_much_output_and_an_early_end_are_in_log_and_file(model: Model) {
         for how in ["ConsoleWrite 31000", "ConsoleErrorWrite 31000"] {
             let app = App::misbehaving(how).attribute("stdoutLogEnabled", "true");
             let site = Start::of(app.model(model)).env("COREHOST_TRACE", "1").run();
@@ -127,6 +127,31 @@ both_models! {
             testkit::eventually("it in a file", || {
                 bytes_of_logs(&site, "logs").contains(&"a".repeat(31_000)).then_some(())
             });
+            site.stop();
+        }
+    }
+
+    fn nat_40_every_generation_is_heard(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        for generation in 1..=3 {
+            for (to, own) in [("stdout", Site::stdout as fn(&Site) -> String), ("stderr", Site::stderr)] {
+                let text = format!("{to}-of-generation-{generation}");
+                assert_eq!(site.get(&format!("/Write?to={to}&text={text}")).status(), 200);
+                testkit::eventually(&text, || own(&site).contains(&text).then_some(()));
+            }
+            site.signal("HUP");
+            site.wait_for_log(&format!("generation {} serves now", generation + 1));
+        }
+        site.stop();
+    }
+
+    fn nat_35_nat_37_nat_42_nat_43_both_streams_are_in_the_report(model: Model) {
+        for (how, stream) in [("ConsoleWrite 400", "stdout"), ("ConsoleErrorWrite 400", "stderr")] {
+            let app = App::misbehaving(how).model(model);
+            let site = Start::of(app).env("ASPNETCORE_DETAILEDERRORS", "1").run();
+            let json = site.request(&Request::get("/").header("Accept", "application/json")).json();
+            let text = json["report"][stream].as_str().unwrap_or_default();
+            assert!(text.contains(&"a".repeat(400)), "{how}: {json:#}");
             site.stop();
         }
     }
@@ -194,6 +219,23 @@ both_models! {
             let numbers = text.lines().filter_map(|line| line.strip_prefix(&format!("{name} ")));
             let numbers = numbers.filter_map(|line| line.split(' ').next()?.parse::<u32>().ok());
             assert!(numbers.eq(0..20_000));
+        }
+        site.stop();
+    }
+}
+
+#[test]
+fn nat_39_closed_streams_of_the_host_are_no_harm_to_those_of_the_application() {
+    for model in [Model::InProcess, Model::OutOfProcess] {
+        let app = App::test("Site").attribute("stdoutLogEnabled", "true").model(model);
+        let closed = ["-c", r#"exec "$@" --url http://127.0.0.1:0 <&- 2>&-"#, "sh"];
+        let site = Start::of(app).through("sh", &closed).run();
+        for to in ["stdout", "stderr"] {
+            let text = format!("written-to-{to}");
+            assert_eq!(site.get(&format!("/Write?to={to}&by=native&text={text}")).status(), 200);
+            testkit::eventually(&text, || {
+                bytes_of_logs(&site, "logs").contains(&text).then_some(())
+            });
         }
         site.stop();
     }

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn nat_30_what_is_missing_is_named() {
         let missing = from(properties(&[("app.dll", "/a/App.dll")])).unwrap_err();
         assert_eq!(missing.to_string(), "the host gave no property hostfxr.library");
     }

@@ -7,7 +7,7 @@ use abi::{life, method, outcome, progress};
 use support::{Request, Worker};
 
 #[test]
-fn an_unmodified_app_serves_from_this_process() {
+fn inp_18_an_unmodified_app_serves_from_this_process() {
     let properties = support::properties(&[]);
     let mut worker = Worker::start(properties);
     worker.wait_until_ready();

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beginning_is_counted_in_characters_and_the_end_follows_it() {
+    fn nat_36_nat_38_nat_44_the_beginning_is_counted_in_characters_and_the_end_follows_it() {
         let mut capture = Capture::default();
         capture.on_bytes("é".repeat(OUTPUT_LIMIT_CHARS - 1).as_bytes());
         let last = "é".as_bytes();

@@ -105,6 +105,13 @@ both_models! {
     }
 }
 
+#[test]
+fn inp_01_the_host_takes_the_place_of_a_server_that_the_application_brings_in_process() {
+    let site = Site::start(shape("OwnServer"), Model::InProcess);
+    assert_eq!(site.get("/server").ok().text(), "HostServer");
+    site.stop();
+}
+
 /// Serves one shape; a sentence when something is not as it should be.
 fn serve(name: &str, model: Model) -> Option<String> {
     let site = Site::start(shape(name), model);

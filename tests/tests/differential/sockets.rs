@@ -34,6 +34,21 @@ both_models! {
         site.stop();
     }
 
+    fn ws_06_messages_may_be_compressed(model: Model) {
+        let site = start(model);
+        let more = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+        let (mut socket, head) = WebSocket::open(site.connect(), "/echo?compress", more);
+        let extensions = head.header("Sec-WebSocket-Extensions").unwrap_or_default();
+        assert!(extensions.starts_with("permessage-deflate"), "{extensions}");
+        // A client need not compress what it sends; the answer is compressed and final.
+        let text = "a".repeat(100);
+        socket.send_text(&text);
+        let (first, data) = socket.short_frame();
+        assert_eq!(first, 0xc1);
+        assert!(data.len() < 50, "{data:?}");
+        site.stop();
+    }
+
     fn the_server_may_close(model: Model) {
         let site = start(model);
         let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");

@@ -84,6 +84,13 @@ impl WebSocket {
         }
     }
 
+    /// The next frame as it comes: its first byte and what it carries.
+    pub(crate) fn short_frame(&mut self) -> (u8, Vec<u8>) {
+        let head = self.take(2);
+        assert!(head[1] < 126, "a frame without a long length");
+        (head[0], self.take(head[1].into()))
+    }
+
     /// The next message, its parts joined; answers to pings are not asked for here.
     pub(crate) fn message(&mut self) -> Message {
         let mut kind = 0;

@@ -55,6 +55,13 @@ internal static class Modern
         return Run(builder.Build(), "ConfigureKestrel");
     }
 
+    internal static int OwnServer(string[] args)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        builder.Services.AddSingleton<Microsoft.AspNetCore.Hosting.Server.IServer, NoServer>();
+        return Run(builder.Build(), "OwnServer");
+    }
+
     internal static int UrlsAdd(string[] args)
     {
         var app = WebApplication.CreateBuilder(args).Build();

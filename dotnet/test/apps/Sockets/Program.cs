@@ -30,7 +30,8 @@ app.Map("/echo", async (HttpContext context) =>
         return;
     }
 
-    using var socket = await context.WebSockets.AcceptWebSocketAsync();
+    using var socket = await context.WebSockets.AcceptWebSocketAsync(
+        new WebSocketAcceptContext { DangerousEnableCompression = context.Request.Query.ContainsKey("compress") });
     var buffer = ArrayPool<byte>.Shared.Rent(64 * 1024);
     while (true)
     {
