@@ -1,6 +1,11 @@
 //! Where the in-process handler comes from, and what else the runtime is started with.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Command,
+};
 
 use tempfile::TempDir;
 use testkit::{App, Model, Site, Start, env};
@@ -160,30 +165,34 @@ fn inp_15_the_stack_can_be_larger_in_process() {
     site.wait_for_log("recursed 100000 deep");
 }
 
-/// The application brings runtime, frameworks and hosting library; there is no installation.
-#[test]
-fn shim_01_a_self_contained_application_needs_no_installation_in_process() {
+/// Puts runtime, frameworks and hosting library beside the application.
+fn bring_runtime(folder: &Path, name: &str) {
     let version = env::framework_version();
     let frameworks = r#"{"runtimeOptions":{"includedFrameworks":[
         {"name":"Microsoft.NETCore.App","version":"VERSION"},
         {"name":"Microsoft.AspNetCore.App","version":"VERSION"}]}}"#;
-    let app = App::sample("hello")
-        .attribute("processPath", r".\Hello.exe")
-        .arguments("")
-        .file("Hello.runtimeconfig.json", frameworks.replace("VERSION", &version));
+    let config = folder.join(format!("{name}.runtimeconfig.json"));
+    fs::write(config, frameworks.replace("VERSION", &version)).unwrap();
     // The SDK's list of files, if an SDK built this, knows nothing of what is added here.
-    let _ = fs::remove_file(app.path("Hello.deps.json"));
+    let _ = fs::remove_file(folder.join(format!("{name}.deps.json")));
     let root = env::dotnet_root();
     for part in ["shared/Microsoft.NETCore.App", "shared/Microsoft.AspNetCore.App", "host/fxr"] {
         for entry in fs::read_dir(root.join(part).join(&version)).unwrap() {
             let from = entry.unwrap().path();
-            let name = from.file_name().unwrap().to_str().unwrap();
+            let file = from.file_name().unwrap().to_str().unwrap();
             // A list of dependencies would have to name the files of all three folders.
-            if !name.ends_with(".json") {
-                fs::copy(&from, app.path(name)).unwrap();
+            if !file.ends_with(".json") {
+                fs::copy(&from, folder.join(file)).unwrap();
             }
         }
     }
+}
+
+/// There is no installation.
+#[test]
+fn shim_01_a_self_contained_application_needs_no_installation_in_process() {
+    let app = App::sample("hello").attribute("processPath", r".\Hello.exe").arguments("");
+    bring_runtime(app.dir(), "Hello");
     let start = Start::of(app.model(Model::InProcess)).without_env("DOTNET_ROOT");
     let site = start.env("PATH", "/nonexistent").run();
     let hosting = site.get("/hosting").ok().json();
@@ -192,4 +201,43 @@ fn shim_01_a_self_contained_application_needs_no_installation_in_process() {
     let runtime = maps.lines().find(|line| line.ends_with("/libcoreclr.so")).unwrap();
     assert!(runtime.contains(site.app().dir().to_str().unwrap()), "{runtime}");
     site.stop();
+}
+
+#[test]
+fn shim_19_a_self_contained_application_in_a_folder_below_gets_its_arguments_in_process() {
+    let app = App::test("Site").below("bin folder");
+    bring_runtime(&app.path("bin folder"), "Site");
+    let app = app.arguments(r#"one "two words" a="b c""#).model(Model::InProcess);
+    let absolute = app.path("bin folder/Site");
+    let mut app = app;
+    for path in [r".\bin folder\Site", absolute.to_str().unwrap()] {
+        app = app.attribute("processPath", path);
+        let start = Start::of_folder(app.dir()).without_env("DOTNET_ROOT");
+        let site = start.env("PATH", "/nonexistent").run();
+        assert_eq!(site.get("/CommandLineArgs").ok().text(), "one|two words|a=b c", "{path}");
+        site.stop();
+    }
+}
+
+/// What the start needs may still be changed: nothing has been loaded.
+#[test]
+fn shim_20_a_start_waits_at_the_gate_that_the_environment_names() {
+    const SETTINGS: &str = "appsettings.json";
+    for model in [Model::InProcess, Model::OutOfProcess] {
+        let app = App::sample("hello").model(model);
+        let (gate, sign) = (app.path("gate"), app.path("gate_suspended"));
+        let made = Command::new("mkfifo").args([&gate, &sign]).status().unwrap();
+        assert!(made.success());
+        let start = Start::of(app.file(SETTINGS, "not JSON"));
+        let site = start.env("ASPNETCORE_STARTUP_SUSPEND_EVENT", &gate).spawn();
+        // Opening either end of a FIFO waits for the other one.
+        let mut waiting = String::new();
+        BufReader::new(fs::File::open(&sign).unwrap()).read_line(&mut waiting).unwrap();
+        assert_eq!(waiting.trim(), site.worker().0.to_string());
+        site.app().write(SETTINGS, "{}");
+        drop(fs::OpenOptions::new().write(true).open(&gate).unwrap());
+        site.wait_until_listening();
+        assert_eq!(site.get("/").status(), 200);
+        site.stop();
+    }
 }

@@ -8,6 +8,7 @@ mod bodies;
 mod changes;
 mod configuration;
 mod control;
+mod debug_log;
 mod disconnects;
 mod failed_starts;
 mod faults;

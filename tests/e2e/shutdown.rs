@@ -35,6 +35,15 @@ both_models! {
         drains_on("TERM", model);
     }
 
+    fn l22_23_l22_24_start_and_clean_stop_are_events(model: Model) {
+        let mut site = Site::start(App::test("Site"), model);
+        site.wait_for_log("info 1032: generation 1 serves now");
+        assert!(!site.log().contains("1033"), "{}", site.log());
+        site.signal("TERM");
+        site.wait_for_end();
+        assert!(site.log().contains("info 1033: generation 1 has ended"), "{}", site.log());
+    }
+
     fn sigint_lets_requests_finish(model: Model) {
         drains_on("INT", model);
     }

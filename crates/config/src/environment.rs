@@ -16,6 +16,9 @@ const IIS_PREFIX: &str = "ASPNETCORE_IIS_";
 const HTTP_PLATFORM_IIS_PREFIX: &str = "HTTP_PLATFORM_IIS_";
 const IIS_INTEGRATION: &str = "Microsoft.AspNetCore.Server.IISIntegration";
 
+/// Names a gate that a start waits at, for debuggers.
+pub const SUSPEND_VARIABLE: &str = "ASPNETCORE_STARTUP_SUSPEND_EVENT";
+
 /// Who the application is, in the words that IIS uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {

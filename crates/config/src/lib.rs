@@ -17,6 +17,7 @@ pub mod paths;
 pub mod urls;
 
 mod app;
+mod debug_log;
 mod env;
 mod finding;
 mod nearest;
@@ -25,6 +26,7 @@ mod warm_up;
 mod web_config;
 
 pub use app::{App, Loaded, Origin, Overrides, Source};
+pub use debug_log::{DebugLevel, DebugLog};
 pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
 pub use settings::{

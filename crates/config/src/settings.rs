@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Page, Readiness};
+use crate::{DebugLog, Page, Readiness};
 
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -241,10 +241,10 @@ pub struct HandlerSettings {
     pub call_startup_hook: bool,
     /// `cleanShadowCopyDirectory`: empty the target before copying.
     pub clean_shadow_copy_directory: bool,
-    /// `debugFile`: where the debug log goes.
+    /// `debugFile`: where the debug log goes; absolute or relative to the application's folder.
     pub debug_file: Option<PathBuf>,
-    /// `debugLevel`: levels and sinks of the debug log, comma separated.
-    pub debug_level: Option<String>,
+    /// `debugLevel`: how much the debug log tells, and where.
+    pub debug_level: DebugLog,
     /// `disallowOverlappingRotation`: end the old generation before a new one is started. Ours; an
     /// attribute of the application pool under IIS.
     pub disallow_overlapping_rotation: bool,
@@ -288,7 +288,7 @@ impl Default for HandlerSettings {
             call_startup_hook: true,
             clean_shadow_copy_directory: false,
             debug_file: None,
-            debug_level: None,
+            debug_level: DebugLog::default(),
             disallow_overlapping_rotation: false,
             disallow_rotation_on_config_change: false,
             enable_out_of_process_console_redirection: true,

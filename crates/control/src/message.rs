@@ -103,6 +103,11 @@ pub struct Listener {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum ToSupervisor {
+    /// A line of the debug log, for the operator to see.
+    Debug {
+        /// The line.
+        line: String,
+    },
     /// Accepting has stopped and requests have finished, or the limit was reached.
     Drained {
         /// Requests that had not finished.

@@ -78,12 +78,17 @@ pub enum Event {
     },
     /// `app_offline.htm` is there and served.
     Offline,
+    /// A generation has ended as it was asked to, with nothing left undone.
+    Ended {
+        /// The generation.
+        generation: GenerationId,
+    },
     /// A new generation is wanted.
     Recycling {
         /// Why.
         reason: String,
     },
-    /// A generation serves, after a failure or in place of another.
+    /// A generation serves: the first, or one after a failure or in place of another.
     Started {
         /// The generation.
         generation: GenerationId,
@@ -123,7 +128,7 @@ impl Event {
             Self::StartFailed { .. } => 1010,
             Self::Offline | Self::Recycling { .. } => 1012,
             Self::Started { .. } => 1032,
-            Self::Stopping { .. } => 1033,
+            Self::Ended { .. } | Self::Stopping { .. } => 1033,
             Self::ConfigurationRefused { .. } => 1034,
             Self::GenerationDied { .. } => 1100,
             Self::ControlLost { .. } => 1101,
@@ -137,7 +142,8 @@ impl Event {
     /// How much it matters.
     pub const fn level(&self) -> Level {
         match self {
-            Self::Offline
+            Self::Ended { .. }
+            | Self::Offline
             | Self::Recycling { .. }
             | Self::Started { .. }
             | Self::Stopping { .. } => Level::Information,
@@ -165,6 +171,9 @@ impl fmt::Display for Event {
             }
             Self::DrainIncomplete { generation } => {
                 write!(f, "generation {generation} did not end within its limit and is killed")
+            }
+            Self::Ended { generation } => {
+                write!(f, "generation {generation} has ended; nothing was left to do")
             }
             Self::ExchangesLeft { generation, left, report } => {
                 write!(

@@ -16,6 +16,7 @@ pub mod reason;
 pub mod report;
 pub mod restart;
 pub mod site;
+pub mod time;
 
 pub use code::Code;
 pub use ids::GenerationId;

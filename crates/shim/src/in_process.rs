@@ -1,7 +1,7 @@
 //! An application that runs inside this process, behind a loaded handler.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,10 @@ pub enum Life {
     },
     /// The application stops by itself.
     Stopping(String),
+    /// The handler was found and is loaded next.
+    Handler(PathBuf),
+    /// What was found, for the debug log.
+    Trace(String),
 }
 
 /// A running in-process application.
@@ -66,6 +70,8 @@ impl InProcess {
     ) -> Result<Self, Box<StartReport>> {
         let env = Env::of_process();
         let host = find_runtime(app, &env)?;
+        let library = host.library.display();
+        on_life(Life::Trace(format!("hosting library {library}, found by {}", host.found_by)));
         let describe = |report| with_runtimes(report, &host);
         let version = app.settings.handler_settings.handler_version.as_deref();
         let search = Search {
@@ -83,6 +89,8 @@ impl InProcess {
             })
         })?;
 
+        on_life(Life::Trace(format!("arguments {:?}", host.argv)));
+        on_life(Life::Handler(file.clone()));
         let state = Arc::new(State::default());
         let told = state.clone();
         let on_life = Box::new(move |kind: u32, code: i32, text: &str| {

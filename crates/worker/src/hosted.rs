@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{App, HostingModel};
+use config::{App, DebugLevel, Env, HostingModel};
 use control::{Payload, Start, ToSupervisor};
 use engine::Application;
 use lifecycle::event::Level;
@@ -11,7 +11,10 @@ use lifecycle::{Code, StartReport};
 use outofprocess::{OutOfProcess, Severity};
 use shim::{InProcess, Life};
 
-use crate::orders::{Orders, Supervisor};
+use crate::debug_log::Library;
+use crate::gate;
+use crate::orders::Orders;
+use crate::supervisor::Supervisor;
 
 /// For a generation that serves a page.
 const PAGE_STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -51,6 +54,11 @@ impl Hosted {
             let summary = format!("the supervisor's description is not understood: {error}");
             Box::new(StartReport::new(Code::General, summary))
         })?;
+        if let Err(text) = gate::wait(&Env::of_process()) {
+            supervisor.tell(&ToSupervisor::Log { event: 1026, level: Level::Warning, text });
+        }
+        supervisor.open_debug_log(&app);
+        supervisor.debug(Library::Host, DebugLevel::Info, in_words(start, &app));
         let kind = match app.settings.hosting_model {
             HostingModel::InProcess => in_process(&app, start, supervisor.clone(), orders)?,
             HostingModel::OutOfProcess => out_of_process(&app, supervisor.clone())?,
@@ -146,18 +154,24 @@ fn in_process(
 ) -> Result<Kind, Box<StartReport>> {
     let on_life = move |life| {
         let message = match life {
+            Life::Handler(file) => return supervisor.introduce(Library::InProcess, &file),
             Life::Log { event, text } => ToSupervisor::Log { event, level: level_of(event), text },
             Life::Step(step) => ToSupervisor::Step { step },
-            Life::Stopping(reason) => return orders.on_app_stopping(reason),
+            Life::Stopping(reason) => {
+                supervisor.debug(Library::InProcess, DebugLevel::Info, &reason);
+                return orders.on_app_stopping(reason);
+            }
+            Life::Trace(text) => return supervisor.debug(Library::Host, DebugLevel::Trace, text),
         };
-        // Without a supervisor there is nobody to tell.
-        let _ = supervisor.send(&message);
+        supervisor.tell_of(Library::InProcess, &message);
     };
     let started = InProcess::start(app, &start.addresses, &crate::own_folder(), on_life);
     started.map(Kind::InProcess)
 }
 
 fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartReport>> {
+    let program = std::env::current_exe().unwrap_or_default();
+    supervisor.introduce(Library::OutOfProcess, &program);
     let on_event = move |event: outofprocess::Event| {
         let level = match event.severity() {
             Severity::Error => Level::Error,
@@ -165,11 +179,25 @@ fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartRe
             Severity::Warning => Level::Warning,
         };
         let text = event.to_string();
-        let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
+        let message = ToSupervisor::Log { event: event.id(), level, text };
+        supervisor.tell_of(Library::OutOfProcess, &message);
     };
     outofprocess::start(app, "", &crate::own_folder(), Arc::new(on_event))
         .map(Kind::OutOfProcess)
         .map_err(|report| Box::new(StartReport::clone(&report)))
+}
+
+/// What is started, for the debug log.
+fn in_words(start: &Start, app: &App) -> String {
+    format!(
+        "generation {} of {} ({}) on {}: {} {:?}",
+        start.generation,
+        app.dir.display(),
+        app.settings.hosting_model,
+        start.addresses.join(" "),
+        app.settings.process_path,
+        app.settings.arguments,
+    )
 }
 
 /// The module's level of an event of the in-process handler.

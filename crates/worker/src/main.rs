@@ -10,12 +10,14 @@
 //!    threads of the runtime still run.
 #![forbid(unsafe_code)]
 
+mod debug_log;
+mod gate;
 mod hosted;
 mod orders;
+mod supervisor;
 mod warm_up;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +31,8 @@ use os::process::exit_now;
 use os::signal::{Signal, Signals};
 
 use hosted::Hosted;
-use orders::{Order, Orders, Phase, Supervisor};
+use orders::{Order, Orders, Phase};
+use supervisor::Supervisor;
 
 /// A page that warms the application up failed.
 const WARM_UP_PROBLEM: u16 = 1120;
@@ -45,7 +48,7 @@ fn main() {
         exit_now(exit::WORKER_CONTROL);
     };
     let begun = Instant::now();
-    let _ = supervisor.send(&ToSupervisor::Step { step: Step::WorkerStarted });
+    supervisor.tell(&ToSupervisor::Step { step: Step::WorkerStarted });
 
     let (sender, orders) = channel();
     let phase = Phase::default();
@@ -66,7 +69,7 @@ fn main() {
     if let Some(refusal) = engine.ring_refusal() {
         let event = Event::RingRefused { reason: refusal.to_string() };
         let (level, text) = (event.level(), event.to_string());
-        let _ = supervisor.send(&ToSupervisor::Log { event: event.id(), level, text });
+        supervisor.tell(&ToSupervisor::Log { event: event.id(), level, text });
     }
     let (tally, told) = (engine.tally(), supervisor.clone());
     thread::spawn(move || tell_limits(&tally, &told));
@@ -75,13 +78,13 @@ fn main() {
     if let Some(app) = hosted.app().filter(|app| app.settings.is_warmed_up()) {
         let tell = |text| {
             let (event, level) = (WARM_UP_PROBLEM, Level::Warning);
-            let _ = supervisor.send(&ToSupervisor::Log { event, level, text });
+            supervisor.tell(&ToSupervisor::Log { event, level, text });
         };
         let step = match app.settings.hosting_model {
             HostingModel::InProcess => Step::ServerStarted,
             HostingModel::OutOfProcess => Step::BackendListening,
         };
-        let _ = supervisor.send(&ToSupervisor::Step { step });
+        supervisor.tell(&ToSupervisor::Step { step });
         let deadline = begun + app.settings.startup_time_limit;
         let warmed_up = warm_up::warm_up(app, &engine, deadline, tell);
         // What stops by itself gives no better answer, so this comes first.
@@ -90,18 +93,18 @@ fn main() {
             fail(&supervisor, Box::new(shim::report::of_app(app, Code::NotReady, summary)));
         }
         warmed_up.unwrap_or_else(|report| fail(&supervisor, report));
-        let _ = supervisor.send(&ToSupervisor::Step { step: Step::WarmedUp });
+        supervisor.tell(&ToSupervisor::Step { step: Step::WarmedUp });
     }
     phase.is_serving();
     listeners(&start)
         .and_then(|listeners| engine.listen(listeners))
         .unwrap_or_else(|error| cannot_serve(error));
-    let _ = supervisor.send(&ToSupervisor::Ready);
+    supervisor.tell(&ToSupervisor::Ready);
 
     let limit = match orders.recv() {
         Ok(Order::Drain(limit)) => limit,
         Ok(Order::Leave(reason)) => {
-            let _ = supervisor.send(&ToSupervisor::Stopping { reason });
+            supervisor.tell(&ToSupervisor::Stopping { reason });
             hosted.stop_limit()
         }
         Ok(Order::SupervisorGone) | Err(_) => hosted.stop_limit(),
@@ -115,7 +118,7 @@ fn meet_supervisor() -> Option<(control::Receiver<ToWorker>, Supervisor, Start)>
     let descriptor = os::inherited::take(CONTROL_DESCRIPTOR).ok()?;
     let (mut receiver, sender) = control::Receiver::<ToWorker>::open(descriptor).ok()?;
     match receiver.receive() {
-        Ok(Some(ToWorker::Start(start))) => Some((receiver, Arc::new(sender), *start)),
+        Ok(Some(ToWorker::Start(start))) => Some((receiver, Supervisor::new(sender), *start)),
         _ => None,
     }
 }
@@ -158,7 +161,7 @@ fn tell_limits(tally: &Tally, supervisor: &Supervisor) {
             if limit.is_for_operators() {
                 let text = format!("limit hit {count} time(s): {limit} (docs/limits.md)");
                 let level = Level::Warning;
-                let _ = supervisor.send(&ToSupervisor::Log { event: LIMIT_HIT, level, text });
+                supervisor.tell(&ToSupervisor::Log { event: LIMIT_HIT, level, text });
             }
         }
         thread::sleep(PAUSE);
@@ -167,7 +170,7 @@ fn tell_limits(tally: &Tally, supervisor: &Supervisor) {
 
 /// The supervisor serves the report; this process has nothing more to do.
 fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
-    let _ = supervisor.send(&ToSupervisor::Failed { report });
+    supervisor.tell(&ToSupervisor::Failed { report });
     exit_now(exit::WORKER_START_FAILED)
 }
 
@@ -201,7 +204,7 @@ fn drain(
     let is_complete = is_stopped && left.as_ref().is_some_and(Drained::is_clean);
     let left = left.unwrap_or_default();
     let message = ToSupervisor::Drained { left: left.requests(), report: left.to_string() };
-    let _ = supervisor.send(&message);
+    supervisor.tell(&message);
     exit_now(if is_complete { exit::OK } else { exit::WORKER_DRAIN_INCOMPLETE })
 }
 

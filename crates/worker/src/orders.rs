@@ -10,14 +10,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use control::{ToSupervisor, ToWorker};
+use control::ToWorker;
 use lifecycle::exit;
 use os::poll::{Readiness, poll};
 use os::process::exit_now;
 use os::signal::{Signal, Signals};
-
-/// The way to the supervisor.
-pub(crate) type Supervisor = Arc<control::Sender<ToSupervisor>>;
 
 /// What the main thread has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

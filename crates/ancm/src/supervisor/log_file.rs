@@ -12,8 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use config::App;
-
-use super::explain::utc;
+use lifecycle::time::utc;
 
 /// What a disk that stands still may cost of memory.
 const BUFFER_BYTES: usize = 1 << 20;

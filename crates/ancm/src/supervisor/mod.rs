@@ -46,6 +46,10 @@ const TELL_GRACE: Duration = Duration::from_secs(2);
 /// group. Nobody asks a second time that fast.
 const ONE_STOP: Duration = Duration::from_millis(200);
 
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The module's number of a line of the debug log.
+const DEBUG_LINE: u16 = 1036;
+
 /// Reads the configuration again; `None` when it cannot be used, which was told by then.
 pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Option<config::App>>;
 
@@ -91,7 +95,8 @@ impl Supervisor {
         let service = ServiceManager::of(&launch.env);
         let watch = Watch::new(&launch.dir, Duration::ZERO);
         let (operators, refusal) = Operators::open(&launch);
-        let (site, actions) = Site::start(policy(&launch.app), watch.is_offline(), Duration::ZERO);
+        let (site, actions) =
+            Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
         let mut supervisor = Self {
             launch,
             reload,
@@ -184,7 +189,7 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, app: config::App) {
-        self.site.set_policy(policy(&app));
+        self.site.set_policy(policy(&app, &self.launch.env));
         self.launch.app = app;
     }
 
@@ -309,6 +314,7 @@ impl Supervisor {
 
     fn on_message(&mut self, id: GenerationId, message: ToSupervisor) {
         match message {
+            ToSupervisor::Debug { line } => self.log(Level::Information, DEBUG_LINE, line),
             ToSupervisor::Drained { left: 0, .. } | ToSupervisor::Step { .. } => {}
             ToSupervisor::Drained { left, report } => {
                 self.tell(&Told::ExchangesLeft { generation: id, left, report });
@@ -328,10 +334,18 @@ impl Supervisor {
             self.perform(actions);
             self.grant_wishes();
             match event {
-                Event::Exited(id) => drop(self.workers.remove(&id)),
+                Event::Exited(id) => self.forget(id),
                 Event::NotSpawned(id) => drop(self.unlaunched.remove(&id)),
                 _ => {}
             }
+        }
+    }
+
+    fn forget(&mut self, generation: GenerationId) {
+        let Some(worker) = self.workers.remove(&generation) else { return };
+        let is_clean = worker.ending.is_some_and(lifecycle::exit::Ending::is_clean);
+        if is_clean && worker.has_served_app() && worker.stopping.is_none() {
+            self.tell(&Told::Ended { generation });
         }
     }
 
@@ -361,7 +375,8 @@ impl Supervisor {
         let app = Some(&self.launch.app).filter(|_| payload == Payload::App);
         let worker = started.and_then(|(child, connection)| {
             let log = app.and_then(|app| LogFile::of(app, child.pid().number()));
-            Worker::new(child, connection, route, log, self.begun.elapsed()).map_err(Into::into)
+            let now = self.begun.elapsed();
+            Worker::new(child, connection, route, app.is_some(), log, now).map_err(Into::into)
         });
         match worker {
             Ok(worker) => drop(self.workers.insert(id, worker)),
@@ -392,6 +407,10 @@ impl Supervisor {
             self.output.line(Stream::Stdout, &format!("listening on {address}"));
         }
         self.service.ready(&format!("serving {}", self.launch.app.name));
+        let first = self.workers.iter().find(|(_, worker)| worker.has_served_app());
+        if let Some(generation) = first.map(|(id, _)| *id) {
+            self.tell(&Told::Started { generation });
+        }
     }
 
     fn now(&self) -> Duration {
@@ -399,14 +418,18 @@ impl Supervisor {
     }
 }
 
-fn policy(app: &config::App) -> Policy {
+fn policy(app: &config::App, env: &config::Env) -> Policy {
     let settings = &app.settings;
     let grace = match settings.hosting_model {
         config::HostingModel::InProcess if !settings.is_warmed_up() => Duration::ZERO,
         _ => TELL_GRACE,
     };
     Policy {
-        start_limit: settings.startup_time_limit + grace,
+        // Who debugs a start has all day.
+        start_limit: match env.non_empty(config::environment::SUSPEND_VARIABLE) {
+            Some(_) => A_DAY,
+            None => settings.startup_time_limit + grace,
+        },
         drain_limit: settings.shutdown_time_limit,
         overlap: !settings.handler_settings.disallow_overlapping_rotation,
         seed: u64::from(std::process::id()),

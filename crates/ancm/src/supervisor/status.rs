@@ -94,5 +94,5 @@ fn seconds(duration: Duration) -> u64 {
 /// The time that was this long ago.
 fn ago(duration: Duration) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    explain::utc(now.saturating_sub(duration))
+    lifecycle::time::utc(now.saturating_sub(duration))
 }

@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) stopping: Option<String>,
     /// How the process has ended.
     pub(super) ending: Option<Ending>,
+    /// Whether it serves the application, or only a page.
+    is_app: bool,
     stdout: Pipe,
     stderr: Pipe,
     log: Option<LogFile>,
@@ -51,6 +53,7 @@ impl Worker {
         mut child: Child,
         connection: Connection,
         route: Route,
+        is_app: bool,
         log: Option<LogFile>,
         now: Duration,
     ) -> io::Result<Self> {
@@ -67,6 +70,7 @@ impl Worker {
             report: None,
             stopping: None,
             ending: None,
+            is_app,
             stdout,
             stderr,
             log,
@@ -92,10 +96,18 @@ impl Worker {
                 }
                 ToSupervisor::Failed { report } => self.report = Some((**report).clone()),
                 ToSupervisor::Stopping { reason } => self.stopping = Some(reason.clone()),
-                ToSupervisor::Drained { .. } | ToSupervisor::Log { .. } => {}
+                ToSupervisor::Debug { .. }
+                | ToSupervisor::Drained { .. }
+                | ToSupervisor::Log { .. } => {}
             }
         }
         Ok(messages)
+    }
+
+    /// Whether it serves the application, or has done so.
+    pub(super) fn has_served_app(&self) -> bool {
+        let is_ready = |reached: &lifecycle::journey::Reached| reached.step == Step::Ready;
+        self.is_app && self.journey.reached.iter().any(is_ready)
     }
 
     /// Passes on what the process has written.

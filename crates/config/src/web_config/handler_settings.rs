@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::nearest::nearest;
-use crate::{AspNetCore, Env, HandlerSettings, Page, PageError, Readiness, expansion, paths};
+use crate::{
+    AspNetCore, DebugLog, Env, HandlerSettings, Page, PageError, Readiness, expansion, paths,
+};
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
@@ -44,7 +46,7 @@ pub(super) fn read(
         call_startup_hook: read.switch("callStartupHook", true),
         clean_shadow_copy_directory: read.switch("cleanShadowCopyDirectory", false),
         debug_file: read.path("debugFile", env),
-        debug_level: read.find("debugLevel").map(|(value, _)| value.to_owned()),
+        debug_level: read.debug_level(),
         disallow_overlapping_rotation: read.switch("disallowOverlappingRotation", false),
         disallow_rotation_on_config_change: read.switch("disallowRotationOnConfigChange", false),
         enable_out_of_process_console_redirection: read
@@ -76,7 +78,6 @@ pub(super) fn read(
     }
     typed.readiness = read.readiness();
     typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
-    typed.debug_level = typed.debug_level.filter(|level| !level.is_empty());
     typed
 }
 
@@ -121,6 +122,18 @@ impl Switches<'_, '_, '_> {
         let (value, _) = self.find(name)?;
         let path = paths::to_linux(expansion::expand(value, env).trim());
         (!path.is_empty()).then(|| path.into())
+    }
+
+    fn debug_level(&mut self) -> DebugLog {
+        let Some((value, at)) = self.find("debugLevel") else { return DebugLog::default() };
+        let (level, unknown) = DebugLog::parse(value);
+        if !unknown.is_empty() {
+            let words = excerpt(&unknown.join(", "));
+            let message = format!("handlerSetting debugLevel: {words} has no effect");
+            let finding = self.report.warning("handler-setting-value", at, message);
+            self.report.push(finding.expected(DebugLog::WORDS.join(", ")));
+        }
+        level
     }
 
     fn stack_size(&mut self) -> Option<String> {

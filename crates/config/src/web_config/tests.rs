@@ -105,10 +105,11 @@ fn nat_02_nat_03_nat_04_settings_of_the_handler_are_found_by_name() {
         ("DEBUGFILE", r"%LOGS%\ancm.txt"),
     ]);
     assert_eq!(typed.handler_version.as_deref(), Some("2.1.0"));
-    assert_eq!(typed.debug_level.as_deref(), Some("file,TRACE"));
+    assert_eq!(typed.debug_level, crate::DebugLog::parse("trace,file").0);
     assert_eq!(typed.debug_file.as_deref(), Some("/var/log/ancm.txt".as_ref()));
     let empty = handler_settings(&[("handlerVersion", ""), ("debugLevel", ""), ("debugFile", "")]);
-    assert_eq!((empty.handler_version, empty.debug_level, empty.debug_file), (None, None, None));
+    assert_eq!((empty.handler_version, empty.debug_file), (None, None));
+    assert_eq!(empty.debug_level, crate::DebugLog::default());
 }
 
 #[test]
