@@ -1,6 +1,7 @@
 //! Bodies in chunks.
 
-use engine::http1::chunked::{Decoder, Step, TRAILER_FIELDS, TRAILER_LIMIT};
+use engine::http1::chunked::{Decoder, Step};
+use engine::http1::request::Limits;
 use engine::http1::trailers::Trailers;
 
 /// What a body turned out to be: its bytes, and its end and trailers if it has ended.
@@ -36,7 +37,8 @@ fn check(trailers: &Trailers, section: &[u8]) {
         );
         assert!(!lower.starts_with(b"ms-aspnetcore") && !lower.starts_with(b"x-forwarded-"));
     }
-    assert!(count <= TRAILER_FIELDS && bytes <= TRAILER_LIMIT.min(section.len()));
+    let limits = Limits::default();
+    assert!(count <= limits.fields && bytes <= limits.head.min(section.len()));
 }
 
 /// The body, and where it ends if it does.

@@ -6,6 +6,7 @@ use os::socket::{Socket, Transfer};
 
 use crate::http1::chunked::{Decoder, Step};
 use crate::http1::reject::Reject;
+use crate::http1::request::Limits;
 use crate::http1::trailers::Trailers;
 
 /// What is still to come of a body.
@@ -42,8 +43,8 @@ pub(crate) enum Taken {
 }
 
 impl Inbound {
-    pub(crate) fn chunked() -> Self {
-        Self::Chunked(Box::default())
+    pub(crate) fn chunked(limits: &Limits) -> Self {
+        Self::Chunked(Box::new(Decoder::new(limits)))
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn trailers_are_there_once() {
-        let mut inbound = Inbound::chunked();
+        let mut inbound = Inbound::chunked(&Limits::default());
         let mut input = b"0\r\nA: 1\r\n\r\nGET".to_vec();
         assert_eq!(inbound.take_in_place(&mut input, 0).unwrap(), (0, 11));
         assert!(inbound.is_complete());
@@ -158,8 +159,11 @@ mod tests {
 
     #[test]
     fn chunks_are_moved_together() {
-        let (body, rest, complete) =
-            take(Inbound::chunked(), b"HEAD3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET", 4);
+        let (body, rest, complete) = take(
+            Inbound::chunked(&Limits::default()),
+            b"HEAD3\r\nabc\r\n2\r\nde\r\n0\r\n\r\nGET",
+            4,
+        );
         assert_eq!((&body[..], &rest[..], complete), (&b"abcde"[..], &b"GET"[..], true));
     }
 }

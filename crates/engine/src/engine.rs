@@ -62,7 +62,7 @@ pub struct Options {
     /// A request head must be complete after this long (Kestrel's default).
     pub head_time: Duration,
     /// Bytes per second that a client must send of a body that is being read, and take of an
-    /// answer that waits for it (Kestrel's default, 240). A slower one is cut off.
+    /// answer that waits for it (Kestrel's default, 240). A slower one is cut off; 0 asks nothing.
     pub min_rate: u64,
     /// How long the rate may be missed at first (Kestrel's default, 5 s).
     pub rate_grace: Duration,
@@ -83,6 +83,9 @@ pub struct Options {
     /// Requests that may wait for an application that takes none at the moment, in all lanes
     /// together; more are answered with 503 (IIS' queue length).
     pub queue: usize,
+    /// How long a request may wait there for a thread before it is answered with 503 (as long as
+    /// HTTP.sys waits for a worker). Held ones have the application's patience.
+    pub queue_time: Duration,
     /// Requests that the application may have at once, in all lanes together, those excepted that
     /// were upgraded; more are answered with 503 (IIS' `appConcurrentRequestLimit`).
     pub concurrent: usize,
@@ -108,6 +111,7 @@ impl Options {
             io: Io::Auto,
             connections: 100_000,
             queue: 1000,
+            queue_time: Duration::from_secs(120),
             concurrent: 5000,
         }
     }

@@ -58,6 +58,8 @@ limits! {
     System "system resources";
     /// [`crate::Options::queue`]: answered with 503.
     Queue "queue";
+    /// [`crate::Options::queue_time`]: answered with 503.
+    QueueTime "queue time";
     /// [`crate::Options::concurrent`]: answered with 503.
     Concurrent "concurrent requests";
 }
@@ -79,6 +81,7 @@ impl Limit {
                 | Self::Connections
                 | Self::System
                 | Self::Queue
+                | Self::QueueTime
                 | Self::Concurrent
         )
     }

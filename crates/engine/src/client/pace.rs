@@ -133,5 +133,6 @@ impl Client {
 /// How long that many bytes may take, in milliseconds.
 fn allowed(lane: &Lane, bytes: u64) -> u64 {
     let grace = lane.options.rate_grace.as_millis() as u64;
-    grace.max((bytes * 1000) / lane.options.min_rate.max(1))
+    // Without a rate there is all the time in the world.
+    (bytes * 1000).checked_div(lane.options.min_rate).map_or(u64::MAX / 2, |time| grace.max(time))
 }

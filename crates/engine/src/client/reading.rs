@@ -146,7 +146,9 @@ impl Client {
             Framing::Length(length) => {
                 (request::HAS_BODY, length.cast_signed(), Inbound::Length(length))
             }
-            Framing::Chunked => (request::HAS_BODY | request::CHUNKED, -1, Inbound::chunked()),
+            Framing::Chunked => {
+                (request::HAS_BODY | request::CHUNKED, -1, Inbound::chunked(limits))
+            }
         };
         if head.upgrade {
             flags |= request::UPGRADE;

@@ -2,15 +2,12 @@
 
 use super::fields::{is_text_byte, is_token_byte};
 use super::reject::{Cause, Reject};
+use super::request::Limits;
 use super::trailers::Trailers;
 
 /// Bytes that the extensions of one body may have together. Nobody uses them; Kestrel and others
 /// were attacked through them.
 pub const EXTENSION_LIMIT: u32 = 16 * 1024;
-/// Bytes that the trailer section may have; as the head.
-pub const TRAILER_LIMIT: usize = 32 * 1024;
-/// Fields that the trailer section may have; as the head.
-pub const TRAILER_FIELDS: u32 = 100;
 
 /// What [`Decoder::step`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +21,22 @@ pub enum Step<'b> {
 }
 
 /// Where in a body we are. A fault is final: every further step repeats it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
     extension_bytes: u32,
     /// Whole lines, and the beginning of the next.
     trailers: Vec<u8>,
-    trailer_fields: u32,
+    /// Fields of the trailer section that may still come.
+    trailer_fields: usize,
+    /// Bytes that the trailer section may have.
+    trailer_bytes: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new(&Limits::default())
+    }
 }
 
 /// ```text
@@ -90,6 +96,17 @@ impl Default for State {
 }
 
 impl Decoder {
+    /// For one body. Its trailer section may have as many fields and bytes as the head.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            state: State::default(),
+            extension_bytes: 0,
+            trailers: Vec::new(),
+            trailer_fields: limits.fields,
+            trailer_bytes: limits.head,
+        }
+    }
+
     /// Consumes a part of `input` and says how many bytes that were. Call until it answers
     /// [`Step::More`] or [`Step::End`].
     pub fn step<'b>(&mut self, input: &'b [u8]) -> Result<(usize, Step<'b>), Reject> {
@@ -185,16 +202,14 @@ impl Decoder {
         if let (State::TrailerStart, b'\r') = (self.state, byte) {
             return Ok(State::BodyEnd);
         }
-        if self.trailers.len() >= TRAILER_LIMIT {
+        if self.trailers.len() >= self.trailer_bytes {
             return Err(Cause::TrailerTooLarge);
         }
         self.trailers.push(byte);
         Ok(match (self.state, byte) {
             (State::TrailerStart, _) if is_token_byte(byte) => {
-                self.trailer_fields += 1;
-                if self.trailer_fields > TRAILER_FIELDS {
-                    return Err(Cause::TrailerTooLarge);
-                }
+                let left = self.trailer_fields.checked_sub(1);
+                self.trailer_fields = left.ok_or(Cause::TrailerTooLarge)?;
                 State::TrailerName
             }
             (State::TrailerName, b':') => State::TrailerValue,

@@ -129,7 +129,7 @@ causes! {
     ChunkEnd 400 "chunk data without line end";
     /// RFC 9112 7.1.2: malformed trailer field.
     Trailer 400 "invalid trailer";
-    /// RFC 9112 7.1.2: [`super::chunked::TRAILER_LIMIT`], [`super::chunked::TRAILER_FIELDS`].
+    /// RFC 9112 7.1.2: as much as a head, see [`super::request::Limits`].
     TrailerTooLarge 400 "trailers over the limit";
 }
 

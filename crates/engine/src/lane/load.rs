@@ -66,6 +66,27 @@ impl Lane {
         None
     }
 
+    /// Turns away who has waited for a thread for too long.
+    pub(super) fn turn_away_late(&mut self) {
+        if self.runnable.is_empty() || self.common.crew.has_room() {
+            return;
+        }
+        let limit = self.options.queue_time.as_millis() as u64;
+        // In the order in which they came, but for those that were held before.
+        while let Some(slot) = self.runnable.front().copied() {
+            if self.clock.now() < slot.lane().begun.saturating_add(limit) {
+                return;
+            }
+            self.runnable.pop_front();
+            slot.lane().queued = false;
+            if slot.lane().owner.is_none() {
+                self.recycle(slot);
+            } else {
+                self.turn_away(slot, Limit::QueueTime);
+            }
+        }
+    }
+
     fn is_queue_over(&self) -> bool {
         self.runnable.len() + self.held.len() + self.others.waiting > self.options.queue
     }
@@ -83,6 +104,11 @@ impl Lane {
             Limit::Concurrent => format!(
                 "503: the application is busy with {} requests, which is the limit (503.2)\n",
                 self.options.concurrent
+            ),
+            Limit::QueueTime => format!(
+                "503: the application had no thread for this request within {} s, which is the \
+                 limit of its queue\n",
+                self.options.queue_time.as_secs_f32()
             ),
             _ => format!(
                 "503: {} requests wait for the application, which is the limit of its queue\n",

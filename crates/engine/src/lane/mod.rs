@@ -219,7 +219,7 @@ impl Lane {
     }
 
     fn sleep(&mut self) {
-        let ticks = !self.held.is_empty() || !self.accepting;
+        let ticks = !self.held.is_empty() || !self.accepting || !self.runnable.is_empty();
         let until = [self.wheel.next(), self.deadline, ticks.then_some(self.next_tick)];
         let timeout = until
             .into_iter()

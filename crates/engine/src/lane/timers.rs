@@ -7,6 +7,7 @@ use crate::client::Fate;
 impl Lane {
     pub(super) fn on_tick(&mut self) {
         self.retry_held();
+        self.turn_away_late();
         self.accept_again();
     }
 

@@ -252,6 +252,54 @@ fn a_full_queue_is_503_and_what_waits_is_served() {
     assert_eq!(site.get("/").text(), "done");
 }
 
+#[test]
+fn who_waits_for_a_thread_too_long_is_told_so() {
+    let (door, entered) = (Door::default(), Arc::new(AtomicUsize::new(0)));
+    let (behind, count) = (door.clone(), entered.clone());
+    let application = Does(move |exchange: &mut Exchange<'_>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        behind.pass();
+        respond(exchange, 200, "done")
+    });
+    let site = Site::with(application, 1, |options| {
+        options.threads = 2;
+        options.queue_time = SHORT;
+    });
+    let mut inside = site.connect();
+    inside.get("/");
+    eventually("it is inside", || entered.load(Ordering::SeqCst) == 1);
+    let mut late = site.connect();
+    late.get("/");
+    let response = late.response();
+    expect(&response, 503, "no thread for this request within 0.1 s");
+    assert_eq!(response.field("retry-after"), Some("1"));
+    assert_eq!(site.engine.tally().count(Limit::QueueTime), 1);
+    door.open();
+    assert_eq!(inside.response().text(), "done");
+    late.get("/");
+    assert_eq!(late.response().text(), "done");
+}
+
+#[test]
+fn trailers_may_have_what_a_head_may() {
+    let site = Site::with(echo(), 1, |options| {
+        options.head.request_line = 100;
+        options.head.head = 200;
+        options.head.fields = 3;
+    });
+    let post = |trailers: &str| {
+        let mut client = site.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1\r\na\r\n0\r\n{trailers}\r\n"
+        ));
+        client.response().status
+    };
+    assert_eq!(post("A: 1\r\nB: 2\r\nC: 3\r\n"), 200);
+    assert_eq!(post("A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n"), 400);
+    assert_eq!(post(&format!("A: {}\r\n", "x".repeat(200))), 400);
+}
+
 /// The lane does not go into an application that could take it away: what needs no application
 /// goes on, however many handlers block.
 #[test]

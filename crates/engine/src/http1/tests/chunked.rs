@@ -1,5 +1,6 @@
-use super::super::chunked::{Decoder, EXTENSION_LIMIT, Step, TRAILER_FIELDS, TRAILER_LIMIT};
+use super::super::chunked::{Decoder, EXTENSION_LIMIT, Step};
 use super::super::reject::Reject;
+use super::super::request::Limits;
 use super::table;
 
 /// Body and number of bytes used, feeding `size` bytes at a time.
@@ -143,10 +144,10 @@ fn trailers() {
         ],
         verdict,
     );
-    let fields = |count: u32| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count as usize));
-    assert_eq!(verdict(fields(TRAILER_FIELDS).as_bytes()), " 505");
-    assert_eq!(verdict(fields(TRAILER_FIELDS + 1).as_bytes()), "400 TrailerTooLarge");
-    let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(TRAILER_LIMIT));
+    let fields = |count: usize| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count as usize));
+    assert_eq!(verdict(fields(Limits::default().fields).as_bytes()), " 505");
+    assert_eq!(verdict(fields(Limits::default().fields + 1).as_bytes()), "400 TrailerTooLarge");
+    let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(Limits::default().head));
     assert_eq!(verdict(long.as_bytes()), "400 TrailerTooLarge");
 }
 
