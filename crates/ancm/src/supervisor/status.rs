@@ -7,7 +7,7 @@ use control::operator::{
 };
 use lifecycle::generation::{Generation, Payload, State};
 
-use super::{Supervisor, explain, processes};
+use super::{Supervisor, processes};
 
 impl Supervisor {
     pub(super) fn status(&self) -> Status {
