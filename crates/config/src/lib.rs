@@ -20,6 +20,7 @@ mod app;
 mod debug_log;
 mod env;
 mod finding;
+mod limits;
 mod nearest;
 mod settings;
 mod warm_up;
@@ -29,6 +30,7 @@ pub use app::{App, Loaded, Origin, Overrides, Source};
 pub use debug_log::{DebugLevel, DebugLog};
 pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
+pub use limits::Limits;
 pub use settings::{
     AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,
     UnknownChoice, UnknownHostingModel, UnknownTransport,

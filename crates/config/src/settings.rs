@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DebugLog, Page, Readiness};
+use crate::{DebugLog, Limits, Page, Readiness};
 
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -169,15 +169,13 @@ pub struct AspNetCore {
     pub handler_settings: HandlerSettings,
     /// `applicationInitialization`: what is requested before clients may come, in order.
     pub initialization_pages: Vec<Page>,
-    /// `security/requestFiltering/requestLimits@maxAllowedContentLength`. `None` when there is no
-    /// such section: the module then sets no limit in-process.
-    pub max_allowed_content_length: Option<u64>,
+    /// `security/requestFiltering@removeServerHeader`.
+    pub remove_server_header: bool,
+    /// What clients may have.
+    pub limits: Limits,
 }
 
 impl AspNetCore {
-    /// The schema's default of `maxAllowedContentLength` when the section exists without a value.
-    pub const DEFAULT_MAX_ALLOWED_CONTENT_LENGTH: u64 = 30_000_000;
-
     /// The defaults of the schema around one program.
     pub fn of(process_path: impl Into<String>, arguments: Vec<String>) -> Self {
         Self {
@@ -200,7 +198,8 @@ impl AspNetCore {
             environment_override: None,
             handler_settings: HandlerSettings::default(),
             initialization_pages: Vec::new(),
-            max_allowed_content_length: None,
+            remove_server_header: false,
+            limits: Limits::default(),
         }
     }
 

@@ -39,10 +39,10 @@ fn outcome(bytes: &[u8]) -> String {
     let default = serde_json::to_value(AspNetCore::of("", Vec::new())).unwrap();
     let settings = serde_json::to_value(&read.settings).unwrap();
     for (name, value) in settings.as_object().unwrap() {
-        if name == "handler_settings" {
-            for (name, value) in value.as_object().unwrap() {
-                if *value != default["handler_settings"][name] && name != "written" {
-                    writeln!(text, "handler_settings.{name}: {value}").unwrap();
+        if let "handler_settings" | "limits" = name.as_str() {
+            for (field, value) in value.as_object().unwrap() {
+                if *value != default[name][field] && field != "written" {
+                    writeln!(text, "{name}.{field}: {value}").unwrap();
                 }
             }
         } else if *value != default[name] {

@@ -26,8 +26,6 @@ pub(crate) struct Hosted {
     app: Option<App>,
     stop_limit: Duration,
     shutdown_delay: Duration,
-    max_body: Option<u64>,
-    max_blocked_threads: usize,
 }
 
 enum Kind {
@@ -67,8 +65,6 @@ impl Hosted {
             kind,
             stop_limit: app.settings.shutdown_time_limit,
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
-            max_body: app.settings.max_allowed_content_length,
-            max_blocked_threads: app.settings.handler_settings.max_blocked_threads,
             app: Some(app),
         })
     }
@@ -79,8 +75,6 @@ impl Hosted {
             app: None,
             stop_limit: PAGE_STOP_LIMIT,
             shutdown_delay: Duration::ZERO,
-            max_body: None,
-            max_blocked_threads: 1,
         }
     }
 
@@ -115,16 +109,6 @@ impl Hosted {
                 true
             }
         }
-    }
-
-    /// What `requestFiltering` allows a request body, if it says so.
-    pub(crate) const fn max_body(&self) -> Option<u64> {
-        self.max_body
-    }
-
-    /// How many requests may block at once.
-    pub(crate) const fn max_blocked_threads(&self) -> usize {
-        self.max_blocked_threads
     }
 
     /// How long a stop may take when nobody says otherwise.

@@ -13,6 +13,7 @@
 mod debug_log;
 mod gate;
 mod hosted;
+mod options;
 mod orders;
 mod supervisor;
 mod warm_up;
@@ -23,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::HostingModel;
-use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Io, Start, ToSupervisor, ToWorker};
+use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
 use engine::{Drained, Engine, Seen, Tally};
 use lifecycle::event::{Event, Level};
 use lifecycle::{Code, StartReport, Step, exit};
@@ -42,7 +43,7 @@ fn main() {
         exit_now(exit::SYSTEM);
     };
     // A connection is a descriptor. What the system does not grant, accepting copes with.
-    let _ = os::limits::raise_open_files();
+    let descriptors = os::limits::raise_open_files().unwrap_or(1024);
     let Some((mut control, supervisor, start)) = meet_supervisor() else {
         eprintln!("ancm-worker is started by `ancm run`, which tells it what to serve");
         exit_now(exit::WORKER_CONTROL);
@@ -65,7 +66,10 @@ fn main() {
         let summary = format!("the worker cannot serve: {error}");
         fail(&supervisor, Box::new(StartReport::new(Code::General, summary)))
     };
-    let engine = engine(&start, &hosted).unwrap_or_else(|error| cannot_serve(error));
+    let options = options::options(&start, hosted.app(), descriptors);
+    // It accepts nobody yet.
+    let engine = Engine::start(Vec::new(), hosted.application(), options)
+        .unwrap_or_else(|error| cannot_serve(error));
     if let Some(refusal) = engine.ring_refusal() {
         let event = Event::RingRefused { reason: refusal.to_string() };
         let (level, text) = (event.level(), event.to_string());
@@ -131,23 +135,6 @@ fn listeners(start: &Start) -> std::io::Result<Vec<engine::Listener>> {
         Ok(engine::Listener { socket, lane: listener.lane })
     });
     listeners.collect()
-}
-
-/// The engine, which accepts nobody yet.
-fn engine(start: &Start, hosted: &Hosted) -> std::io::Result<Engine> {
-    let io = match start.io {
-        Io::Auto => engine::Io::Auto,
-        Io::Epoll => engine::Io::Epoll,
-        Io::Uring => engine::Io::Uring,
-    };
-    let options = engine::Options::new(start.lanes);
-    let options = engine::Options {
-        max_body: hosted.max_body(),
-        threads: options.lanes.saturating_add(hosted.max_blocked_threads()),
-        io,
-        ..options
-    };
-    Engine::start(Vec::new(), hosted.application(), options)
 }
 
 /// Tells the operator which limits were hit: at once, then in sums.

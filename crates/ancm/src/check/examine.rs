@@ -111,7 +111,7 @@ fn understand(app: App, env: &Env, findings: &mut Findings) -> Understood {
         processes_per_application: settings.processes_per_application,
         rapid_fails_per_minute: settings.rapid_fails_per_minute,
         stdout_log: stdout_log.then(|| paths::join_clean(&app.dir, &settings.stdout_log_file)),
-        max_allowed_content_length: settings.max_allowed_content_length,
+        max_allowed_content_length: settings.limits.max_allowed_content_length,
         environment_variables: settings.environment_variables.iter().map(|v| v.0.clone()).collect(),
         changed_limits: changed_limits(settings),
         hosting_model: settings.hosting_model,
@@ -305,6 +305,7 @@ fn changed_limits(settings: &AspNetCore) -> Vec<String> {
     let processes = default.processes_per_application;
     count("processesPerApplication", settings.processes_per_application, processes);
     count("rapidFailsPerMinute", settings.rapid_fails_per_minute, default.rapid_fails_per_minute);
+    changed.extend(settings.limits.written());
     changed
 }
 

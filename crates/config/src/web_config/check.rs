@@ -8,7 +8,7 @@ use crate::{AspNetCore, Env, Finding, HostingModel, Position, expansion, paths};
 use super::read::excerpt;
 use super::schema::{self, Kind};
 use super::written::{At, Pair, Section, Written};
-use super::{Report, WebConfig, handler_settings, handlers, number};
+use super::{Report, WebConfig, handler_settings, handlers, limits, number};
 
 /// Checks everything; `None` when there is no section to check.
 pub(super) fn validated(
@@ -39,7 +39,8 @@ pub(super) fn validated(
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
     let pages = written.initialization.iter();
     settings.initialization_pages = pages.map(|page| page.value.clone()).collect();
-    settings.max_allowed_content_length = max_allowed_content_length(written, report);
+    settings.limits = limits::check(&written.filtering, &section.handler_settings, report);
+    settings.remove_server_header = written.filtering.removes_server;
     handlers::check(written, section, settings.hosting_model, report);
     let place = |name| position_of(section, name, report);
     Some(WebConfig {
@@ -268,18 +269,4 @@ fn environment_variables(pairs: &[Pair], report: &mut Report<'_>) -> Vec<(String
         }
     }
     variables
-}
-
-fn max_allowed_content_length(written: &Written, report: &mut Report<'_>) -> Option<u64> {
-    let default = AspNetCore::DEFAULT_MAX_ALLOWED_CONTENT_LENGTH;
-    let Some(At { value: Some(text), at }) = &written.request_limits else {
-        return written.has_request_filtering.then_some(default);
-    };
-    let value = number::uint(text, 0, u64::from(u32::MAX));
-    if value.is_none() {
-        let message = format!("maxAllowedContentLength=\"{}\" is not accepted", excerpt(text));
-        let finding = report.error("attribute-value", *at, message);
-        report.push(finding.expected(format!("bytes, at most {}", u32::MAX)));
-    }
-    value
 }

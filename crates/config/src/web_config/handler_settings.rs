@@ -13,7 +13,7 @@ use crate::{
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
-use super::{Report, number, schema};
+use super::{Report, limits, number, schema};
 
 /// Reads the known settings and reports the others.
 pub(super) fn read(
@@ -23,7 +23,8 @@ pub(super) fn read(
     report: &mut Report<'_>,
 ) -> HandlerSettings {
     for At { value: (name, _), at } in &section.handler_settings {
-        let names = schema::HANDLER_SETTING_NAMES.iter().copied();
+        let limits = limits::SETTINGS.iter().map(|(name, _)| *name);
+        let names = schema::HANDLER_SETTING_NAMES.iter().copied().chain(limits);
         if names.clone().any(|known| known.eq_ignore_ascii_case(name)) {
             continue;
         }

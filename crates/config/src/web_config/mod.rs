@@ -7,6 +7,7 @@ mod check;
 mod handler_settings;
 mod handlers;
 mod initialization;
+mod limits;
 mod number;
 mod read;
 mod schema;

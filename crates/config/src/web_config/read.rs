@@ -114,8 +114,7 @@ fn read_group_parent(parent: Node<'_, '_>, report: &mut Report<'_>, written: &mu
                     read_section(section, schema, report, &mut written.http_platform);
                 }
                 "security" => {
-                    sections::report_security(section, report);
-                    read_request_filtering(section, written);
+                    sections::read_security(section, report, &mut written.filtering);
                 }
                 _ => sections::report(section, report),
             }
@@ -278,18 +277,6 @@ fn read_item(node: Node<'_, '_>, collection: Collection, report: &mut Report<'_>
     });
     let pair = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
     is_complete.then_some(At { value: pair, at: start(node) })
-}
-
-fn read_request_filtering(security: Node<'_, '_>, written: &mut Written) {
-    for filtering in elements(security).filter(|child| name(*child) == "requestFiltering") {
-        written.has_request_filtering = true;
-        for limits in elements(filtering).filter(|child| name(*child) == "requestLimits") {
-            let attribute = limits.attribute_node("maxAllowedContentLength");
-            let at = attribute.map_or(start(limits), |attribute| attribute.range_value().start);
-            let value = attribute.map(|attribute| attribute.value().to_owned());
-            written.request_limits = Some(At { value, at });
-        }
-    }
 }
 
 /// An element that the schema does not know; IIS then refuses the whole section.

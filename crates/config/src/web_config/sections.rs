@@ -8,6 +8,7 @@ use roxmltree::Node;
 use crate::nearest::nearest;
 
 use super::Report;
+use super::limits::{self, Filtering};
 use super::read::{elements, excerpt, name, start};
 
 /// What becomes of a section.
@@ -88,11 +89,15 @@ pub(super) fn report(section: Node<'_, '_>, report: &mut Report<'_>) {
     report_by_table(section, SECTIONS, written, report);
 }
 
-/// Reports what `<security>` holds, except the limits that we read.
-pub(super) fn report_security(security: Node<'_, '_>, report: &mut Report<'_>) {
+/// Reads the limits that `<security>` holds, and reports the rest.
+pub(super) fn read_security(
+    security: Node<'_, '_>,
+    report: &mut Report<'_>,
+    filtering: &mut Filtering,
+) {
     for section in elements(security) {
         if name(section) == "requestFiltering" {
-            report_request_filtering(section, report);
+            limits::read(section, report, filtering);
         } else if name(section) == "authentication" && asks_for_anonymous(section) {
             let message = "<security/authentication> asks for what holds here anyway";
             report.push(report.note("section-without-effect", start(section), message));
@@ -109,25 +114,6 @@ fn asks_for_anonymous(authentication: Node<'_, '_>) -> bool {
         let is_on = scheme.attribute("enabled").is_some_and(|on| on.eq_ignore_ascii_case("true"));
         is_on == (name(scheme) == "anonymousAuthentication")
     })
-}
-
-fn report_request_filtering(filtering: Node<'_, '_>, report: &mut Report<'_>) {
-    for rule in elements(filtering) {
-        let has_other_limits = name(rule) == "requestLimits"
-            && (rule.attributes().any(|limit| limit.name() != "maxAllowedContentLength")
-                || elements(rule).next().is_some());
-        if name(rule) == "requestLimits" && !has_other_limits {
-            continue;
-        }
-        let which = excerpt(name(rule));
-        let message = if has_other_limits {
-            "of <requestLimits> only maxAllowedContentLength is implemented".to_owned()
-        } else {
-            format!("<requestFiltering> is not implemented, so <{which}> filters nothing")
-        };
-        let finding = report.warning("section-not-implemented", start(rule), message);
-        report.push(finding.suggest("filter in the application, or in a proxy in front"));
-    }
 }
 
 fn report_by_table(

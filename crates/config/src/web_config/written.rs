@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::Page;
 
+use super::limits::Filtering;
 use super::schema::Element;
 
 /// A value and the offset of the place where it is written.
@@ -27,10 +28,8 @@ pub(super) struct Written {
     pub(super) handlers: Vec<At<Mapping>>,
     /// The pages that remain of `<applicationInitialization>`.
     pub(super) initialization: Vec<At<Page>>,
-    /// The first `<requestLimits>`, with `maxAllowedContentLength` if it is written.
-    pub(super) request_limits: Option<At<Option<String>>>,
-    /// Whether there is a `<requestFiltering>` section at all.
-    pub(super) has_request_filtering: bool,
+    /// The merged `<requestFiltering>`.
+    pub(super) filtering: Filtering,
     /// The offset of the root element.
     pub(super) root_at: usize,
 }
