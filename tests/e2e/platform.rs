@@ -41,8 +41,13 @@ fn script(program: &str, script: &str) -> App {
 
 fn static_program() -> App {
     let app = app(r".\server.exe", "");
-    compile(&source("server.c"), &app.path("server"), &["-static"]);
+    compile_server(&app);
     app
+}
+
+/// Puts the static program into an application's folder.
+pub(crate) fn compile_server(app: &App) {
+    compile(&source("server.c"), &app.path("server"), &["-static"]);
 }
 
 fn pid(site: &Site) -> Process {

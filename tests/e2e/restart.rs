@@ -1,6 +1,6 @@
 //! Processes that die come back; nobody is refused.
 
-use testkit::{App, Model, Site, both_models, eventually};
+use testkit::{App, Model, Process, Site, Start, both_models, eventually};
 
 both_models! {
     fn v1_09_after_a_kill_the_next_request_is_served(model: Model) {
@@ -26,12 +26,9 @@ both_models! {
 
     fn a_supervisor_that_is_killed_leaves_nothing_behind(model: Model) {
         let site = Site::start(App::test("Site"), model);
-        let tree = site.supervisor().tree();
-        assert!(tree.len() > 1);
+        assert!(site.started().len() > 1);
         site.signal("KILL");
-        for process in &tree {
-            eventually(&format!("the end of {process:?}"), || (!process.is_alive()).then_some(()));
-        }
+        site.wait_until_all_is_gone();
     }
 
     fn an_application_that_fails_fast_is_started_again(model: Model) {
@@ -106,4 +103,69 @@ both_models! {
         eventually("the end of the first", || (!first.is_alive()).then_some(()));
         site.stop();
     }
+}
+
+/// A shell that started a daemon, which left its session and its parent, and waits for the program.
+fn with_daemon(program: &str) -> App {
+    let arguments = format!("-c \"(setsid sleep 3600 &); sleep 3600 & {program}\"");
+    let arguments = testkit::app::escape(&arguments);
+    App::empty().file(
+        "web.config",
+        format!(
+            r#"<configuration><system.webServer>
+<handlers><add name="a" path="*" verb="*" modules="httpPlatformHandler" /></handlers>
+<httpPlatform processPath="sh" arguments="{arguments}" startupTimeLimit="60" />
+</system.webServer></configuration>"#
+        ),
+    )
+}
+
+/// The program of all these processes whose number `/pid` tells.
+fn pid(site: &Site) -> Process {
+    Process(site.get("/pid").ok().text().parse().unwrap())
+}
+
+fn server() -> App {
+    let app = with_daemon("./server %HTTP_PLATFORM_PORT%; true");
+    crate::platform::compile_server(&app);
+    app
+}
+
+#[test]
+fn whatever_happens_nothing_that_a_backend_has_started_is_left() {
+    // The supervisor and worker, a shell, two sleepers, and the program.
+    const ALL: usize = 6;
+    let site = Start::of(server()).run();
+    let first = pid(&site);
+    eventually("all processes", || (site.started().len() == ALL).then_some(()));
+
+    // The program dies, and the shell after it.
+    let before = site.started();
+    first.signal("KILL");
+    let second = eventually("another program", || {
+        let text = site.get("/pid").ok().text();
+        (text != first.0.to_string()).then(|| Process(text.parse().unwrap()))
+    });
+    eventually("the end of what it had started", || {
+        (before.iter().filter(|process| process.is_alive()).count() == 2).then_some(())
+    });
+    eventually("all processes", || (site.started().len() == ALL).then_some(()));
+
+    // The worker dies, who would have ended them.
+    let before = site.started();
+    site.worker().signal("KILL");
+    eventually("the end of what the worker had started", || {
+        (before.iter().filter(|process| process.is_alive()).count() == 1).then_some(())
+    });
+    assert_ne!(pid(&site), second);
+    eventually("all processes", || (site.started().len() == ALL).then_some(()));
+    site.stop();
+}
+
+#[test]
+fn a_supervisor_that_is_killed_leaves_nothing_of_a_backend_behind() {
+    let site = Start::of(server()).run();
+    pid(&site);
+    site.signal("KILL");
+    site.wait_until_all_is_gone();
 }

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{App, AspNetCore, Env, Platform, expansion};
 
+/// The variables that tell a backend its port, by kind of section: `<aspNetCore>`, `<httpPlatform>`.
+/// What a backend starts inherits them, and can be told by them from what others start.
+pub const PORT_VARIABLES: [&str; 2] = ["ASPNETCORE_PORT", "HTTP_PLATFORM_PORT"];
+
 const HOSTING_STARTUP: &str = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
 const IIS_PREFIX: &str = "ASPNETCORE_IIS_";
 const HTTP_PLATFORM_IIS_PREFIX: &str = "HTTP_PLATFORM_IIS_";

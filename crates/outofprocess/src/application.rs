@@ -67,6 +67,7 @@ pub(crate) fn start_with(
             Box::new(StartReport::new(Code::BackendDidNotStart, format!("{what}: {error}")))
         }
     };
+    os::process::tree::adopt_orphans(true).map_err(system("cannot adopt orphans"))?;
     let transport = transport::asked_for(settings, process);
     let order = match settings.handler_settings.backend_choice {
         BackendChoice::LeastInFlight => Order::LeastInFlight,

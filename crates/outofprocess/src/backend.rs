@@ -7,6 +7,8 @@
 
 use std::os::fd::AsFd;
 use std::process::ExitStatus;
+use std::sync::PoisonError;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::UpstreamAddress;
@@ -20,6 +22,7 @@ use crate::output::{Output, Sink, Source};
 use crate::shutdown_message;
 use crate::stop::StopOrder;
 use crate::transport::{Found, Look, Places};
+use crate::tree::{self, BACKENDS, Tree};
 
 /// First and longest pause between two looks at the port.
 const PROBE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -68,6 +71,7 @@ pub(crate) enum Woken {
 /// A backend process.
 pub(crate) struct Backend {
     child: Child,
+    tree: Tree,
     output: Option<Output>,
     places: Places,
     /// Once it listens.
@@ -92,6 +96,7 @@ impl Backend {
     ) -> Result<Self, SpawnError> {
         let stream = if sinks.is_some() { Stream::Pipe } else { Stream::Null };
         let program = command.program.clone();
+        let mut backends = BACKENDS.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = os::process::Command::new(command.program)
             .args(command.arguments)
             .envs(command.environment.iter())
@@ -101,9 +106,13 @@ impl Backend {
             .group(Group::New)
             .signal_on_parent_death(Signal::KILL)
             .spawn()?;
+        let root = child.pid().number();
+        backends.insert(root);
+        drop(backends);
         let streams = child.stdout.take().zip(child.stderr.take()).zip(sinks);
         let mut backend = Self {
             child,
+            tree: Tree { root, mark: command.mark },
             output: None,
             places,
             address: None,
@@ -136,7 +145,7 @@ impl Backend {
         let deadline = self.started + limit;
         let (mut pause, longest) = PROBE;
         loop {
-            match self.places.look(self.pid()) {
+            match self.places.look(&self.tree) {
                 Look::Nobody => {}
                 Look::Stranger => return Err(NotReady::PortTaken { port: self.places.port }),
                 // A process that has ended has no tables, and somebody else accepted.
@@ -163,7 +172,7 @@ impl Backend {
         let watched = [(self.child.as_fd(), Readiness::READ), (stop.as_fd(), Readiness::READ)];
         let found = poll(&watched, limit).unwrap_or_else(|_| {
             // Out of memory in the kernel; a short pause keeps us from spinning.
-            std::thread::sleep(PROBE.1);
+            thread::sleep(PROBE.1);
             vec![Readiness::default(); watched.len()]
         });
         match (found[0].readable, found[1].readable) {
@@ -199,10 +208,17 @@ impl Backend {
                 status
             });
             if status != Some(shutdown_message::ACCEPTED) {
-                // Can fail only for a process that changed its user; the limit applies then.
-                let _ = self.child.kill(Signal::TERM);
+                // To all: a shell that waits for the program would not pass it on. Can fail only for
+                // a process that changed its user; the limit applies then.
+                let _ = self.child.kill_group(Signal::TERM);
+                self.wait_for_end(deadline);
+                // Who wraps the program may be gone before it.
+                while self.tree.is_alive() && Instant::now() < deadline {
+                    thread::sleep(tree::LOOK);
+                }
+            } else {
+                self.wait_for_end(deadline);
             }
-            self.wait_for_end(deadline);
         }
         if !self.child.has_ended() {
             tell(Event::GracefulStopFailed { pid, limit });
@@ -247,7 +263,9 @@ impl Backend {
     fn end_now(&mut self) -> Option<ExitStatus> {
         self.is_buried = true;
         let _ = self.child.kill_group(Signal::KILL);
+        self.tree.kill();
         let status = self.child.wait().ok();
+        BACKENDS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.tree.root);
         self.places.clean_up();
         status
     }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use config::environment::Identity;
+use config::environment::{Identity, PORT_VARIABLES};
 use config::paths::{ProgramNotFound, resolve_program};
 use config::{App, Env, Platform, expansion};
 
@@ -56,6 +56,8 @@ pub(crate) struct Command {
     pub(crate) directory: PathBuf,
     /// Complete: nothing is inherited beside it.
     pub(crate) environment: Env,
+    /// One of its variables, by which what the backend starts can be told from what others start.
+    pub(crate) mark: (&'static str, String),
 }
 
 /// For people: program and arguments, never the environment.
@@ -111,9 +113,10 @@ impl Template {
 
     /// The variable by which `web.config` may name a port.
     pub(crate) fn port_variable(&self) -> &'static str {
+        let [asp_net_core, http_platform] = PORT_VARIABLES;
         match self.app.settings.platform {
-            Platform::AspNetCore => "ASPNETCORE_PORT",
-            Platform::Http => "HTTP_PLATFORM_PORT",
+            Platform::AspNetCore => asp_net_core,
+            Platform::Http => http_platform,
         }
     }
 
@@ -143,6 +146,7 @@ impl Template {
             arguments: settings.arguments.iter().map(|a| with_places(a, variant.places)).collect(),
             directory: dir.clone(),
             environment,
+            mark: (self.port_variable(), variant.places.port.to_string()),
         })
     }
 

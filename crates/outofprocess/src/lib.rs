@@ -29,9 +29,11 @@ mod startup;
 mod stop;
 mod supervise;
 mod transport;
+mod tree;
 
 pub use application::{OutOfProcess, start};
 pub use events::{Event, Severity};
+pub use tree::end_everything;
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,14 @@
 //! found as the module finds it: the listener must be held by the process that was started or by a
 //! descendant of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::Duration;
+
+use os::process::tree::Seen;
+
+use crate::tree::Tree;
 
 /// A local connection is accepted or refused at once; only a full backlog makes it wait.
 const CONNECT_LIMIT: Duration = Duration::from_millis(500);
@@ -36,23 +39,20 @@ pub(crate) fn is_accepting(address: SocketAddr) -> bool {
     stream.local_addr().is_ok_and(|local| local != address)
 }
 
-/// Who listens on `port`, seen from the backend whose process is `pid`.
-pub(crate) fn listener(port: u16, pid: i32) -> Listener {
-    listener_in(Path::new("/proc"), port, pid)
-}
-
-fn listener_in(proc: &Path, port: u16, pid: i32) -> Listener {
+/// Who listens on `port`, seen from a backend.
+pub(crate) fn listener(port: u16, backend: &Tree) -> Listener {
     // The tables of the backend: it may live in a network of its own, which we could not reach.
-    let net = proc.join(pid.to_string()).join("net");
-    let tables = ["tcp", "tcp6"].map(|name| fs::read_to_string(net.join(name)).unwrap_or_default());
+    let tables = ["tcp", "tcp6"].map(|name| {
+        fs::read_to_string(format!("/proc/{}/net/{name}", backend.root)).unwrap_or_default()
+    });
     let sockets: HashSet<&str> =
         tables.iter().flat_map(|table| listening_sockets(table, port)).collect();
     if sockets.is_empty() {
         return Listener::Unknown;
     }
     let mut all_readable = true;
-    for pid in family(&parents(proc), pid) {
-        match holds_one_of(proc, pid, &sockets) {
+    for Seen { pid, .. } in backend.members() {
+        match holds_one_of(pid, &sockets) {
             Some(true) => return Listener::Own(pid),
             Some(false) => {}
             None => all_readable = false,
@@ -73,36 +73,9 @@ fn listening_sockets(table: &str, port: u16) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The parent of every process.
-fn parents(proc: &Path) -> HashMap<i32, i32> {
-    let Ok(entries) = fs::read_dir(proc) else { return HashMap::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: i32| {
-        let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
-        Some((pid, parent_of(&stat)?))
-    })
-    .collect()
-}
-
-/// The parent in a line of `stat`. The name before it may contain blanks and parentheses.
-fn parent_of(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// `root` and all its descendants, `root` first.
-fn family(parents: &HashMap<i32, i32>, root: i32) -> Vec<i32> {
-    let mut family = vec![root];
-    let mut next = 0;
-    while let Some(&pid) = family.get(next) {
-        family.extend(parents.iter().filter(|(_, parent)| **parent == pid).map(|(child, _)| child));
-        next += 1;
-    }
-    family
-}
-
 /// Whether the process has one of `sockets` open; `None` if it may not be asked.
-fn holds_one_of(proc: &Path, pid: i32, sockets: &HashSet<&str>) -> Option<bool> {
-    let descriptors = fs::read_dir(proc.join(pid.to_string()).join("fd")).ok()?;
+fn holds_one_of(pid: i32, sockets: &HashSet<&str>) -> Option<bool> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     Some(descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
         let name = target.to_str().and_then(|text| text.strip_prefix("socket:["));
         name.and_then(|text| text.strip_suffix(']')).is_some_and(|inode| sockets.contains(inode))
@@ -133,24 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_look_like_the_rest_of_the_line() {
-        assert_eq!(parent_of("77 (a) S 5 (b) R 42 77 77 0"), Some(42));
-        assert_eq!(parent_of("torn"), None);
-    }
-
-    #[test]
-    fn descendants_are_found_over_generations() {
-        let parents = HashMap::from([(2, 1), (3, 2), (4, 3), (5, 1), (1, 0)]);
-        let mut family = family(&parents, 2);
-        family.sort_unstable();
-        assert_eq!(family, [2, 3, 4]);
-    }
-
-    #[test]
     fn a_listener_of_this_process_is_its_own_and_a_strangers_for_others() {
         let listener_socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener_socket.local_addr().unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
+        let listener = |port, root| {
+            listener(port, &Tree { root, mark: ("ANCM_TEST_OF_LISTENERS", String::new()) })
+        };
         assert!(is_accepting(address));
         assert_eq!(listener(address.port(), own), Listener::Own(own));
 

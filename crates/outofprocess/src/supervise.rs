@@ -33,10 +33,14 @@ use crate::recovery::{CrashCount, Next, Recovery};
 use crate::rules::Rules;
 use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
 use crate::stop::StopOrder;
+use crate::tree;
 
 /// Names every backend that this process ever had: the engine reuses connections within one name,
 /// so it must not come back, not even in another handler.
 static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
+
+/// How often is looked for what backends have started and left, and what has ended since.
+const REAP: Duration = Duration::from_secs(5);
 
 /// What all places of an application share.
 pub(crate) struct Shared {
@@ -97,13 +101,13 @@ impl Place {
         backend.forget_beginning();
         self.tell_first(Ok(()));
         loop {
-            match backend.wait(&self.shared.stop, None) {
+            match backend.wait(&self.shared.stop, Some(REAP)) {
                 Woken::Ended => return Some(self.on_crash(backend, ready.elapsed())),
                 Woken::StopOrdered => {
                     self.stop(backend);
                     return None;
                 }
-                Woken::TimedOut => {}
+                Woken::TimedOut => tree::reap_strays(),
             }
         }
     }

@@ -195,14 +195,69 @@ fn children_of_a_backend_do_not_outlive_it() {
     let child: i32 = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
     assert!(is_alive(child));
     handler.stop(PATIENCE);
-    let gone = Instant::now() + PATIENCE;
-    // The child is not ours to wait for: whoever inherits orphans takes it away.
-    while std::fs::read_to_string(format!("/proc/{child}/stat"))
-        .is_ok_and(|stat| !stat.contains(") Z "))
-    {
-        assert!(Instant::now() < gone, "the child is alive");
-        std::thread::yield_now();
+    assert!(!is_alive(child));
+}
+
+/// A script around a misfit.
+fn wrapped(before: &str, after: &str) -> Site {
+    let script = format!("{before} {} serve {after}", misfit().display());
+    Site::new("/bin/sh", &["-c", &script])
+}
+
+/// Processes that were given the port of this backend, whoever started them.
+fn given_port(port: u16) -> Vec<i32> {
+    let port = port.to_string().into_bytes();
+    let all = os::process::tree::all().into_iter();
+    let given = all.filter(|it| it.variable("ASPNETCORE_PORT").as_ref() == Some(&port));
+    given.map(|it| it.pid).collect()
+}
+
+#[test]
+fn what_tries_to_get_away_does_not_outlive_its_backend() {
+    // In a session of its own, its parent gone.
+    let daemon = "(setsid sh -c 'sleep 3600' &) ; setsid sleep 3600 &";
+    for stubborn in ["", "trap '' TERM;"] {
+        let mut site = wrapped(&format!("{stubborn} {daemon}"), "")
+            .with(|settings| settings.shutdown_time_limit = Duration::from_secs(5));
+        let handler = site.start().unwrap();
+        let pid = site.started_pid();
+        let port = address(&handler).unwrap().port();
+        assert!(given_port(port).len() >= 3, "{:?}", given_port(port));
+        handler.stop(PATIENCE);
+        assert_eq!(given_port(port), Vec::<i32>::new());
+        assert!(!is_alive(pid));
     }
+}
+
+#[test]
+fn what_a_crash_leaves_is_ended_before_the_next_start() {
+    let mut site = wrapped("(setsid sleep 3600 &) ;", "");
+    let handler = site.start().unwrap();
+    site.started_pid();
+    let port = address(&handler).unwrap().port();
+    assert!(given_port(port).len() >= 2, "{:?}", given_port(port));
+    get(&handler, "/exit/3");
+    site.event(1030);
+    assert_eq!(given_port(port), Vec::<i32>::new());
+    site.started_pid();
+}
+
+#[test]
+fn what_a_backend_has_started_is_told_to_end_and_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = dir.path().join("told");
+    let told_path = told.display();
+    let script = format!(
+        "(trap 'echo told > {told_path}; exit' TERM; : > {told_path}.ready; \
+          while :; do sleep 0.01; done) & \
+         while [ ! -e {told_path}.ready ]; do sleep 0.01; done; exec {} deaf-to-messages",
+        misfit().display()
+    );
+    let mut site = Site::new("/bin/sh", &["-c", &script]);
+    let handler = site.start().unwrap();
+    site.started_pid();
+    handler.stop(PATIENCE);
+    assert_eq!(std::fs::read_to_string(&told).unwrap_or_default(), "told\n");
 }
 
 #[test]

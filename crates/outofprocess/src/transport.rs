@@ -16,6 +16,7 @@ use config::{AspNetCore, BackendTransport, Env};
 use engine::UpstreamAddress;
 
 use crate::listening::{self, Listener};
+use crate::tree::Tree;
 
 /// The environment's way to say `backendTransport`, as `ANCM_shutdownDelay` is for its setting.
 const VARIABLE: &str = "ANCM_backendTransport";
@@ -57,14 +58,14 @@ pub(crate) enum Look {
 }
 
 impl Places {
-    /// Looks whether the backend whose process is `pid` listens.
-    pub(crate) fn look(&self, pid: i32) -> Look {
+    /// Looks whether the backend listens.
+    pub(crate) fn look(&self, backend: &Tree) -> Look {
         if let Some(path) = &self.socket
             && let Ok(stream) = UnixStream::connect(path)
         {
             // Only its owner can reach it through the folder; for whoever moves it elsewhere.
             let _ = std::fs::set_permissions(path, PermissionsExt::from_mode(0o600));
-            let pid = os::socket::peer_process(stream.as_fd()).unwrap_or(pid);
+            let pid = os::socket::peer_process(stream.as_fd()).unwrap_or(backend.root);
             return Look::Found(Found { address: UpstreamAddress::Unix(path.clone()), pid });
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
@@ -72,9 +73,9 @@ impl Places {
             return Look::Nobody;
         }
         let found = |pid| Look::Found(Found { address: UpstreamAddress::Tcp(address), pid });
-        match listening::listener(self.port, pid) {
+        match listening::listener(self.port, backend) {
             Listener::Own(pid) => found(pid),
-            Listener::Unknown => found(pid),
+            Listener::Unknown => found(backend.root),
             Listener::Stranger if self.socket.is_some() => Look::Nobody,
             Listener::Stranger => Look::Stranger,
         }

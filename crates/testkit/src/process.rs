@@ -20,9 +20,7 @@ impl Process {
 
     /// The processes that it has started and that run.
     pub fn children(self) -> Vec<Process> {
-        let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
-        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let mut children: Vec<Process> = numbers
+        let mut children: Vec<Process> = numbers()
             .map(Process)
             .filter(|process| {
                 let stat = process.stat();
@@ -42,6 +40,30 @@ impl Process {
             at += 1;
         }
         all
+    }
+
+    /// Those below it that have ended and that nobody has taken away.
+    pub fn zombies(self) -> Vec<Process> {
+        let tree = self.tree();
+        let all = numbers().map(Process);
+        all.filter(|process| {
+            process
+                .stat()
+                .is_some_and(|stat| stat.state == 'Z' && tree.contains(&Process(stat.parent)))
+        })
+        .collect()
+    }
+
+    /// Every process that was executed with an environment variable of this value, whoever its
+    /// parent is now.
+    pub fn with_variable(name: &str, value: &str) -> Vec<Process> {
+        let entry = format!("{name}={value}").into_bytes();
+        let all = numbers().map(Process);
+        all.filter(|process| {
+            let environment = fs::read(format!("/proc/{}/environ", process.0)).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|other| other == entry)
+        })
+        .collect()
     }
 
     /// The file name of its program.
@@ -71,6 +93,11 @@ impl Process {
         let state = fields.next()?.chars().next()?;
         Some(Stat { state, parent: fields.next()?.parse().ok()? })
     }
+}
+
+fn numbers() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").expect("there is a /proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 struct Stat {

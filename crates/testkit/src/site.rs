@@ -6,12 +6,23 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Instant,
 };
 
 use crate::{App, Connection, Model, Process, Request, Response, env, eventually, patience};
+
+/// The variable by which everything that a site has started is found.
+const MARK: &str = "TESTKIT_SITE";
+
+fn new_mark() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// How a site is started.
 #[derive(Debug)]
@@ -138,6 +149,8 @@ impl Start {
         for url in &self.urls {
             self.command.args(["--url", url]);
         }
+        let mark = new_mark();
+        self.command.env(MARK, &mark);
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let environment = self.command.get_envs();
         let environment = environment.map(|(name, value)| (name.into(), value.map(Into::into)));
@@ -157,6 +170,7 @@ impl Start {
             urls: self.urls.len().max(1),
             status: None,
             environment,
+            mark,
         }
     }
 
@@ -187,6 +201,7 @@ pub struct Site {
     output: Output,
     readers: Vec<thread::JoinHandle<()>>,
     urls: usize,
+    mark: String,
     status: Option<ExitStatus>,
     environment: Vec<(OsString, Option<OsString>)>,
 }
@@ -325,16 +340,27 @@ impl Site {
         self.supervisor().signal(name);
     }
 
-    /// SIGTERM, which ends it cleanly, with everything that it has started.
+    /// SIGTERM, which ends it cleanly, with everything that it has started: no process is left that
+    /// runs, and none was left that nobody takes away.
     pub fn stop(mut self) {
-        let tree = self.supervisor().tree();
+        eventually("no zombies", || self.supervisor().zombies().is_empty().then_some(()));
         self.signal("TERM");
         let status = self.wait_for_end();
         assert_eq!(status.code(), Some(0), "it {status}");
-        for process in tree {
-            eventually(&format!("the end of {process:?}"), || (!process.is_alive()).then_some(()));
-        }
+        self.wait_until_all_is_gone();
         assert!(!self.log().contains("panicked"), "something panicked");
+    }
+
+    /// Waits until nothing runs that it has started, whatever has become of itself.
+    pub fn wait_until_all_is_gone(&self) {
+        eventually("the end of all that it has started", || {
+            self.started().is_empty().then_some(())
+        });
+    }
+
+    /// All that it has started and that runs, whoever is the parent now.
+    pub fn started(&self) -> Vec<Process> {
+        Process::with_variable(MARK, &self.mark)
     }
 
     /// Waits for its end.
@@ -360,14 +386,13 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.read_output(true);
         if self.status.is_none() {
-            let tree = self.supervisor().tree();
             let _ = self.child.kill();
             let _ = self.child.wait();
-            for process in tree.into_iter().skip(1).filter(|process| process.is_alive()) {
-                let _ = Command::new("sh")
-                    .args(["-c", &format!("kill -s KILL {} 2>/dev/null", process.0)])
-                    .status();
-            }
+        }
+        for process in self.started() {
+            let _ = Command::new("sh")
+                .args(["-c", &format!("kill -s KILL {} 2>/dev/null", process.0)])
+                .status();
         }
         if thread::panicking() {
             let web_config = self.app.as_ref().map(|app| app.path("web.config"));

@@ -106,6 +106,8 @@ impl Hosted {
             Kind::InProcess(application) => application.stop(limit),
             Kind::OutOfProcess(application) => {
                 application.stop(limit);
+                // What no backend could be held to account for.
+                outofprocess::end_everything();
                 true
             }
         }

@@ -10,6 +10,7 @@ mod log_file;
 mod operators;
 mod processes;
 mod status;
+mod strays;
 mod tell;
 mod watch;
 mod worker;
@@ -256,6 +257,8 @@ impl Supervisor {
                 self.on_control(id, Readiness::READ);
                 if let Some(worker) = self.workers.get_mut(&id) {
                     worker.on_ended(&mut self.output);
+                    let others = self.workers.iter().filter(|(other, _)| **other != id);
+                    strays::end(&others.map(|(_, it)| it.child.pid().number()).collect::<Vec<_>>());
                     self.events.push_back(Event::Exited(id));
                 }
             }
@@ -370,6 +373,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, id: GenerationId, payload: Payload) {
+        strays::adopt(self.launch.app.settings.hosting_model);
         let route = explain::route(&self.launch.app);
         let started = self.launch.start(id, payload, self.report.as_ref());
         let app = Some(&self.launch.app).filter(|_| payload == Payload::App);

@@ -173,7 +173,7 @@ impl AsFd for Child {
     }
 }
 
-fn ignore_gone(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_gone(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
         result => result,

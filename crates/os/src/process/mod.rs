@@ -5,6 +5,7 @@
 mod child;
 mod command;
 mod exec;
+pub mod tree;
 
 pub use child::{Child, Pid};
 pub use command::{Command, Group, SpawnError, Stream};

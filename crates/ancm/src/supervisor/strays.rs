@@ -1,0 +1,52 @@
+//! What a worker that ended leaves behind: backends, and whatever these have started.
+//!
+//! A worker ends its backends itself. One that was killed cannot; its descendants come to the
+//! supervisor, who has asked for them, and go at once.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use config::HostingModel;
+use config::environment::PORT_VARIABLES;
+use os::process::Pid;
+use os::process::tree::{self, Seen};
+use os::signal::Signal;
+
+/// The site stands still meanwhile. What was killed ends within milliseconds.
+const LIMIT: Duration = Duration::from_millis(500);
+
+/// Has descendants of workers come here when nobody else is left. Not those of applications that
+/// are hosted in-process: under other servers, too, what they start may outlive them.
+pub(super) fn adopt(model: HostingModel) {
+    // Without it, what outlives its worker is the system's to deal with.
+    let _ = tree::adopt_orphans(model == HostingModel::OutOfProcess);
+}
+
+/// Ends what the backends of dead workers have left with this process, and takes it away. `workers`
+/// are those that live.
+pub(super) fn end(workers: &[i32]) {
+    let own = Pid::own().number();
+    let deadline = Instant::now() + LIMIT;
+    while Instant::now() < deadline {
+        let all = tree::all();
+        let strays: Vec<_> = all
+            .iter()
+            .filter(|it| it.parent == own && !workers.contains(&it.pid))
+            .filter(|it| it.has_ended || is_of_a_backend(it))
+            .collect();
+        if strays.is_empty() {
+            return;
+        }
+        for stray in strays {
+            // Their children come here as they go, and are found by the next look.
+            let _ = stray.signal(Signal::KILL);
+            stray.reap();
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A script that executed us may have left us a child that is none of our business.
+fn is_of_a_backend(stray: &Seen) -> bool {
+    PORT_VARIABLES.iter().any(|name| stray.variable(name).is_some())
+}
