@@ -2,13 +2,15 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
+    sync::mpsc::channel,
+    time::Duration,
 };
 
 use serde_json::Value;
-use testkit::{App, Load, Model, Site, Start, both_models, eventually};
+use testkit::{App, Load, Model, Request, Site, Start, both_models, eventually};
 
 /// Exit codes.
 const FAILED: i32 = 5;
@@ -100,6 +102,97 @@ both_models! {
         assert_eq!(ended.status.code(), Some(FAILED));
         assert!(ended.stderr.contains("app_offline.htm"), "{}", ended.stderr);
         site.stop();
+    }
+
+    fn a_stopped_application_is_answered_for_until_it_is_started(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let application = site.application();
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        load.wait_for_more(10);
+        let ended = site.command("stop", &[]);
+        assert_eq!((ended.status.code(), &*ended.stdout), (Some(0), "the application is stopped\n"));
+        assert!(!application.is_alive());
+        let answer = site.get("/");
+        assert_eq!((answer.status(), answer.text().contains("stopped")), (503, true));
+        let told = status(&site);
+        assert_eq!((&told["state"], &told["is_stopped"]), (&"stopped".into(), &true.into()));
+        assert_eq!(site.command("stop", &[]).status.code(), Some(0), "twice is once");
+        let ended = site.command("recycle", &[]);
+        assert_eq!(ended.status.code(), Some(FAILED));
+        assert!(ended.stderr.contains("ancm start"), "{}", ended.stderr);
+
+        let ended = site.command("start", &[]);
+        assert!(ended.stdout.ends_with(" serves\n"), "{} {}", ended.stdout, ended.stderr);
+        assert_eq!(site.get("/HelloWorld").status(), 200);
+        assert_eq!(site.command("start", &[]).stdout, ended.stdout, "it serves already");
+        load.wait_for_more(10);
+        load.stop().assert_only(&[200, 503]);
+        site.wait_for_log("an operator has stopped the application");
+        site.stop();
+    }
+
+    fn a_start_that_fails_says_why(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        assert_eq!(site.command("stop", &[]).status.code(), Some(0));
+        break_assembly(&site);
+        let ended = site.command("start", &[]);
+        assert_eq!(ended.status.code(), Some(FAILED), "{}", ended.stdout);
+        assert!(ended.stderr.contains("did not start: 50"), "{}", ended.stderr);
+        site.stop();
+    }
+
+    fn status_counts_requests(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        for _ in 0..5 {
+            assert_eq!(site.get("/HelloWorld").status(), 200);
+        }
+        let mut upload = site.connect();
+        upload.send(Request::post_chunked("/ReadAndWriteEchoLines", b"", 1).head());
+        upload.send_chunk(b"one\n");
+        upload.head();
+        assert_eq!(upload.piece().unwrap().bytes, b"one\n");
+        eventually("the counts", || {
+            let generation = &status(&site)["generations"][0];
+            let taken = generation["requests_taken"].as_u64()?;
+            (taken == 6 && generation["requests_in_flight"] == 1).then_some(())
+        });
+        upload.send("0\r\n\r\n");
+        assert!(upload.piece().is_none());
+        eventually("the end of the request", || {
+            (status(&site)["generations"][0]["requests_in_flight"] == 0).then_some(())
+        });
+        site.stop();
+    }
+
+    fn logs_are_kept_and_followed(model: Model) {
+        let site = Site::start(App::misbehaving("Serve"), model);
+        site.command("recycle", &[]);
+        let kept = site.command("logs", &[]).stdout;
+        assert!(kept.contains("listening on http://"), "{kept}");
+        assert!(kept.contains("an operator asked for it"), "{kept}");
+        assert_eq!(site.command("logs", &["-n", "1"]).stdout.lines().count(), 1);
+
+        let mut follower = std::process::Command::new(testkit::env::programs().join("ancm"))
+            .args(["logs", "-f", "-n", "0"])
+            .arg(site.app().dir())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(follower.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines() {
+                let _ = sender.send(line.unwrap());
+            }
+        });
+        // Lines of before it came are not shown.
+        eventually("a line that is followed", || {
+            site.signal("HUP");
+            let line = lines.recv_timeout(Duration::from_millis(500)).ok()?;
+            line.contains("a signal asks for it").then_some(())
+        });
+        site.stop();
+        assert!(follower.wait().unwrap().success());
     }
 
     fn after_the_supervisor_was_killed_nothing_is_left_and_the_next_start_is_clean(model: Model) {

@@ -26,6 +26,12 @@ pub(crate) enum Command {
     Status(Status),
     /// Have a new generation serve an application; wait until it does
     Recycle(Site),
+    /// Stop an application, which is answered for with 503 until it is started; wait for its end
+    Stop(Site),
+    /// Start an application that was stopped; wait until it serves
+    Start(Site),
+    /// Print what supervisor and application have written lately
+    Logs(Logs),
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +90,18 @@ pub(crate) struct Status {
     /// Print JSON, one line for each supervisor
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines at most, the last ones
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub(crate) lines: usize,
 }
 
 /// More lanes than this cost descriptors and gain nothing.

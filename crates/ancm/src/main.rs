@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod kept;
 mod listen;
 mod operate;
 mod output;
@@ -23,8 +24,11 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Check(arguments) => check::run(&arguments.dir, arguments.json, &mut stdout()),
+        Command::Logs(arguments) => operate::logs(&arguments, &mut stdout()),
         Command::Recycle(site) => operate::recycle(&site),
         Command::Run(arguments) => run::run(arguments),
+        Command::Start(site) => operate::start(&site),
+        Command::Stop(site) => operate::stop(&site),
         Command::Status(arguments) => operate::status(&arguments, &mut stdout()),
     })
 }

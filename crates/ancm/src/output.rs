@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use os::poll::{Readiness, poll};
 
+use crate::kept::Kept;
+
 /// A pipe that reports room takes this much without blocking.
 const PIECE_BYTES: usize = 4096;
 /// Above this, workers have to wait.
@@ -35,15 +37,21 @@ impl Stream {
 pub(crate) struct Output {
     stdout: Relay,
     stderr: Relay,
+    kept: Kept,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { stdout: Relay::new(os::fd::stdout()), stderr: Relay::new(os::fd::stderr()) }
+        Self {
+            stdout: Relay::new(os::fd::stdout()),
+            stderr: Relay::new(os::fd::stderr()),
+            kept: Kept::default(),
+        }
     }
 
     /// Writes `bytes` as far as possible and keeps the rest.
     pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        self.kept.take(stream, bytes);
         let relay = self.relay_mut(stream);
         if relay.is_full() && relay.is_stalled() {
             relay.dropped += bytes.len() as u64;
@@ -84,6 +92,11 @@ impl Output {
                 relay.flush();
             }
         }
+    }
+
+    /// What was written lately.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// The descriptor to watch for room, if something waits for it.

@@ -16,6 +16,8 @@ pub enum ToWorker {
         /// How long this may take.
         deadline_ms: u64,
     },
+    /// Tell what the application has to do.
+    Measure,
     /// What to serve; the first message, once.
     Start(Box<Start>),
     /// End now.
@@ -76,6 +78,8 @@ pub enum Payload {
         /// What is known about it.
         report: Box<StartReport>,
     },
+    /// That an operator has stopped the application.
+    Halted,
     /// What `app_offline.htm` says.
     Offline {
         /// The application's folder, in which the file is.
@@ -119,6 +123,13 @@ pub enum ToSupervisor {
     Failed {
         /// What the worker knows about it.
         report: Box<StartReport>,
+    },
+    /// The answer to [`ToWorker::Measure`].
+    Load {
+        /// Requests that the application has, or that wait for it.
+        in_flight: usize,
+        /// Requests that it was given since it serves.
+        taken: u64,
     },
     /// Something an operator should be told.
     Log {

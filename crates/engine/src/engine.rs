@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,9 @@ pub struct Options {
     pub filter: Filter,
     /// How long the rest of a request is read and dropped behind an answer (Kestrel's 5 s).
     pub linger: Duration,
+    /// How long after the beginning of a drain a connection may still begin a request: one that
+    /// crossed with the drain would be lost otherwise.
+    pub last_request: Duration,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,
     /// How lanes speak to the kernel. Where it refuses a ring, they do without.
@@ -107,6 +110,7 @@ impl Options {
             max_body: None,
             filter: Filter::default(),
             linger: Duration::from_secs(5),
+            last_request: Duration::from_secs(1),
             requests_per_connection: 1_000_000,
             io: Io::Auto,
             connections: 100_000,
@@ -138,6 +142,33 @@ impl Waker {
         for lane in self.lanes.iter() {
             lane.command(Command::Resume);
         }
+    }
+}
+
+/// Looks at what the application has to do.
+#[derive(Clone)]
+pub struct Gauges {
+    lanes: Arc<[Arc<LaneShared>]>,
+}
+
+/// What the application has to do, and has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that it has, or that wait for it; one that is answered at once is in neither.
+    pub in_flight: usize,
+    /// Requests that it was given since the start.
+    pub taken: u64,
+}
+
+impl Gauges {
+    /// How things are now; lanes that are busy tell what they knew some milliseconds ago.
+    pub fn load(&self) -> Load {
+        self.lanes.iter().fold(Load::default(), |load, lane| Load {
+            in_flight: load.in_flight
+                + lane.gauge.inside.load(Ordering::Relaxed)
+                + lane.gauge.waiting.load(Ordering::Relaxed),
+            taken: load.taken + lane.gauge.taken.load(Ordering::Relaxed),
+        })
     }
 }
 
@@ -277,6 +308,11 @@ impl Engine {
     /// How often each limit was hit.
     pub fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
+    }
+
+    /// For looking at what the application has to do.
+    pub fn gauges(&self) -> Gauges {
+        Gauges { lanes: self.waker.lanes.clone() }
     }
 
     /// For offering held exchanges again.

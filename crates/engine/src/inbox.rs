@@ -38,6 +38,8 @@ pub(crate) struct Gauge {
     pub(crate) waiting: AtomicUsize,
     /// Exchanges that the application, or a backend, has.
     pub(crate) inside: AtomicUsize,
+    /// Exchanges that it was given so far.
+    pub(crate) taken: AtomicU64,
 }
 
 /// A word to a whole lane.

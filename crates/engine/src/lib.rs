@@ -38,6 +38,6 @@ pub use application::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
     UpstreamFailure, UpstreamPhase,
 };
-pub use engine::{Drained, Engine, Io, LaneEnd, Listener, Options, Waker};
+pub use engine::{Drained, Engine, Gauges, Io, LaneEnd, Listener, Load, Options, Waker};
 pub use filter::Filter;
 pub use limits::{Limit, Seen, Tally};

@@ -71,6 +71,8 @@ pub enum Event {
         /// What follows.
         follows: String,
     },
+    /// An operator has stopped the application.
+    Halted,
     /// Operators' commands cannot be taken.
     NoControl {
         /// Why.
@@ -135,7 +137,8 @@ impl Event {
             Self::ExchangesLeft { .. } => 1102,
             Self::StoppedAtOnce => 1103,
             Self::RingRefused { .. } => 1108,
-            Self::NoControl { .. } => 1120,
+            Self::NoControl { .. } => 1130,
+            Self::Halted => 1131,
         }
     }
 
@@ -143,6 +146,7 @@ impl Event {
     pub const fn level(&self) -> Level {
         match self {
             Self::Ended { .. }
+            | Self::Halted
             | Self::Offline
             | Self::Recycling { .. }
             | Self::Started { .. }
@@ -184,6 +188,9 @@ impl fmt::Display for Event {
             Self::GenerationDied { generation, pid, ending, follows } => {
                 write!(f, "generation {generation} (pid {pid}) {ending}; {follows}")
             }
+            Self::Halted => f.write_str(
+                "an operator has stopped the application: 503 is answered until `ancm start`",
+            ),
             Self::NoControl { reason } => write!(
                 f,
                 "no control socket ({reason}); `ancm status` and its like will not find this process"

@@ -10,6 +10,8 @@ use crate::ids::GenerationId;
 pub enum Payload {
     /// The application.
     App,
+    /// That an operator has stopped the application.
+    Halted,
     /// What `app_offline.htm` says.
     Offline,
     /// The page that explains why the application does not run.

@@ -22,6 +22,8 @@ pub enum Reason {
     Files,
     /// It is the first.
     First,
+    /// `ancm stop`.
+    Halted,
     /// `app_offline.htm` is there.
     Offline,
     /// `app_offline.htm` was removed.
@@ -34,6 +36,8 @@ pub enum Reason {
     Rollback,
     /// SIGHUP.
     Signal,
+    /// `ancm start`.
+    Started,
 }
 
 impl fmt::Display for Reason {
@@ -46,12 +50,14 @@ impl fmt::Display for Reason {
             Self::Failed => "the application did not start",
             Self::Files => "files of the application have changed",
             Self::First => "the site was started",
+            Self::Halted => "an operator has stopped the application",
             Self::Offline => "app_offline.htm is there",
             Self::Online => "app_offline.htm was removed",
             Self::Quit => "the application stopped by itself",
             Self::Retry => "the start before had failed",
             Self::Rollback => "the version before was put back",
             Self::Signal => "a signal asks for it",
+            Self::Started => "an operator has started the application",
         })
     }
 }

@@ -52,6 +52,8 @@ pub enum Event {
     NotSpawned(GenerationId),
     /// `app_offline.htm` has come, or gone.
     Offline(bool),
+    /// An operator wants the application stopped, or started again.
+    Halted(bool),
     /// The worker serves.
     Ready(GenerationId),
     /// A new generation is wanted.
@@ -114,6 +116,8 @@ pub enum Notice {
     },
     /// A generation did not end within its limit and is killed.
     DrainIncomplete(GenerationId),
+    /// The application is stopped because an operator wants it.
+    Halted,
     /// The application is offline: what its file says is served.
     Offline,
     /// A generation serves again, after a failure or in place of another.
@@ -143,8 +147,10 @@ pub struct Site {
     page_at: Option<Duration>,
     /// A generation was asked for while one was starting with what was known before.
     outdated: Option<Reason>,
-    /// The application is not to run.
+    /// Its file says that the application is not to run.
     is_offline: bool,
+    /// An operator says so.
+    is_halted: bool,
     /// The application is started when its last process has ended.
     waits_for_end: Option<Reason>,
     is_announced: bool,
@@ -165,6 +171,7 @@ impl Site {
             page_at: None,
             outdated: None,
             is_offline,
+            is_halted: false,
             waits_for_end: None,
             is_announced: false,
             actions: Vec::new(),
@@ -184,7 +191,12 @@ impl Site {
             Event::Exited(id) => self.on_exited(id, now),
             Event::Failed(id) => self.on_failed(id, StartFailure::Reported, now),
             Event::NotSpawned(id) => self.on_not_spawned(id, now),
-            Event::Offline(is_offline) => self.on_offline(is_offline, now),
+            Event::Halted(is_halted) => {
+                self.substitute(|site| site.is_halted = is_halted, Reason::Started, now);
+            }
+            Event::Offline(is_offline) => {
+                self.substitute(|site| site.is_offline = is_offline, Reason::Online, now);
+            }
             Event::Ready(id) => self.on_ready(id, now),
             Event::Recycle(reason) => self.on_recycle(reason, now),
             Event::Stop => self.on_stop(now),
@@ -226,6 +238,21 @@ impl Site {
         self.is_offline
     }
 
+    /// Whether an operator has stopped the application.
+    pub fn is_halted(&self) -> bool {
+        self.is_halted
+    }
+
+    /// Whether the application may run.
+    pub fn may_run(&self) -> bool {
+        self.absence().is_none()
+    }
+
+    /// Whether any process of the application is alive.
+    pub fn has_app(&self) -> bool {
+        self.generations.iter().any(|generation| generation.payload == Payload::App)
+    }
+
     /// The generations that have a process.
     pub fn generations(&self) -> &[Generation] {
         &self.generations
@@ -236,22 +263,39 @@ impl Site {
         self.phase != Phase::Running
     }
 
+    /// The application goes, comes back, or is away for another reason.
+    ///
     /// The page is ready before the application drains, so that nobody is refused. The way back is
     /// the other way round: whoever comes from now on waits for the application.
-    fn on_offline(&mut self, is_offline: bool, now: Duration) {
-        if self.phase != Phase::Running || self.is_offline == is_offline {
+    fn substitute(&mut self, change: impl FnOnce(&mut Self), back: Reason, now: Duration) {
+        if self.phase != Phase::Running {
             return;
         }
-        self.is_offline = is_offline;
+        let before = self.absence();
+        change(self);
+        if self.absence() == before {
+            return;
+        }
         self.waits_for_end = None;
         // What made starts fail may be mended.
         self.restart.forget();
         (self.retry_at, self.page_at, self.outdated) = (None, None, None);
-        if is_offline {
-            self.start_page(Reason::Offline, now);
+        if self.may_run() {
+            let is_away =
+                |it: &Generation| matches!(it.payload, Payload::Halted | Payload::Offline);
+            self.drain_where(now, is_away);
+            self.start_app(back, now);
         } else {
-            self.drain_where(now, |other| other.payload == Payload::Offline);
-            self.start_app(Reason::Online, now);
+            self.start_page(self.page_reason(), now);
+        }
+    }
+
+    /// What is served in place of an application that is not to run.
+    const fn absence(&self) -> Option<Payload> {
+        match (self.is_offline, self.is_halted) {
+            (true, _) => Some(Payload::Offline),
+            (false, true) => Some(Payload::Halted),
+            (false, false) => None,
         }
     }
 
@@ -270,13 +314,15 @@ impl Site {
             self.actions.push(Action::Tell(Notice::Replaced(id)));
         }
         match payload {
-            Payload::Offline if self.is_offline => {
-                self.actions.push(Action::Tell(Notice::Offline));
+            Payload::Halted | Payload::Offline if Some(payload) == self.absence() => {
+                let is_offline = payload == Payload::Offline;
+                let notice = if is_offline { Notice::Offline } else { Notice::Halted };
+                self.actions.push(Action::Tell(notice));
                 self.drain_where(now, |other| other.id != id);
             }
-            Payload::Offline => self.drain_where(now, |other| other.id == id),
-            // The page of the file is on its way, and drains this one when it is ready.
-            Payload::App | Payload::Page if self.is_offline => {
+            Payload::Halted | Payload::Offline => self.drain_where(now, |other| other.id == id),
+            // Its page is on its way, and drains this one when it is ready.
+            Payload::App | Payload::Page if !self.may_run() => {
                 self.drain_where(now, |other| other.id != id && other.payload == payload);
             }
             Payload::App => {
@@ -311,7 +357,9 @@ impl Site {
         }
         match generation.payload {
             Payload::App => self.on_dead_start(id, StartFailure::NotSpawned, now),
-            Payload::Offline | Payload::Page => self.page_at = Some(now + PAGE_PAUSE),
+            Payload::Halted | Payload::Offline | Payload::Page => {
+                self.page_at = Some(now + PAGE_PAUSE)
+            }
         }
     }
 
@@ -347,10 +395,10 @@ impl Site {
             (State::Starting { .. }, Payload::App) => {
                 self.on_dead_start(id, StartFailure::ExitedBeforeReady, now);
             }
-            (State::Starting { .. }, Payload::Offline | Payload::Page) => {
+            (State::Starting { .. }, Payload::Halted | Payload::Offline | Payload::Page) => {
                 self.page_at = Some(now + PAGE_PAUSE);
             }
-            (State::Serving, Payload::Offline | Payload::Page) => {
+            (State::Serving, Payload::Halted | Payload::Offline | Payload::Page) => {
                 self.start_page(generation.reason, now);
             }
             (State::Serving, Payload::App) => {
@@ -367,7 +415,7 @@ impl Site {
     }
 
     fn on_recycle(&mut self, reason: Reason, now: Duration) {
-        if self.phase != Phase::Running || self.is_offline {
+        if self.phase != Phase::Running || !self.may_run() {
             return;
         }
         self.restart.forget();
@@ -429,7 +477,7 @@ impl Site {
     /// A start has ended in failure and its process is gone. Who serves goes on serving; if nobody
     /// does, a page explains.
     fn on_dead_start(&mut self, id: GenerationId, why: StartFailure, now: Duration) {
-        if self.is_offline {
+        if !self.may_run() {
             return;
         }
         let (retry_in, reason) = match self.outdated.take() {
@@ -449,7 +497,7 @@ impl Site {
 
     /// A generation that `served` for some time will serve no more, unasked.
     fn replace(&mut self, id: GenerationId, served: Duration, reason: Reason, now: Duration) {
-        if self.is_offline {
+        if !self.may_run() {
             return;
         }
         let pause = self.restart.after_end(served);
@@ -473,7 +521,7 @@ impl Site {
 
     fn start_app(&mut self, reason: Reason, now: Duration) {
         self.retry_at = None;
-        if self.is_offline || self.generations.iter().any(Generation::is_starting_app) {
+        if !self.may_run() || self.generations.iter().any(Generation::is_starting_app) {
             return;
         }
         self.waits_for_end = Some(reason).filter(|_| !self.policy.overlap && self.has_app());
@@ -487,18 +535,22 @@ impl Site {
     /// shows something older and is not waited for.
     fn start_page(&mut self, reason: Reason, now: Duration) {
         self.page_at = None;
-        if self.is_app_served() && !self.is_offline {
+        if self.is_app_served() && self.may_run() {
             return;
         }
         self.drain_where(now, |other| {
             other.payload != Payload::App && matches!(other.state, State::Starting { .. })
         });
-        let payload = if self.is_offline { Payload::Offline } else { Payload::Page };
+        let payload = self.absence().unwrap_or(Payload::Page);
         self.spawn(payload, reason, PAGE_START_LIMIT, now);
     }
 
     fn page_reason(&self) -> Reason {
-        if self.is_offline { Reason::Offline } else { Reason::Failed }
+        match self.absence() {
+            Some(Payload::Halted) => Reason::Halted,
+            Some(_) => Reason::Offline,
+            None => Reason::Failed,
+        }
     }
 
     fn spawn(&mut self, payload: Payload, reason: Reason, limit: Duration, now: Duration) {
@@ -518,11 +570,6 @@ impl Site {
                 self.actions.push(Action::Drain { id: generation.id, limit });
             }
         }
-    }
-
-    /// Whether any process of the application is alive.
-    fn has_app(&self) -> bool {
-        self.generations.iter().any(|generation| generation.payload == Payload::App)
     }
 
     fn is_app_served(&self) -> bool {

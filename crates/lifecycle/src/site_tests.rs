@@ -156,6 +156,25 @@ fn an_offline_application_is_replaced_by_its_page_and_comes_back_at_once() {
 }
 
 #[test]
+fn a_stopped_application_is_away_until_it_is_started() {
+    let mut site = serving();
+    assert_eq!(site.on_event(Event::Halted(true), at(50)), [start(2, Payload::Halted)]);
+    let halted = Action::Tell(Notice::Halted);
+    assert_eq!(site.on_event(Event::Ready(id(2)), at(50)), [halted, drain(1)]);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), []);
+    assert!(!site.has_app());
+    // The file comes and goes meanwhile.
+    assert_eq!(site.on_event(Event::Offline(true), at(52)), [start(3, Payload::Offline)]);
+    let offline = Action::Tell(Notice::Offline);
+    assert_eq!(site.on_event(Event::Ready(id(3)), at(52)), [offline, drain(2)]);
+    assert_eq!(site.on_event(Event::Offline(false), at(53)), [start(4, Payload::Halted)]);
+    assert_eq!(site.on_event(Event::Ready(id(4)), at(53)), [halted, drain(3)]);
+    let actions = site.on_event(Event::Halted(false), at(60));
+    assert_eq!(actions, [drain(4), start(5, Payload::App)]);
+    assert_eq!(site.generations().last().unwrap().reason, Reason::Started);
+}
+
+#[test]
 fn what_is_offline_at_first_starts_with_its_page() {
     let (mut site, actions) = Site::start(POLICY, true, at(0));
     assert_eq!(actions, [start(1, Payload::Offline)]);
@@ -273,6 +292,10 @@ impl World {
                 let is_offline = self.chance(2) == 0;
                 self.event(Event::Offline(is_offline));
             }
+            (8, _) if self.chance(4) == 0 => {
+                let is_halted = self.chance(2) == 0;
+                self.event(Event::Halted(is_halted));
+            }
             _ => self.event(Event::Tick),
         }
     }
@@ -285,17 +308,20 @@ impl World {
         let serving = generations.iter().filter(|other| other.is_serving(Payload::App)).count();
         assert!(serving <= 1, "{generations:?}");
         let is_failing = |other: &Generation| matches!(other.state, State::Failing { .. });
-        let offline = generations.iter().filter(|it| it.payload == Payload::Offline);
+        let wanted = self.site.absence();
+        let is_away = |it: &&Generation| [Payload::Halted, Payload::Offline].contains(&it.payload);
+        let away = generations.iter().filter(is_away);
         let is_live =
             |it: &&Generation| matches!(it.state, State::Starting { .. } | State::Serving);
-        let offline = offline.filter(is_live).count();
+        let (pages, stale): (Vec<_>, Vec<_>) =
+            away.filter(is_live).partition(|it| Some(it.payload) == wanted);
         let apps = self.alive.iter().filter(|(_, payload)| *payload == Payload::App).count();
         assert!(self.site.policy.overlap || apps <= 1, "{generations:?}");
-        if !self.site.is_stopping() && self.site.is_offline {
-            let is_pending = offline > 0 || self.site.page_at.is_some();
+        if !self.site.is_stopping() && wanted.is_some() {
+            let is_pending = !pages.is_empty() || self.site.page_at.is_some();
             assert!(is_pending, "{:?}", self.site);
         } else if !self.site.is_stopping() {
-            assert_eq!(offline, 0, "{:?}", self.site);
+            assert!(stale.is_empty(), "{:?}", self.site);
             let is_pending = starting + serving > 0
                 || self.site.retry_at.is_some()
                 || self.site.waits_for_end.is_some()

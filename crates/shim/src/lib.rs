@@ -11,11 +11,13 @@ pub mod page;
 pub mod report;
 
 mod failed;
+mod halted;
 mod in_process;
 mod loaded;
 mod offline;
 
 pub use failed::{Failed, failed};
+pub use halted::halted;
 pub use in_process::{InProcess, Life, with_runtimes_of};
 pub use loaded::LoadError;
 pub use offline::offline;

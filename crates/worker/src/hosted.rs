@@ -45,6 +45,7 @@ impl Hosted {
             Payload::Failed { report } => {
                 return Ok(Self::page(shim::failed((**report).clone(), start.disclosure)));
             }
+            Payload::Halted => return Ok(Self::page(shim::halted())),
             Payload::Offline { dir } => return Ok(Self::page(shim::offline(dir.into()))),
             Payload::Run { application } => application,
         };

@@ -54,12 +54,12 @@ fn main() {
     let (sender, orders) = channel();
     let phase = Phase::default();
     let give = Orders::new(sender, phase.clone());
-    let listening = give.clone();
-    thread::spawn(move || listening.follow_supervisor(&mut control));
+    let (listening, told) = (give.clone(), supervisor.clone());
+    thread::spawn(move || listening.follow_supervisor(&mut control, &told));
     let listening = give.clone();
     thread::spawn(move || listening.follow_signals(signals));
 
-    let hosted = Hosted::start(&start, &supervisor, give);
+    let hosted = Hosted::start(&start, &supervisor, give.clone());
     let hosted = hosted.unwrap_or_else(|report| fail(&supervisor, report));
     phase.is_started();
     let cannot_serve = |error| -> ! {
@@ -77,6 +77,7 @@ fn main() {
     }
     let (tally, told) = (engine.tally(), supervisor.clone());
     thread::spawn(move || tell_limits(&tally, &told));
+    give.measure(engine.gauges());
     let waker = engine.waker();
     hosted.on_change(move || waker.wake());
     if let Some(app) = hosted.app().filter(|app| app.settings.is_warmed_up()) {

@@ -1,5 +1,7 @@
 //! What the engine is told: its defaults, what `web.config` says instead, and what the system grants.
 
+use std::time::Duration;
+
 use config::App;
 use control::{Io, Start};
 use engine::{Filter, Options};
@@ -8,6 +10,10 @@ use engine::{Filter, Options};
 /// at least a few, is kept from connections, so that a crowd of clients does not take the files and
 /// sockets away that their answers are made of.
 const RESERVE: u64 = 512;
+
+/// How long a page that is replaced goes on answering connections that were kept: whoever asks later
+/// is to find the application.
+const PAGE_LAST_REQUEST: Duration = Duration::from_millis(100);
 
 /// The options for what a worker serves; `app` is `None` for a page.
 pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Options {
@@ -19,6 +25,9 @@ pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Opt
     };
     let blocked = app.map_or(1, |app| app.settings.handler_settings.max_blocked_threads);
     options.threads = options.lanes.saturating_add(blocked);
+    if app.is_none() {
+        options.last_request = PAGE_LAST_REQUEST;
+    }
     if let Some(app) = app {
         limit(&mut options, &app.settings.limits);
         if app.settings.remove_server_header {

@@ -5,16 +5,18 @@
 //! ever: an order then ends the process on the spot.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use control::ToWorker;
+use control::{ToSupervisor, ToWorker};
 use lifecycle::exit;
 use os::poll::{Readiness, poll};
 use os::process::exit_now;
 use os::signal::{Signal, Signals};
+
+use crate::supervisor::Supervisor;
 
 /// What the main thread has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +32,11 @@ pub(crate) enum Order {
 }
 
 /// Where orders are given.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Orders {
     sender: Sender<Order>,
     phase: Phase,
+    gauges: Arc<OnceLock<engine::Gauges>>,
 }
 
 /// How far the worker is. Set by the main thread alone.
@@ -60,8 +63,13 @@ impl Phase {
 }
 
 impl Orders {
-    pub(crate) const fn new(sender: Sender<Order>, phase: Phase) -> Self {
-        Self { sender, phase }
+    pub(crate) fn new(sender: Sender<Order>, phase: Phase) -> Self {
+        Self { sender, phase, gauges: Arc::default() }
+    }
+
+    /// What can be measured from now on.
+    pub(crate) fn measure(&self, gauges: engine::Gauges) {
+        let _ = self.gauges.set(gauges);
     }
 
     /// Gives an order from outside.
@@ -82,11 +90,20 @@ impl Orders {
     }
 
     /// Listens to the supervisor until it is gone.
-    pub(crate) fn follow_supervisor(&self, control: &mut control::Receiver<ToWorker>) {
+    pub(crate) fn follow_supervisor(
+        &self,
+        control: &mut control::Receiver<ToWorker>,
+        supervisor: &Supervisor,
+    ) {
         loop {
             match control.receive() {
                 Ok(Some(ToWorker::Drain { deadline_ms })) => {
                     self.give(Order::Drain(Duration::from_millis(deadline_ms)));
+                }
+                Ok(Some(ToWorker::Measure)) => {
+                    let load = self.gauges.get().map(engine::Gauges::load).unwrap_or_default();
+                    let (in_flight, taken) = (load.in_flight, load.taken);
+                    supervisor.tell(&ToSupervisor::Load { in_flight, taken });
                 }
                 Ok(Some(ToWorker::Stop)) => self.give(Order::Stop),
                 // It is sent once; a second one means that the two do not understand each other.

@@ -1,4 +1,4 @@
-//! Commands for an application that is running: `status`, `recycle`. They find its supervisors by
+//! Commands for an application that is running: `status`, `recycle`, `logs`, …. They find its supervisors by
 //! its folder, ask all of them, and wait.
 
 mod show;
@@ -37,6 +37,29 @@ pub(crate) fn recycle(site: &cli::Site) -> u8 {
     ask(site, &Command::Recycle { by: operator::Asked::Recycle }, plain)
 }
 
+/// Has the application stopped; answers the exit code.
+pub(crate) fn stop(site: &cli::Site) -> u8 {
+    ask(site, &Command::Stop, plain)
+}
+
+/// Has a stopped application started; answers the exit code.
+pub(crate) fn start(site: &cli::Site) -> u8 {
+    ask(site, &Command::Start, plain)
+}
+
+/// Prints what was written lately; answers the exit code.
+pub(crate) fn logs(arguments: &cli::Logs, out: &mut dyn io::Write) -> u8 {
+    let cli::Logs { site, lines, follow } = arguments;
+    let command = Command::Logs { lines: *lines, follow: *follow };
+    ask(site, &command, |answer, output| match answer {
+        // Whoever reads may have had enough.
+        Answer::Line { text, .. } => {
+            writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|_| exit::OK)
+        }
+        answer => plain(answer, output),
+    })
+}
+
 fn write(status: &Status, json: bool, out: &mut dyn io::Write) -> io::Result<()> {
     match json {
         true => writeln!(out, "{}", serde_json::to_string(status)?),
@@ -54,6 +77,12 @@ fn ask(
 ) -> u8 {
     let mut output = Output::new();
     let code = sockets(site, &mut output).and_then(|sockets| {
+        if sockets.len() > 1 && matches!(command, Command::Logs { follow: true, .. }) {
+            let pids: Vec<_> = sockets.iter().map(|(pid, _)| pid.to_string()).collect();
+            let pids = pids.join(", ");
+            output.tell(format_args!("several supervisors serve it: name one with --pid ({pids})"));
+            return Err(exit::USAGE);
+        }
         let calls: Vec<_> = sockets
             .iter()
             .map(|(pid, path)| (pid, operator::call(path, command.clone())))
@@ -121,7 +150,7 @@ fn plain(answer: Answer, output: &mut Output) -> Result<(), u8> {
             output.tell(printable(&text));
             Err(exit::FAILED)
         }
-        Answer::Status(_) => Ok(()),
+        Answer::Line { .. } | Answer::Status(_) => Ok(()),
     }
 }
 

@@ -26,7 +26,11 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
         }
     }
     writeln!(out)?;
-    writeln!(out, "  {:<5}{:<10}{:<9}{:>8}  {:>10}  WHY", "GEN", "STATE", "FOR", "PID", "MEMORY")?;
+    writeln!(
+        out,
+        "  {:<5}{:<10}{:<9}{:>8}  {:>10}  {:>8}  {:>10}  WHY",
+        "GEN", "STATE", "FOR", "PID", "MEMORY", "REQUESTS", "SO FAR"
+    )?;
     status.generations.iter().try_for_each(|generation| write_generation(generation, out))
 }
 
@@ -35,15 +39,18 @@ fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> i
         Serves::App => "",
         Serves::Offline => " (app_offline.htm)",
         Serves::Page => " (error page)",
+        Serves::Stopped => " (503)",
     };
     writeln!(
         out,
-        "  {:<5}{:<10}{:<9}{:>8}  {:>10}  {}{what}",
+        "  {:<5}{:<10}{:<9}{:>8}  {:>10}  {:>8}  {:>10}  {}{what}",
         generation.id.to_string(),
         stage(generation.state),
         duration(generation.since_seconds),
         generation.worker.pid,
         bytes(generation.worker.memory_bytes),
+        count(generation.requests_in_flight),
+        count(generation.requests_taken),
         printable(&generation.why),
     )?;
     let mut child = |child: &ProcessStatus| {
@@ -59,6 +66,7 @@ const fn site(state: SiteState) -> &'static str {
         SiteState::Offline => "offline",
         SiteState::Serving => "serving",
         SiteState::Starting => "starting",
+        SiteState::Stopped => "stopped",
         SiteState::Stopping => "stopping",
     }
 }
@@ -71,6 +79,10 @@ const fn stage(stage: Stage) -> &'static str {
         Stage::Serving => "serving",
         Stage::Starting => "starting",
     }
+}
+
+fn count(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
 fn bytes(bytes: u64) -> String {

@@ -63,6 +63,7 @@ impl Launch {
         report: Option<&StartReport>,
     ) -> Result<(Child, Connection), LaunchError> {
         let payload = match (payload, report) {
+            (Payload::Halted, _) => control::Payload::Halted,
             (Payload::Offline, _) => {
                 control::Payload::Offline { dir: self.dir.display().to_string() }
             }

@@ -133,6 +133,7 @@ impl Supervisor {
     pub(crate) fn run(mut self) -> io::Result<u8> {
         loop {
             if let Some(code) = self.exit_code {
+                self.tell_followers();
                 self.output.finish();
                 return Ok(code);
             }
@@ -142,9 +143,9 @@ impl Supervisor {
                 self.settle();
             }
             self.follow_changes();
-            self.operators.on_time(self.begun.elapsed());
             self.events.push_back(Event::Tick);
             self.settle();
+            self.serve_operators();
         }
     }
 
@@ -176,14 +177,14 @@ impl Supervisor {
     /// Asks for a new generation with what the configuration says now; `false` if that cannot be
     /// used. Nothing is started while the application is offline.
     fn recycle(&mut self, reason: Reason) -> bool {
-        if !self.site.is_offline() {
+        if self.site.may_run() {
             self.tell(&Told::Recycling { reason: reason.to_string() });
         }
         let Some(app) = (self.reload)(&mut self.output) else { return false };
         self.adopt(app);
         self.service.reloading();
-        if self.site.is_offline() {
-            self.service.ready(tell::OFFLINE);
+        if !self.site.may_run() {
+            self.service.ready(tell::AWAY);
         }
         self.events.push_back(Event::Recycle(reason));
         true
@@ -318,7 +319,9 @@ impl Supervisor {
     fn on_message(&mut self, id: GenerationId, message: ToSupervisor) {
         match message {
             ToSupervisor::Debug { line } => self.log(Level::Information, DEBUG_LINE, line),
-            ToSupervisor::Drained { left: 0, .. } | ToSupervisor::Step { .. } => {}
+            ToSupervisor::Drained { left: 0, .. }
+            | ToSupervisor::Load { .. }
+            | ToSupervisor::Step { .. } => {}
             ToSupervisor::Drained { left, report } => {
                 self.tell(&Told::ExchangesLeft { generation: id, left, report });
             }

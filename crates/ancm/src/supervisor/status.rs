@@ -36,6 +36,7 @@ impl Supervisor {
             started: ago(now),
             up_seconds: now.as_secs(),
             is_offline: self.site.is_offline(),
+            is_stopped: self.site.is_halted(),
             generations: generations.map(|it| self.generation(it, now)).collect(),
             last_failure: failure,
         }
@@ -47,6 +48,8 @@ impl Supervisor {
             SiteState::Stopping
         } else if self.site.is_offline() {
             SiteState::Offline
+        } else if self.site.is_halted() {
+            SiteState::Stopped
         } else if is_serving(Payload::App) {
             SiteState::Serving
         } else if is_serving(Payload::Page) {
@@ -58,6 +61,8 @@ impl Supervisor {
 
     fn generation(&self, generation: &Generation, now: Duration) -> GenerationStatus {
         let pid = self.workers.get(&generation.id).map(|worker| worker.child.pid().number());
+        let load = self.workers.get(&generation.id).and_then(|worker| worker.load);
+        let load = load.filter(|_| generation.is_serving(Payload::App));
         let worker = processes::status(pid.unwrap_or(0));
         let children: Vec<ProcessStatus> =
             processes::below(worker.pid).into_iter().map(processes::status).collect();
@@ -66,6 +71,7 @@ impl Supervisor {
             id: generation.id,
             serves: match generation.payload {
                 Payload::App => Serves::App,
+                Payload::Halted => Serves::Stopped,
                 Payload::Offline => Serves::Offline,
                 Payload::Page => Serves::Page,
             },
@@ -81,6 +87,8 @@ impl Supervisor {
             reason: generation.reason,
             why: generation.reason.to_string(),
             memory_bytes: children.iter().chain([&worker]).map(|it| it.memory_bytes).sum(),
+            requests_in_flight: load.map(|load| load.in_flight as u64),
+            requests_taken: load.map(|load| load.taken),
             worker,
             children,
         }

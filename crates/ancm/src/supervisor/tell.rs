@@ -20,8 +20,8 @@ pub(super) struct Kind {
     reference: String,
 }
 
-/// What the service manager is told of an application that is offline.
-pub(super) const OFFLINE: &str = "offline: app_offline.htm is served";
+/// What the service manager is told of an application that is not to run.
+pub(super) const AWAY: &str = "the application is offline or stopped";
 
 impl Supervisor {
     /// Composes the report of a failed start. The first of its kind is told in full.
@@ -70,8 +70,12 @@ impl Supervisor {
                     },
                 }
             }
+            Notice::Halted => {
+                self.service.ready(AWAY);
+                Told::Halted
+            }
             Notice::Offline => {
-                self.service.ready(OFFLINE);
+                self.service.ready(AWAY);
                 Told::Offline
             }
             Notice::DrainIncomplete(generation) => Told::DrainIncomplete { generation },

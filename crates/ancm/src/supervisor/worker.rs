@@ -32,6 +32,10 @@ pub(super) struct Worker {
     pub(super) report: Option<StartReport>,
     /// Why the application stops by itself.
     pub(super) stopping: Option<String>,
+    /// What it has to do, as it told last.
+    pub(super) load: Option<Load>,
+    /// It was asked and has not told yet.
+    pub(super) is_asked: bool,
     /// How the process has ended.
     pub(super) ending: Option<Ending>,
     /// Whether it serves the application, or only a page.
@@ -40,6 +44,13 @@ pub(super) struct Worker {
     stderr: Pipe,
     log: Option<LogFile>,
     started: Duration,
+}
+
+/// What an application has to do, and has done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) in_flight: usize,
+    pub(super) taken: u64,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +80,8 @@ impl Worker {
             journey: Journey::new(route),
             report: None,
             stopping: None,
+            load: None,
+            is_asked: false,
             ending: None,
             is_app,
             stdout,
@@ -96,6 +109,10 @@ impl Worker {
                 }
                 ToSupervisor::Failed { report } => self.report = Some((**report).clone()),
                 ToSupervisor::Stopping { reason } => self.stopping = Some(reason.clone()),
+                ToSupervisor::Load { in_flight, taken } => {
+                    self.load = Some(Load { in_flight: *in_flight, taken: *taken });
+                    self.is_asked = false;
+                }
                 ToSupervisor::Debug { .. }
                 | ToSupervisor::Drained { .. }
                 | ToSupervisor::Log { .. } => {}

@@ -40,6 +40,8 @@ pub enum CallError {
 pub struct Call {
     stream: BufReader<UnixStream>,
     has_answered: bool,
+    /// Nothing at all is an answer.
+    is_stream: bool,
 }
 
 /// The sockets of the supervisors that serve `app` now, by the numbers of their processes.
@@ -75,14 +77,15 @@ pub fn call(socket: &Path, command: Command) -> Result<Call, CallError> {
     }
     let mut stream = UnixStream::from(OwnedFd::from(stream));
     stream.set_nonblocking(false)?;
-    let is_at_once = matches!(command, Command::Status);
+    let is_at_once = matches!(command, Command::Status | Command::Logs { follow: false, .. });
+    let is_stream = matches!(command, Command::Logs { .. });
     stream.set_read_timeout(is_at_once.then_some(AT_ONCE))?;
     stream.set_write_timeout(Some(AT_ONCE))?;
     let mut line =
         serde_json::to_vec(&Request { version: VERSION, command }).map_err(CallError::Strange)?;
     line.push(b'\n');
     stream.write_all(&line)?;
-    Ok(Call { stream: BufReader::new(stream), has_answered: false })
+    Ok(Call { stream: BufReader::new(stream), has_answered: false, is_stream })
 }
 
 impl Call {
@@ -95,7 +98,7 @@ impl Call {
         let mut line = Vec::new();
         let read = self.stream.by_ref().take(MAX_ANSWER_BYTES).read_until(b'\n', &mut line);
         match read {
-            Ok(0) if self.has_answered => return Ok(None),
+            Ok(0) if self.has_answered || self.is_stream => return Ok(None),
             Ok(_) if line.last() != Some(&b'\n') => return Err(CallError::Ended),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(CallError::Silent),

@@ -210,6 +210,18 @@ impl Desk {
         self.flush(id);
     }
 
+    /// Lets a client go when it has taken what it was told.
+    pub fn dismiss(&mut self, id: ClientId, now: Duration) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        (client.stage, client.until) = (Stage::Leaving, Some(now + ANSWER_TIME));
+        self.flush(id);
+    }
+
+    /// Whether a client has taken all that it was told.
+    pub fn has_taken_all(&self, id: ClientId) -> bool {
+        self.clients.get(&id).is_none_or(|client| client.output.is_empty())
+    }
+
     fn let_in(&mut self, now: Duration) {
         let stream = match self.listener.accept() {
             Ok((stream, _)) => stream,

@@ -22,14 +22,26 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case")]
 pub enum Command {
+    /// What supervisor and application have written lately; each line is an answer.
+    Logs {
+        /// At most so many lines, the last ones.
+        lines: usize,
+        /// And everything that they write from now on.
+        #[serde(default)]
+        follow: bool,
+    },
     /// A new generation in place of the one that serves; answered when it serves, or has failed.
     Recycle {
         /// Who wants it.
         #[serde(default)]
         by: Asked,
     },
+    /// The application, if it was stopped; answered when it serves, or has failed.
+    Start,
     /// How the site is.
     Status,
+    /// The end of the application, until it is started; answered when it has ended.
+    Stop,
 }
 
 /// Which command wants a new generation.
@@ -75,6 +87,13 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         report: Option<Box<StartReport>>,
     },
+    /// A line that was written.
+    Line {
+        /// Where to.
+        stream: Stream,
+        /// What, without its end.
+        text: String,
+    },
     /// It was not tried: the request makes no sense, or not now.
     Refused {
         /// One line.
@@ -82,6 +101,16 @@ pub enum Answer {
     },
     /// How the site is.
     Status(Box<Status>),
+}
+
+/// Where something was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stream {
+    /// Standard error, where also the supervisor writes.
+    Stderr,
+    /// Standard output.
+    Stdout,
 }
 
 /// How a site is.
@@ -109,6 +138,9 @@ pub struct Status {
     pub up_seconds: u64,
     /// Whether `app_offline.htm` is there.
     pub is_offline: bool,
+    /// Whether an operator has stopped the application.
+    #[serde(default)]
+    pub is_stopped: bool,
     /// The generations that have a process, oldest first.
     pub generations: Vec<GenerationStatus>,
     /// The last start that failed since the application was ready last.
@@ -128,6 +160,8 @@ pub enum SiteState {
     Serving,
     /// It will be in a moment; requests wait.
     Starting,
+    /// An operator has stopped the application.
+    Stopped,
     /// The supervisor is ending.
     Stopping,
 }
@@ -149,6 +183,13 @@ pub struct GenerationStatus {
     pub reason: Reason,
     /// The same, for people.
     pub why: String,
+    /// Requests that the application has, or that wait for it; one that is answered at once is in
+    /// neither. None if the worker does not tell.
+    #[serde(default)]
+    pub requests_in_flight: Option<u64>,
+    /// Requests that it was given so far.
+    #[serde(default)]
+    pub requests_taken: Option<u64>,
     /// Its worker.
     pub worker: ProcessStatus,
     /// What the worker has started.
@@ -178,6 +219,8 @@ pub enum Serves {
     Offline,
     /// The page of a failed start.
     Page,
+    /// That the application is stopped.
+    Stopped,
 }
 
 /// Where a generation stands.

@@ -19,7 +19,7 @@ pub use call::{Call, CallError, call, supervisors_of};
 pub use desk::{ClientId, Desk, Source};
 pub use message::{
     Answer, Asked, Command, Failure, GenerationStatus, ProcessStatus, Request, Serves, SiteState,
-    Stage, Status, VERSION,
+    Stage, Status, Stream, VERSION,
 };
 pub use place::{Place, Variables};
 

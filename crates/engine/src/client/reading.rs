@@ -17,9 +17,6 @@ use crate::limits::Limit;
 use crate::response::Response;
 use abi::request;
 
-/// How long a drain waits for one more request of a connection, in milliseconds.
-const LAST_REQUEST: u64 = 1_000;
-
 impl Client {
     pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {
         if self.out.len() > PIPELINE {
@@ -90,7 +87,7 @@ impl Client {
     /// other cannot tell whether it was taken. They are served, and told to come back on another
     /// connection.
     fn may_be_about_to_ask(&mut self, lane: &Lane) -> bool {
-        let until = lane.drain_begun + LAST_REQUEST;
+        let until = lane.drain_begun + lane.options.last_request.as_millis() as u64;
         let may_be = lane.clock.now() < until;
         if may_be {
             self.deadline = self.deadline.min(until);

@@ -19,13 +19,18 @@ pub(super) struct Others {
 }
 
 impl Lane {
-    /// Publishes what this lane has, and looks at what the others have.
-    pub(super) fn exchange_loads(&mut self) {
+    /// Publishes what this lane has.
+    pub(super) fn publish_load(&self) {
+        let waiting = self.runnable.len() + self.held.len();
+        self.shared.gauge.waiting.store(waiting, Ordering::Relaxed);
+        self.shared.gauge.taken.store(self.taken, Ordering::Relaxed);
+    }
+
+    /// Looks at what the others have.
+    pub(super) fn look_at_others(&mut self) {
         if self.common.lanes.len() == 1 {
             return;
         }
-        let waiting = self.runnable.len() + self.held.len();
-        self.shared.gauge.waiting.store(waiting, Ordering::Relaxed);
         self.others = Others::default();
         for (number, lane) in self.common.lanes.iter().enumerate() {
             if number != self.number {
@@ -59,6 +64,8 @@ impl Lane {
                 self.turn_away(slot, Limit::Concurrent);
             } else {
                 slot.lane().in_use = true;
+                // What was held is offered again.
+                self.taken += u64::from(slot.lane().held_since.is_none());
                 self.running = Some(slot);
                 return Some(slot);
             }

@@ -110,6 +110,8 @@ pub(crate) struct Lane {
     together: Option<Together>,
     /// Exchanges that the application, or a backend, has.
     inside: usize,
+    /// Exchanges that the application was given so far.
+    taken: u64,
     /// What the other lanes had when last looked at.
     others: load::Others,
 }
@@ -165,6 +167,7 @@ impl Lane {
             in_use: 0,
             together: None,
             inside: 0,
+            taken: 0,
             others: load::Others::default(),
         };
         lane.set_accepting(true);
@@ -226,6 +229,7 @@ impl Lane {
             .flatten()
             .min()
             .map(|until| Duration::from_millis(until.saturating_sub(self.clock.now()).max(1)));
+        self.publish_load();
         let quiet = self.shared.fall_asleep();
         // After the announcement of sleep: a thread that comes back from now on wakes us.
         let stalled = self.runnable.is_empty() || !self.common.crew.has_room_or_rouses();
@@ -239,7 +243,7 @@ impl Lane {
         self.calls = CALLS;
         self.shared.awake();
         self.clock.tick();
-        self.exchange_loads();
+        self.look_at_others();
         if self.clock.now() >= self.next_tick {
             self.next_tick = self.clock.now() + TICK.as_millis() as u64;
             self.on_tick();
