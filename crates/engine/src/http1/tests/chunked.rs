@@ -144,7 +144,7 @@ fn trailers() {
         ],
         verdict,
     );
-    let fields = |count: usize| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count as usize));
+    let fields = |count: usize| format!("0\r\n{}\r\n", "A:b\r\n".repeat(count));
     assert_eq!(verdict(fields(Limits::default().fields).as_bytes()), " 505");
     assert_eq!(verdict(fields(Limits::default().fields + 1).as_bytes()), "400 TrailerTooLarge");
     let long = format!("0\r\nA:{}\r\n\r\n", "b".repeat(Limits::default().head));
