@@ -45,6 +45,9 @@ const OTHERS_PORT: [&str; 2] = ["HTTP_PLATFORM_PORT", "PORT"];
 /// Names the socket on which a backend may listen instead of on its port.
 const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
 
+/// Tells the helper that the host limits no request body, so the server has to.
+const BODY_LIMIT: (&str, &str) = ("ANCM_BODY_LIMIT", "server");
+
 /// Assemblies that the .NET runtime loads before the program, separated by colons.
 const HOOKS_VARIABLE: &str = "DOTNET_STARTUP_HOOKS";
 
@@ -170,11 +173,14 @@ impl Template {
         }
         if let Some(path) = &places.socket {
             environment.set(SOCKET_VARIABLE, path.display().to_string());
-            if let Some(helper) = &self.helper {
-                let others = environment.non_empty(HOOKS_VARIABLE).map(|list| format!("{list}:"));
-                let list = format!("{}{}", others.unwrap_or_default(), helper.display());
-                environment.set(HOOKS_VARIABLE, list);
+        }
+        if let Some(helper) = &self.helper {
+            if self.app.settings.limits.max_allowed_content_length.is_none() {
+                environment.set(BODY_LIMIT.0, BODY_LIMIT.1);
             }
+            let others = environment.non_empty(HOOKS_VARIABLE).map(|list| format!("{list}:"));
+            let list = format!("{}{}", others.unwrap_or_default(), helper.display());
+            environment.set(HOOKS_VARIABLE, list);
         }
         environment
     }

@@ -14,7 +14,7 @@ internal sealed class HostEvents : IObserver<DiagnosticListener>, IObserver<KeyV
     {
     }
 
-    internal static void Subscribe(string address)
+    internal static void Subscribe(string? address)
     {
         Placement.Address = address;
         DiagnosticListener.AllListeners.Subscribe(new HostEvents());

@@ -1,4 +1,5 @@
 using System;
+using System.Linq;
 using System.Net;
 using System.Threading;
 
@@ -35,7 +36,21 @@ internal static class Placement
     }
 
     internal static void Add(IServiceCollection services)
-        => services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, AddressFilter>());
+    {
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, AddressFilter>());
+        if (!BodyLimit.IsWanted)
+        {
+            return;
+        }
+
+        // Most hosts bring us here twice, the first time before the integration has its filter.
+        foreach (var earlier in services.Where(static service => service.ImplementationType == typeof(BodyLimit)).ToArray())
+        {
+            services.Remove(earlier);
+        }
+
+        services.AddSingleton<IStartupFilter, BodyLimit>();
+    }
 
     /// <summary>True once: a second web host in the process keeps its own addresses.</summary>
     internal static bool IsFirst() => Address is not null && Interlocked.Exchange(ref s_placed, 1) == 0;

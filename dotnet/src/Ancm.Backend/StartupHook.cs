@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 
 using Ancm.Backend;
 
@@ -8,16 +9,24 @@ using Ancm.Backend;
 /// </summary>
 internal static class StartupHook
 {
-    /// <summary>Prepares the first web host of this process to listen on the host's socket.</summary>
+    /// <summary>Prepares the first web host of this process to be behind ours.</summary>
     public static void Initialize()
     {
-        var address = Variables.Take();
+        var (address, keepsLimit) = Variables.Take();
         // Without a web host the backend is as silent as it would be without us, and the host,
         // which looks for a port as well, says so.
-        if (address is not null && HasWebFramework())
+        if ((address is not null || keepsLimit) && HasWebFramework())
         {
-            HostEvents.Subscribe(address);
+            Prepare(address, keepsLimit);
         }
+    }
+
+    /// <summary>Apart from its caller, which is compiled where there is no ASP.NET Core.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void Prepare(string? address, bool keepsLimit)
+    {
+        BodyLimit.IsWanted = keepsLimit;
+        HostEvents.Subscribe(address);
     }
 
     private static bool HasWebFramework()

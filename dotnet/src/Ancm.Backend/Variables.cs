@@ -10,27 +10,33 @@ namespace Ancm.Backend;
 internal static class Variables
 {
     private const string Socket = "ANCM_SOCKET";
+    private const string KeepsLimit = "ANCM_BODY_LIMIT";
     private const string Hooks = "DOTNET_STARTUP_HOOKS";
     private const string Startups = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
 
     private static readonly string s_own = typeof(Variables).Assembly.Location;
     private static readonly string s_name = typeof(Variables).Assembly.GetName().Name!;
 
-    /// <summary>The address to listen on, if this process is the one that was meant.</summary>
-    internal static string? Take()
+    /// <summary>
+    /// The address to listen on, if this process is the one that was meant, and whether the limit of
+    /// request bodies is the server's affair.
+    /// </summary>
+    internal static (string? Address, bool KeepsLimit) Take()
     {
         var path = Environment.GetEnvironmentVariable(Socket);
+        var keepsLimit = Environment.GetEnvironmentVariable(KeepsLimit) == "server";
         Environment.SetEnvironmentVariable(Socket, null);
+        Environment.SetEnvironmentVariable(KeepsLimit, null);
         Without(Hooks, ':', s_own);
-        if (string.IsNullOrEmpty(path))
+        if (string.IsNullOrEmpty(path) && !keepsLimit)
         {
-            return null;
+            return (null, false);
         }
 
         // The legacy WebHostBuilder raises no event while it builds, but loads what is listed here.
         var startups = Environment.GetEnvironmentVariable(Startups);
         Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
-        return "http://unix:" + path;
+        return (string.IsNullOrEmpty(path) ? null : "http://unix:" + path, keepsLimit);
     }
 
     /// <summary>The host is built: who is started from now on shall not load us.</summary>
