@@ -20,22 +20,32 @@ fn start(app: App) -> (Site, tempfile::TempDir) {
     (start.env("XDG_RUNTIME_DIR", session.path()).run(), session)
 }
 
-/// Every socket below a folder.
+/// Every socket of a backend below a folder.
 fn sockets(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => found.extend(sockets(&entry.path())),
-            Ok(kind) if kind.is_socket() => found.push(entry.path()),
+            Ok(kind) if kind.is_socket() && is_in_a_workers_folder(&entry.path()) => {
+                found.push(entry.path());
+            }
             _ => {}
         }
     }
     found
 }
 
+/// The supervisor's own sockets are for operators.
+fn is_in_a_workers_folder(path: &Path) -> bool {
+    path.parent().and_then(Path::file_name).is_some_and(|name| name.as_encoded_bytes()[0] == b'w')
+}
+
+/// The folders of workers.
 fn folders(session: &tempfile::TempDir) -> Vec<PathBuf> {
     let entries = fs::read_dir(session.path().join("ancm")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
+    let inside = entries.map(|entry| entry.path().join("x"));
+    let workers = inside.filter(|path| is_in_a_workers_folder(path));
+    workers.filter_map(|path| path.parent().map(Path::to_owned)).collect()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -172,6 +182,8 @@ fn mid_04_the_shutdown_message_ends_a_backend_whatever_its_casing() {
         );
         assert_eq!(ask(socket, &message), "HTTP/1.1 202 Accepted");
         eventually("the end of the backend", || (!first.is_alive()).then_some(()));
+        // One that ends may leave the requests unanswered that it has taken already.
+        eventually("another backend", || (site.get("/ProcessId").status() == 200).then_some(()));
         assert_ne!(site.application(), first);
     }
     site.stop();
