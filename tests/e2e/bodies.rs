@@ -203,3 +203,16 @@ both_models! {
         }
     }
 }
+
+#[test]
+fn req_61_a_limit_beyond_that_of_the_host_is_told_in_process() {
+    let section = "<security><requestFiltering><requestLimits maxAllowedContentLength=\"1000\" />\
+                   </requestFiltering></security></system.webServer>";
+    let app = App::test("Site").replace("</system.webServer>", section);
+    let site = Site::start(app, Model::InProcess);
+    assert_eq!(site.request(&Request::post("/ReadWithLimit?limit=1000", "test")).ok().text(), "4");
+    assert!(!site.log().contains("maxAllowedContentLength"), "{}", site.log());
+    assert_eq!(site.request(&Request::post("/ReadWithLimit?limit=1001", "test")).ok().text(), "4");
+    site.wait_for_log("refuses what is larger than 1000 bytes");
+    site.stop();
+}

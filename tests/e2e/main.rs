@@ -29,6 +29,7 @@ mod restart;
 mod service;
 mod shutdown;
 mod strain;
+mod traces;
 mod transport;
 mod upgrades;
 mod warm_up;

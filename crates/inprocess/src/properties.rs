@@ -11,7 +11,7 @@
 //! | `dotnet.root`, `dotnet.exe` | the installation, if there is one |
 //! | `server.dir` | folder of the managed server; absent: this library's own |
 //!
-//! Read by the managed server: `addresses`, `websockets`.
+//! Read by the managed server: `addresses`, `body.limit`, `websockets`.
 
 use std::path::PathBuf;
 

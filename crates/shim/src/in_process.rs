@@ -279,6 +279,9 @@ fn properties(app: &App, addresses: &[String], host: &HostFxr) -> HashMap<String
     }
     put("addresses", addresses.join(";"));
     put("path.base", String::new());
+    if let Some(limit) = app.settings.limits.max_allowed_content_length {
+        put("body.limit", limit.to_string());
+    }
     put("host.version", env!("CARGO_PKG_VERSION").into());
     properties
 }

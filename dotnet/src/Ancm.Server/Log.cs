@@ -25,6 +25,12 @@ internal static class Log
             new EventId(17, "ConnectionBadRequest"),
             "Request id \"{TraceIdentifier}\" bad request data: \"{Message}\"");
 
+    private static readonly Action<ILogger, string, long?, long, Exception?> s_bodyLimitBeyondHost =
+        LoggerMessage.Define<string, long?, long>(
+            LogLevel.Warning,
+            new EventId(51, "BodyLimitBeyondHost"),
+            "Request id \"{TraceIdentifier}\": a body of up to {Limit} bytes is allowed (none: any), but maxAllowedContentLength in web.config refuses what is larger than {HostLimit} bytes.");
+
     private static readonly Action<ILogger, string, string, Exception?> s_hostMessage =
         LoggerMessage.Define<string, string>(LogLevel.Error, new EventId(50, "ServerError"), "{Where}: {Message}");
 
@@ -36,6 +42,9 @@ internal static class Log
 
     internal static void BadRequest(ILogger logger, string traceIdentifier, Exception error)
         => s_badRequest(logger, traceIdentifier, error.Message, error);
+
+    internal static void BodyLimitBeyondHost(ILogger logger, string traceIdentifier, long? limit, long host)
+        => s_bodyLimitBeyondHost(logger, traceIdentifier, limit, host, null);
 
     internal static void ServerError(ILogger logger, string where, Exception error)
         => s_hostMessage(logger, where, error.Message, error);

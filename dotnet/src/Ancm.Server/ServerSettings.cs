@@ -1,4 +1,5 @@
 using System;
+using System.Globalization;
 
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
@@ -16,6 +17,7 @@ internal sealed class ServerSettings
     {
         Logger = logger;
         MaxRequestBodySize = options.MaxRequestBodySize;
+        HostBodyLimit = long.TryParse(NativeApi.Property("body.limit"), CultureInfo.InvariantCulture, out var limit) ? limit : null;
         AllowSynchronousIO = options.AllowSynchronousIO;
         Latin1Headers = AppContext.TryGetSwitch(Latin1Switch, out var latin1) && latin1;
         WebSockets = NativeApi.Property("websockets") != "false";
@@ -24,6 +26,9 @@ internal sealed class ServerSettings
     internal ILogger Logger { get; }
 
     internal long? MaxRequestBodySize { get; }
+
+    /// <summary>What the worker itself lets through, if it has a limit of its own.</summary>
+    internal long? HostBodyLimit { get; }
 
     internal bool AllowSynchronousIO { get; }
 

@@ -20,6 +20,7 @@ internal abstract unsafe partial class HostContext :
     IPersistentStateFeature,
     IConnectionIdFeature,
     IConnectionItemsFeature,
+    IConnectionEndPointFeature,
     IConnectionLifetimeNotificationFeature,
     IMemoryPoolFeature
 {
@@ -76,6 +77,18 @@ internal abstract unsafe partial class HostContext :
         set => SetConnection(ref Addresses()._localPort, value);
     }
 
+    EndPoint? IConnectionEndPointFeature.RemoteEndPoint
+    {
+        get => Addresses()._remoteAddress is { } address ? new IPEndPoint(address, _remotePort) : null;
+        set => SetEndPoint(value, ref Addresses()._remoteAddress, ref _remotePort);
+    }
+
+    EndPoint? IConnectionEndPointFeature.LocalEndPoint
+    {
+        get => Addresses()._localAddress is { } address ? new IPEndPoint(address, _localPort) : null;
+        set => SetEndPoint(value, ref Addresses()._localAddress, ref _localPort);
+    }
+
     IDictionary<object, object?> IPersistentStateFeature.State => _persistent ??= [];
 
     IDictionary<object, object?> IConnectionItemsFeature.Items
@@ -113,6 +126,14 @@ internal abstract unsafe partial class HostContext :
     {
         place = value;
         _connectionChanged = true;
+    }
+
+    /// <summary>An end that is no address of IP is none here, as with a Unix socket.</summary>
+    private void SetEndPoint(EndPoint? value, ref IPAddress? address, ref int port)
+    {
+        var end = value as IPEndPoint;
+        SetConnection(ref address, end?.Address);
+        SetConnection(ref port, end?.Port ?? 0);
     }
 
     private HostContext Addresses()

@@ -50,6 +50,7 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         typeof(IConnectionLifetimeNotificationFeature),
         typeof(IConnectionIdFeature),
         typeof(IConnectionItemsFeature),
+        typeof(IConnectionEndPointFeature),
         typeof(IMemoryPoolFeature),
     ];
 

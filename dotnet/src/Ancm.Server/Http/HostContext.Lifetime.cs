@@ -97,6 +97,14 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
             _abortSource = null;
         }
 
+        if (ServerEvents.Log.IsEnabled())
+        {
+            // Listeners within the process are user code as well.
+            var told = (TraceIdentifier, cause == Abortion.App ? "application" : "client");
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static told => ServerEvents.Log.RequestAborted(told.Item1, told.Item2), told, preferLocal: false);
+        }
+
         if (source is not null)
         {
             ThreadPool.UnsafeQueueUserWorkItem(static source => source.Cancel(), source, preferLocal: false);

@@ -129,6 +129,11 @@ internal abstract unsafe partial class HostContext :
             }
 
             ArgumentOutOfRangeException.ThrowIfNegative(value.GetValueOrDefault(), nameof(value));
+            if (_settings.HostBodyLimit is { } host && (value is null || value > host))
+            {
+                Log.BodyLimitBeyondHost(_settings.Logger, TraceIdentifier, value, host);
+            }
+
             _body.Limit = value;
         }
     }

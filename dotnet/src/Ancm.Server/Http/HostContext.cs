@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Abstractions;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 
 using Ancm.Server.Native;
 
@@ -105,11 +106,21 @@ internal abstract unsafe partial class HostContext
         BeginRequest(exchange);
         BeginResponse(exchange);
         _phase = Phase.Open;
+        if (ServerEvents.Log.IsEnabled())
+        {
+            IHttpRequestFeature request = this;
+            ServerEvents.Log.RequestStart(ConnectionId, TraceIdentifier, request.Method, request.RawTarget);
+        }
     }
 
     /// <summary>Lets go of everything and gives the exchange back. Nothing may follow.</summary>
     private protected void Release()
     {
+        if (ServerEvents.Log.IsEnabled())
+        {
+            ServerEvents.Log.RequestStop(TraceIdentifier, _status, _error is null ? "continue" : "finish");
+        }
+
         var exchange = _exchange;
         var progress = _unpublished | ProgressFlags.Released;
         if (_phase != Phase.Ended)
@@ -163,6 +174,11 @@ internal abstract unsafe partial class HostContext
 
     private void LogError(Exception error)
     {
+        if (ServerEvents.Log.IsEnabled())
+        {
+            ServerEvents.Log.RequestFailed(TraceIdentifier, error.ToString());
+        }
+
         if (IsAborted && error is OperationCanceledException or IOException)
         {
             Log.RequestAborted(_settings.Logger, TraceIdentifier, error);
