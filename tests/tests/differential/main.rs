@@ -8,6 +8,7 @@ mod compare;
 mod differences;
 mod kitchen;
 mod kitchen_bodies;
+mod market;
 mod pantry;
 mod server;
 mod shapes;

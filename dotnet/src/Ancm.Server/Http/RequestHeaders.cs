@@ -16,7 +16,8 @@ namespace Ancm.Server;
 /// <summary>
 /// Request header fields, left in native memory until somebody asks. A look-up compares bytes and
 /// makes a string of the value that was asked for; enumeration and changes copy everything into a
-/// dictionary, which then is the truth for the rest of the request.
+/// dictionary, which then is the truth for the rest of the request. What is enumerated is a
+/// snapshot, in Kestrel's order.
 /// </summary>
 internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 {
@@ -37,9 +38,9 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 
     public bool IsReadOnly => false;
 
-    public ICollection<string> Keys => Copy().Keys;
+    public ICollection<string> Keys => Array.ConvertAll(InOrder(), static field => field.Key);
 
-    public ICollection<StringValues> Values => Copy().Values;
+    public ICollection<StringValues> Values => Array.ConvertAll(InOrder(), static field => field.Value);
 
     public long? ContentLength
     {
@@ -65,16 +66,17 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 
     public StringValues this[string key]
     {
-        get => TryGetValue(key, out var value) ? value : default;
+        get => TryGetValue(key, out var value) ? value : StringValues.Empty;
         set
         {
+            HeaderRules.CheckKey(key);
             if (value.Count == 0)
             {
                 Copy().Remove(key);
             }
             else
             {
-                Copy()[key] = value;
+                Copy()[KnownRequestHeaders.Spell(key)] = value;
             }
         }
     }
@@ -178,7 +180,7 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 
         for (var index = 0; index < _count; index++)
         {
-            var name = NameAt(index);
+            var name = KnownRequestHeaders.Spell(NameAt(index));
             _copy[name] = _copy.TryGetValue(name, out var earlier)
                 ? StringValues.Concat(earlier, ValueAt(index))
                 : new StringValues(ValueAt(index));
@@ -186,6 +188,24 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 
         _copied = true;
         return _copy;
+    }
+
+    /// <summary>All fields in Kestrel's order; those that it does not know keep their own.</summary>
+    private KeyValuePair<string, StringValues>[] InOrder()
+    {
+        var copy = Copy();
+        var fields = new KeyValuePair<string, StringValues>[copy.Count];
+        var places = new int[copy.Count];
+        var count = 0;
+        foreach (var field in copy)
+        {
+            fields[count] = field;
+            places[count] = (KnownRequestHeaders.Rank(field.Key) << 16) + count;
+            count++;
+        }
+
+        Array.Sort(places, fields);
+        return fields;
     }
 
     private struct Entry
@@ -199,9 +219,9 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 /// <summary>The rest of the dictionary interface; all of it works on the copy.</summary>
 internal sealed partial class RequestHeaders
 {
-    public void Add(string key, StringValues value) => Copy().Add(key, value);
+    public void Add(string key, StringValues value) => Copy().Add(KnownRequestHeaders.Spell(key), value);
 
-    public void Add(KeyValuePair<string, StringValues> item) => Copy().Add(item.Key, item.Value);
+    public void Add(KeyValuePair<string, StringValues> item) => Add(item.Key, item.Value);
 
     public bool Remove(string key) => Copy().Remove(key);
 
@@ -214,9 +234,10 @@ internal sealed partial class RequestHeaders
         => TryGetValue(item.Key, out var value) && value.Equals(item.Value);
 
     public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex)
-        => ((ICollection<KeyValuePair<string, StringValues>>)Copy()).CopyTo(array, arrayIndex);
+        => InOrder().CopyTo(array, arrayIndex);
 
-    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() => Copy().GetEnumerator();
+    public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() 
+        => ((IEnumerable<KeyValuePair<string, StringValues>>)InOrder()).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }

@@ -39,11 +39,11 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
 
     public StringValues this[string key]
     {
-        get => TryGetValue(key, out var value) ? value : default;
+        get => TryGetValue(key, out var value) ? value : StringValues.Empty;
         set
         {
             ThrowIfReadOnly();
-            ArgumentException.ThrowIfNullOrEmpty(key);
+            HeaderRules.CheckKey(key);
             if (value.Count == 0)
             {
                 Remove(key);

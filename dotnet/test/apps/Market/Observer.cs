@@ -1,0 +1,46 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace Market;
+
+/// <summary>What hosting measures and traces of each request.</summary>
+internal sealed class Observer : IDisposable
+{
+    private readonly ConcurrentQueue<(string Path, string Text)> _seen = new();
+    private readonly MeterListener _meters = new();
+    private readonly ActivityListener _activities = new();
+
+    public Observer()
+    {
+        _meters.InstrumentPublished = (instrument, listener) =>
+        {
+            if (instrument.Name == "http.server.request.duration")
+            {
+                listener.EnableMeasurementEvents(instrument);
+            }
+        };
+        _meters.SetMeasurementEventCallback<double>((_, _, tags, _) =>
+        {
+            var path = Activity.Current?.GetTagItem("seen.path") as string ?? "?";
+            var text = string.Join(' ', tags.ToArray().OrderBy(tag => tag.Key).Select(tag => $"{tag.Key}={tag.Value}"));
+            _seen.Enqueue((path, $"measured {text}"));
+        });
+        _meters.Start();
+        _activities.ShouldListenTo = source => source.Name == "Microsoft.AspNetCore";
+        _activities.Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded;
+        _activities.ActivityStarted = activity => _seen.Enqueue(("?", $"started {activity.OperationName}"));
+        _activities.ActivityStopped = activity => _seen.Enqueue(
+            (activity.GetTagItem("seen.path") as string ?? "?", $"stopped {activity.OperationName} {activity.Kind} {activity.Status} {activity.ParentId ?? "root"}"));
+        ActivitySource.AddActivityListener(_activities);
+    }
+
+    /// <summary>What was seen of requests with this name.</summary>
+    internal string Of(string path) => string.Join('\n', _seen.Where(it => it.Path == path).Select(it => it.Text));
+
+    public void Dispose()
+    {
+        _meters.Dispose();
+        _activities.Dispose();
+    }
+}
