@@ -85,6 +85,21 @@ both_models! {
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 
+    fn shut_01_the_limit_of_a_stop_holds_wherever_the_application_stays(model: Model) {
+        for how in ["HangOnStopping", "HangInService", "HangOnExit", "HangInBackground"] {
+            let app = App::misbehaving(how).attribute("shutdownTimeLimit", "1");
+            let mut site = Site::start(app, model);
+            assert_eq!(site.get("/").status(), 200);
+            let tree = site.supervisor().tree();
+            site.signal("TERM");
+            assert_eq!(site.wait_for_end().code(), Some(0), "{how}");
+            site.wait_for_log("1005: ");
+            for process in tree {
+                testkit::eventually("the end", || (!process.is_alive()).then_some(()));
+            }
+        }
+    }
+
     fn the_application_hears_that_it_is_stopped(model: Model) {
         let mut site = Site::start(App::test("Site"), model);
         let mut connection = site.connect();

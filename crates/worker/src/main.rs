@@ -35,6 +35,8 @@ use hosted::Hosted;
 use orders::{Order, Orders, Phase};
 use supervisor::Supervisor;
 
+/// The application did not stop in time.
+const STOP_INCOMPLETE: u16 = 1005;
 /// A page that warms the application up failed.
 const WARM_UP_PROBLEM: u16 = 1120;
 
@@ -183,6 +185,14 @@ fn drain(
     let delay = hosted.shutdown_delay(limit);
     let mut left = drained.recv_timeout(delay).ok();
     let is_stopped = hosted.stop(end.saturating_duration_since(Instant::now()));
+    if !is_stopped {
+        let text = format!(
+            "the application has not stopped within shutdownTimeLimit ({} s); its process ends",
+            limit.as_secs_f32()
+        );
+        let level = Level::Warning;
+        supervisor.tell(&ToSupervisor::Log { event: STOP_INCOMPLETE, level, text });
+    }
     while left.is_none() && Instant::now() < end + LAST_RESORT {
         left = drained.recv_timeout(Duration::from_millis(20)).ok();
         if let Ok(Order::Stop) = orders.try_recv() {

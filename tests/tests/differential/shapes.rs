@@ -97,6 +97,23 @@ both_models! {
         site.stop();
     }
 
+    fn the_steps_of_a_life_come_in_order(model: Model) {
+        let mut site = Site::start(shape("Lifetime"), model);
+        let mut last = site.connect();
+        last.send(Request::get("/last").to_bytes());
+        site.wait_for_log("waiting");
+        site.signal("TERM");
+        assert_eq!(last.response().ok().text(), "last");
+        assert_eq!(site.wait_for_end().code(), Some(0));
+        let log = site.log();
+        let steps: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("life: ")).collect();
+        assert_eq!(steps, [
+            "StartingAsync", "StartAsync", "StartedAsync", "ApplicationStarted",
+            "ApplicationStopping", "StoppingAsync", "request ends", "StopAsync", "StoppedAsync",
+            "ApplicationStopped", "Main returns", "ProcessExit",
+        ]);
+    }
+
     fn the_shape_may_come_from_the_environment(model: Model) {
         let app = App::test("Shapes").variables(&[("SHAPE", "WebHostDefault")]);
         let site = Start::of(app.model(model)).run();

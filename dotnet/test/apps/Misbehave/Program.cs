@@ -23,6 +23,10 @@
 //   Hang                  never comes to a host
 //   HangInStart           a hosted service never finishes starting
 //   HangOnStop            stops serving, and then stays
+//   HangOnStopping        a callback that hears of the stop never returns
+//   HangInService         a hosted service never stops, and the host waits for it
+//   HangOnExit            what is called at the end of the process never returns
+//   HangInBackground      a foreground thread stays when Main has returned
 //   NeverServes           builds a host and never runs it
 //   ConsoleWrite N        N characters on standard output, then returns 12
 //   ConsoleErrorWrite N   the same on standard error
@@ -142,8 +146,22 @@ else if (mode == "HangInStart")
 {
     builder.Services.AddHostedService<HangingService>();
 }
+else if (mode == "HangInService")
+{
+    builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = Timeout.InfiniteTimeSpan);
+    builder.Services.AddHostedService<StayingService>();
+}
 
 var app = builder.Build();
+if (mode == "HangOnStopping")
+{
+    app.Lifetime.ApplicationStopping.Register(() => Thread.Sleep(Timeout.Infinite));
+}
+else if (mode == "HangOnExit")
+{
+    AppDomain.CurrentDomain.ProcessExit += (_, _) => Thread.Sleep(Timeout.Infinite);
+}
+
 app.MapGet("/", () => "Hello, World!");
 app.MapGet("/pid", () => Environment.ProcessId);
 app.Map("/exit", (int code) => Environment.Exit(code));
@@ -162,6 +180,11 @@ if (mode == "NeverServes")
 }
 
 app.Run();
+if (mode == "HangInBackground")
+{
+    new Thread(() => Thread.Sleep(Timeout.Infinite)).Start();
+}
+
 if (mode == "HangOnStop")
 {
     Thread.Sleep(Timeout.Infinite);
@@ -175,6 +198,13 @@ internal sealed class ThrowingService : IHostedService
         => throw new InvalidOperationException("thrown by a hosted service on purpose");
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}
+
+internal sealed class StayingService : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.Delay(Timeout.Infinite, CancellationToken.None);
 }
 
 internal interface IMissing;

@@ -55,6 +55,31 @@ internal static class Modern
         return Run(builder.Build(), "ConfigureKestrel");
     }
 
+    internal static int Lifetime(string[] args)
+    {
+        var builder = WebApplication.CreateBuilder(args);
+        builder.Logging.ClearProviders();
+        builder.Services.AddHostedService<Witness>();
+        var app = builder.Build();
+        app.Lifetime.ApplicationStarted.Register(() => Console.WriteLine("life: ApplicationStarted"));
+        app.Lifetime.ApplicationStopping.Register(() => Console.WriteLine("life: ApplicationStopping"));
+        app.Lifetime.ApplicationStopped.Register(() => Console.WriteLine("life: ApplicationStopped"));
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => Console.WriteLine("life: ProcessExit");
+        app.MapGet("/last", async (IHostApplicationLifetime lifetime) =>
+        {
+            Console.WriteLine("waiting");
+            var stopping = new TaskCompletionSource();
+            lifetime.ApplicationStopping.Register(stopping.SetResult);
+            await stopping.Task;
+            await Task.Delay(100);
+            Console.WriteLine("life: request ends");
+            return "last";
+        });
+        app.Run();
+        Console.WriteLine("life: Main returns");
+        return 0;
+    }
+
     internal static int OwnServer(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);

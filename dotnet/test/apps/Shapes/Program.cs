@@ -23,6 +23,7 @@ return shape switch
     "WorkerFirst" => await Modern.WorkerFirst(rest),
     "TwoHosts" => await Modern.TwoHosts(rest),
     "LongInit" => await Modern.LongInit(rest),
+    "Lifetime" => Modern.Lifetime(rest),
     "OwnServer" => Modern.OwnServer(rest),
     "BackgroundThrows" => Modern.BackgroundThrows(rest),
     "BackgroundThrowsIgnored" => Modern.BackgroundThrowsIgnored(rest),
