@@ -71,6 +71,37 @@ both_models! {
         site.stop();
     }
 
+    fn a_client_may_leave_at_every_byte(model: Model) {
+        let site = Site::start(App::sample("hello"), model);
+        assert_eq!(site.get("/plaintext").status(), 200);
+        let before = site.worker().descriptors();
+        for request in [
+            Request::get("/json").to_bytes(),
+            Request::post("/echo", "0123456789").to_bytes(),
+            [
+                Request::post_chunked("/echo", b"", 1).head(),
+                b"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nT: t\r\n\r\n".to_vec(),
+            ]
+            .concat(),
+        ] {
+            for length in 0..=request.len() {
+                for is_polite in [false, true] {
+                    let mut connection = site.connect();
+                    connection.send(&request[..length]);
+                    if is_polite {
+                        connection.finish_sending();
+                    }
+                }
+            }
+            assert_eq!(site.get("/plaintext").ok().text(), "Hello, World!");
+        }
+        // Nothing of them stays: neither connections to clients nor, but for a few, to the backend.
+        testkit::eventually("the end of the connections", || {
+            (site.worker().descriptors() <= before + 16).then_some(())
+        });
+        site.stop();
+    }
+
     fn req_46_aborts_are_counted_one_by_one(model: Model) {
         let site = start(model);
         for round in 0..5 {

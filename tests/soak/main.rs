@@ -117,8 +117,8 @@ impl Sample {
         let sum = |of: fn(&Process) -> u64| processes.iter().map(of).sum();
         Self {
             memory: sum(|process| process.own_memory_bytes()),
-            handles: sum(|process| count(process.0, "fd")),
-            threads: sum(|process| count(process.0, "task")),
+            handles: sum(|process| process.descriptors() as u64),
+            threads: sum(|process| process.threads() as u64),
         }
     }
 
@@ -142,10 +142,6 @@ impl Sample {
             && grown(|sample| sample.handles) <= BREATH_HANDLES
             && grown(|sample| sample.threads) <= BREATH_HANDLES
     }
-}
-
-fn count(process: u32, of: &str) -> u64 {
-    std::fs::read_dir(format!("/proc/{process}/{of}")).map_or(0, |found| found.count() as u64)
 }
 
 /// One client's visit, of a kind that chance picks.

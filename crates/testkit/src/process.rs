@@ -80,6 +80,16 @@ impl Process {
         kib.unwrap_or(0) * 1024
     }
 
+    /// How many descriptors it has open.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).map_or(0, Iterator::count)
+    }
+
+    /// How many threads it has.
+    pub fn threads(self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.0)).map_or(0, Iterator::count)
+    }
+
     /// Whether a file whose path contains `part` is mapped into it.
     pub fn has_mapped(self, part: &str) -> bool {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.0)).unwrap_or_default();

@@ -200,8 +200,11 @@ fn drain(
         }
     }
     let is_complete = is_stopped && left.as_ref().is_some_and(Drained::is_clean);
-    let left = left.unwrap_or_default();
-    let message = ToSupervisor::Drained { left: left.requests(), report: left.to_string() };
+    let (left, report) = left.map_or_else(
+        || (1, "the engine did not say what it leaves".to_owned()),
+        |left| (left.requests(), left.to_string()),
+    );
+    let message = ToSupervisor::Drained { left, report };
     supervisor.tell(&message);
     exit_now(if is_complete { exit::OK } else { exit::WORKER_DRAIN_INCOMPLETE })
 }
