@@ -134,7 +134,7 @@ impl Forward for Rules {
         !name.eq_ignore_ascii_case(b"connection")
     }
 
-    fn failed(&self, _failure: &UpstreamFailure) -> Answer {
+    fn failed(&self, _request: &Request<'_>, _failure: &UpstreamFailure) -> Answer {
         Answer::text(502, String::from_utf8_lossy(REFUSED).into_owned())
     }
 

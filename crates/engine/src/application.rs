@@ -79,7 +79,13 @@ pub trait Forward: Send + Sync {
     fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool;
 
     /// The answer for an exchange that cannot be completed and of which nothing was sent yet.
-    fn failed(&self, failure: &UpstreamFailure) -> Answer;
+    fn failed(&self, request: &Request<'_>, failure: &UpstreamFailure) -> Answer;
+
+    /// An exchange cannot be completed of which the client has a part. It sees that its answer is
+    /// not whole.
+    fn broke_off(&self, request: &Request<'_>, failure: &UpstreamFailure) {
+        let _ = (request, failure);
+    }
 
     /// How long the backend may move no byte while it is its turn.
     fn silence_limit(&self) -> Duration {

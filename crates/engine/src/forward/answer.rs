@@ -5,7 +5,7 @@ use std::{io, iter, mem};
 use abi::method;
 use os::socket::Transfer;
 
-use super::{Answer, Forwarding, WAITING};
+use super::{Answer, Forwarding, INTERIMS, WAITING};
 use crate::body::Inbound;
 use crate::client::Client;
 use crate::exchange::SlotRef;
@@ -67,6 +67,12 @@ impl Forwarding {
         let mut kept = mem::take(&mut self.head);
         if !kept.is_empty() {
             kept.extend_from_slice(bytes);
+            // Only the end of a line can complete a head. One that comes in drops must not be
+            // parsed from its start for each of them.
+            if !bytes.contains(&b'\n') && kept.len() <= ANSWER_LIMITS.head {
+                self.head = kept;
+                return Ok(false);
+            }
         }
         let all = if kept.is_empty() { bytes } else { &kept };
         let mut at = 0;
@@ -113,6 +119,14 @@ impl Forwarding {
             }
         };
         let len = head.len;
+        if head.status < 200 && head.status != 101 {
+            self.interims += 1;
+            if self.interims > INTERIMS {
+                lane.fields = fields;
+                let text = format!("the backend sent more than {INTERIMS} interim answers");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        }
         if head.status == 100 {
             // Nobody else waits for it.
             lane.fields = fields;
@@ -241,14 +255,16 @@ impl Forwarding {
                 self.answer = Answer::Complete;
                 Ok(true)
             }
-            Answer::Head
-            | Answer::Nothing
-            | Answer::Length(_)
-            | Answer::Chunked(_)
-            | Answer::Complete => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the backend closed the connection in the middle of its answer",
-            )),
+            Answer::Head if self.head.is_empty() => Err(cut_off("before its answer")),
+            Answer::Head => Err(cut_off("in the head of its answer")),
+            Answer::Nothing | Answer::Length(_) | Answer::Chunked(_) | Answer::Complete => {
+                Err(cut_off("in the body of its answer"))
+            }
         }
     }
+}
+
+fn cut_off(place: &str) -> io::Error {
+    let text = format!("the backend closed the connection {place}");
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }

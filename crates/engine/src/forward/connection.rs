@@ -41,8 +41,11 @@ impl Forwarding {
         let safe = is_safe(slot.request().method_id());
         while let Some(key) = lane.pools.get_mut(&self.upstream.id).and_then(Vec::pop) {
             if let Some(Entry::Idle(idle)) = lane.entries.take(key) {
-                // What must not be sent twice is not sent into a connection that has just closed.
-                if !safe && !matches!(idle.socket.receive(&mut [0]), Ok(Transfer::WouldBlock)) {
+                // What a backend says unasked, or in parting, is no answer. And what must not be sent
+                // twice is not sent into a connection that has just closed.
+                let is_silent = !lane.is_reported(key)
+                    && (safe || matches!(idle.socket.receive(&mut [0]), Ok(Transfer::WouldBlock)));
+                if !is_silent {
                     lane.entries.remove(key);
                     continue;
                 }

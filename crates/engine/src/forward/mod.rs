@@ -32,6 +32,8 @@ use request::{push_body, push_end};
 const WAITING: usize = 256 * 1024;
 /// Receives of one exchange before others on its lane get a turn.
 const TURN: u32 = 16;
+/// Interim answers to one request: hints and signs of life are few, and each costs the client one.
+const INTERIMS: u32 = 1000;
 /// How often an exchange that was not sent is offered to the application again.
 const ATTEMPTS: u32 = 4;
 /// How long a client waits for a backend's `100 Continue` before it is told to go on by us, in
@@ -91,6 +93,8 @@ pub(crate) struct Forwarding {
     out: Outgoing,
     /// The start of an answer whose head is not complete.
     head: Vec<u8>,
+    /// Interim answers so far.
+    interims: u32,
     answer: Answer,
     keep_alive: bool,
     /// The connection has served before, so the backend may just have closed it.
@@ -131,6 +135,7 @@ impl Forwarding {
             turns: TURN,
             out: Outgoing::default(),
             head: Vec::new(),
+            interims: 0,
             answer: Answer::Head,
             keep_alive: false,
             reused: false,
@@ -203,7 +208,9 @@ impl Forwarding {
             client.tell_to_continue();
             return self.drive(lane, client, slot);
         }
-        let error = io::Error::new(io::ErrorKind::TimedOut, "the backend was silent for too long");
+        let limit = self.upstream.rules.silence_limit();
+        let text = format!("the backend was silent for {limit:?}");
+        let error = io::Error::new(io::ErrorKind::TimedOut, text);
         self.fail(lane, client, slot, self.phase(), error)
     }
 
@@ -332,16 +339,20 @@ impl Forwarding {
         error: io::Error,
     ) -> Progress {
         self.drop_connection(lane);
+        let request = slot.request();
+        let elapsed = self.began.elapsed();
+        let failure = UpstreamFailure { phase, error, elapsed };
         if client.response.head_written {
+            self.upstream.rules.broke_off(&request, &failure);
             return Progress::Broken;
         }
         // Another try would fail in the same way, or wait as long again.
         let final_word =
-            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
+            matches!(failure.error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
         if !final_word {
             self.upstream.rules.connection_lost();
         }
-        let safe = is_safe(slot.request().method_id());
+        let safe = is_safe(request.method_id());
         // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
         // an idle connection as we took it, or was dying as it took ours. That once only, since
         // the request itself may be what ends the backend.
@@ -358,9 +369,7 @@ impl Forwarding {
             lane.hold(slot);
             return Progress::Again;
         }
-        let elapsed = self.began.elapsed();
-        let failure = UpstreamFailure { phase, error, elapsed };
-        let answer = self.upstream.rules.failed(&failure);
+        let answer = self.upstream.rules.failed(&request, &failure);
         client.write_answer(lane, &answer);
         Progress::Done
     }

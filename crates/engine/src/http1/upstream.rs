@@ -19,7 +19,8 @@ pub struct ResponseHead<'b> {
     pub version: u16,
     /// Bytes of the head, the blank line included.
     pub len: usize,
-    /// The backend allows another request on this connection.
+    /// The backend allows another request on this connection, and nothing of this answer can be
+    /// taken for the answer to it.
     pub keep_alive: bool,
     /// How the body ends; never `AppFramed`.
     pub framing: BodyFraming,
@@ -102,7 +103,13 @@ fn read<'b>(
     Some(collect(head, response.headers, headers)?.and_then(|steering| {
         let framing = framing(status, version, asked, &steering)?;
         let connection = steering.connection;
-        let is_open = !matches!(framing, BodyFraming::UntilClose | BodyFraming::Upgrade);
+        let is_open = match framing {
+            BodyFraming::UntilClose | BodyFraming::Upgrade => false,
+            // A backend that announces a body which has no place may send it all the same, at any
+            // time: what would be read next may be the client's idea of an answer.
+            BodyFraming::None => !announces_body(&steering),
+            BodyFraming::Length(_) | BodyFraming::Chunked | BodyFraming::AppFramed => true,
+        };
         Ok(ResponseHead {
             status,
             reason: reason.unwrap_or_default(),
@@ -115,6 +122,10 @@ fn read<'b>(
             content_length: steering.content_length,
         })
     }))
+}
+
+fn announces_body(steering: &Steering<'_>) -> bool {
+    steering.transfer_encoding.is_some() || steering.content_length.is_some_and(|length| length > 0)
 }
 
 /// RFC 9112 6.3, in its order.

@@ -47,6 +47,12 @@ impl Lane {
         }
     }
 
+    /// Whether the kernel has reported something of this connection that nobody has looked at.
+    pub(crate) fn is_reported(&self, key: ConnectionKey) -> bool {
+        let events = &self.events[self.event_next..self.event_count];
+        events.iter().any(|event| event.token() == key && event.bits() & !epoll::OUT != 0)
+    }
+
     pub(super) fn settle(&mut self, mut client: Box<Client>, fate: Fate) {
         match fate {
             Fate::Keep => {

@@ -17,6 +17,7 @@ mod draining;
 mod fairness;
 mod forwarding;
 mod handoff;
+mod hostile;
 mod interim;
 mod limits;
 mod stress;

@@ -110,10 +110,14 @@ impl Forward for Rules {
         !name.eq_ignore_ascii_case(b"connection")
     }
 
-    fn failed(&self, failure: &UpstreamFailure) -> Answer {
+    fn failed(&self, _request: &Request<'_>, failure: &UpstreamFailure) -> Answer {
         let text = format!("{:?}: {}", failure.phase, failure.error);
         self.failures.lock().unwrap().push(text.clone());
         Answer::text(502, text)
+    }
+
+    fn broke_off(&self, _request: &Request<'_>, failure: &UpstreamFailure) {
+        self.failures.lock().unwrap().push(format!("{:?}: {}", failure.phase, failure.error));
     }
 
     fn connection_lost(&self) {

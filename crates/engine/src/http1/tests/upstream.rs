@@ -59,7 +59,10 @@ fn answers_of_a_backend() {
             ),
             (b"HTTP/1.1 100 Continue\r\n\r\n", "100 \"Continue\" 101 None None #0 25"),
             (b"HTTP/1.1 204 No\r\n\r\n", "204 \"No\" 101 None None #0 19"),
-            (b"HTTP/1.1 304 N\r\nContent-Length: 9\r\n\r\n", "304 \"N\" 101 None Some(9) #1 37"),
+            (
+                b"HTTP/1.1 304 N\r\nContent-Length: 9\r\n\r\n",
+                "304 \"N\" 101 None close Some(9) #1 37",
+            ),
             (b"HTTP/1.1 101 Up\r\n\r\n", "101 \"Up\" 101 Upgrade close None #0 19"),
             // Refused.
             (
@@ -107,7 +110,7 @@ fn answers_of_a_backend() {
 #[test]
 fn what_was_asked_decides_about_the_body() {
     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
-    assert_eq!(verdict_to(answer, true, false), "200 \"OK\" 101 None Some(2) #1 38");
+    assert_eq!(verdict_to(answer, true, false), "200 \"OK\" 101 None close Some(2) #1 38");
     assert_eq!(verdict_to(answer, false, true), "200 \"OK\" 101 Upgrade close Some(2) #1 38");
     let refused = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\n";
     assert_eq!(verdict_to(refused, false, true), "403 \"No\" 101 Length(2) Some(2) #1 38");
