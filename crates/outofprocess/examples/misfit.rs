@@ -10,7 +10,8 @@
 //!
 //! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request),
 //! `/upgrade` (to a protocol that echoes), `/hints` (an interim answer first, trailers last) and
-//! `/exit/CODE`.
+//! `/exit/CODE`; to `/rubbish` with no HTTP, to `/part` with half an answer and its end, to `/silence`
+//! never.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -109,6 +110,12 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
         let body = "2\r\nok\r\n0\r\nX-Sum: 1\r\nMS-ASPNETCORE-X: y\r\nKeep-Alive: 5\r\n\r\n";
         let _ = stream.write_all(format!("{hints}{head}{body}").as_bytes());
+    } else if path.starts_with("/rubbish") {
+        let _ = stream.write_all(b"220 ready\r\n\r\n");
+    } else if path == "/part" {
+        let _ = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\npart");
+    } else if path == "/silence" {
+        while stream.read(&mut piece).is_ok_and(|count| count > 0) {}
     } else if let Some(name) = path.strip_prefix("/env/") {
         respond(&mut stream, 200, &env::var(name).unwrap_or_default());
     } else if let Some(code) = path.strip_prefix("/exit/") {

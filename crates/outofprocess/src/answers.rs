@@ -6,6 +6,8 @@ use engine::{Answer, UpstreamFailure, UpstreamPhase};
 use lifecycle::StartReport;
 use shim::page::{self, Form};
 
+use crate::failures;
+
 /// What decides how much an answer says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answers {
@@ -26,19 +28,27 @@ impl Answers {
         answer(status, form.content_type(), page::render(report, self.detailed, form))
     }
 
-    /// 502.3: a backend that is running did not answer. Its silence beyond `requestTimeout` is a
-    /// 504: the module says 502.3 to that too, and people look for the fault in the gateway.
+    /// 502.3: a backend that is running did not answer, and on the way to what. Its silence beyond
+    /// `requestTimeout` is a 504: the module says 502.3 to that too, and people look for the fault
+    /// in the gateway.
     pub(crate) fn forward_failed(self, failure: &UpstreamFailure) -> Answer {
-        let (status, text) = match failure.error.kind() {
-            io::ErrorKind::TimedOut => {
-                (504, "HTTP Error 504 - The backend took longer than requestTimeout\n")
+        let (status, what) = match (failure.error.kind(), failure.phase) {
+            (io::ErrorKind::TimedOut, _) => {
+                (504, "504 - The backend took longer than requestTimeout")
             }
-            _ => (502, "HTTP Error 502.3 - The backend did not answer\n"),
+            (io::ErrorKind::InvalidData, _) => {
+                (502, "502.3 - The backend's answer is not valid HTTP")
+            }
+            (_, UpstreamPhase::Connect) => (502, "502.3 - The backend could not be connected to"),
+            (_, UpstreamPhase::Send) => (502, "502.3 - The backend did not take the request"),
+            (_, UpstreamPhase::Head | UpstreamPhase::Body) => {
+                (502, "502.3 - The backend did not answer")
+            }
         };
-        let mut body = text.to_owned();
+        let mut body = format!("HTTP Error {what}\n");
         if self.detailed {
-            let UpstreamFailure { elapsed, error, .. } = failure;
-            body.push_str(&format!("{} after {elapsed:.1?}: {error}\n", name_of(failure)));
+            body.push_str(&failures::words(failure));
+            body.push('\n');
         }
         answer(status, "text/plain; charset=utf-8", body)
     }
@@ -46,17 +56,6 @@ impl Answers {
     /// 503: the application is being stopped.
     pub(crate) fn stopping(self) -> Answer {
         Answer::text(503, "Service Unavailable")
-    }
-}
-
-/// What the failure is called, in the log and on detailed pages.
-fn name_of(failure: &UpstreamFailure) -> &'static str {
-    match (failure.phase, failure.error.kind()) {
-        (_, io::ErrorKind::TimedOut) => "BackendTimeout",
-        (_, io::ErrorKind::InvalidData) => "BackendInvalidResponse",
-        (UpstreamPhase::Connect, io::ErrorKind::ConnectionRefused) => "BackendConnectRefused",
-        (UpstreamPhase::Connect, _) => "BackendConnectFailed",
-        _ => "BackendConnectionLost",
     }
 }
 
@@ -97,18 +96,22 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_to_forward_has_a_name() {
-        for (phase, kind, name) in [
-            (UpstreamPhase::Connect, io::ErrorKind::ConnectionRefused, "BackendConnectRefused"),
-            (UpstreamPhase::Connect, io::ErrorKind::NotFound, "BackendConnectFailed"),
-            (UpstreamPhase::Head, io::ErrorKind::TimedOut, "BackendTimeout"),
-            (UpstreamPhase::Head, io::ErrorKind::InvalidData, "BackendInvalidResponse"),
-            (UpstreamPhase::Send, io::ErrorKind::BrokenPipe, "BackendConnectionLost"),
+    fn a_failure_to_forward_names_what_failed_and_in_detail_why() {
+        for (phase, kind, status, what) in [
+            (UpstreamPhase::Connect, io::ErrorKind::NotFound, 502, "could not be connected to"),
+            (UpstreamPhase::Send, io::ErrorKind::BrokenPipe, 502, "did not take the request"),
+            (UpstreamPhase::Head, io::ErrorKind::UnexpectedEof, 502, "did not answer"),
+            (UpstreamPhase::Head, io::ErrorKind::InvalidData, 502, "is not valid HTTP"),
+            (UpstreamPhase::Head, io::ErrorKind::TimedOut, 504, "took longer than requestTimeout"),
         ] {
             let failure = UpstreamFailure { phase, error: kind.into(), elapsed: Duration::ZERO };
-            let answer = Answers { detailed: true, blank: false }.forward_failed(&failure);
-            assert_eq!(answer.status, if name == "BackendTimeout" { 504 } else { 502 });
-            assert!(text(&answer).contains(name), "{}", text(&answer));
+            for detailed in [true, false] {
+                let answer = Answers { detailed, blank: false }.forward_failed(&failure);
+                assert_eq!(answer.status, status);
+                assert!(text(&answer).contains(what), "{}", text(&answer));
+                let name = failures::name_of(&failure);
+                assert_eq!(text(&answer).contains(name), detailed, "{}", text(&answer));
+            }
         }
     }
 }

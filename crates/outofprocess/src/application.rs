@@ -15,6 +15,7 @@ use crate::answers::Answers;
 use crate::board::{Board, Choice, Order};
 use crate::command::Template;
 use crate::events::Event;
+use crate::failures::Failures;
 use crate::output::{OwnStreams, Sink};
 use crate::recovery::CrashCount;
 use crate::run_dir::RunDir;
@@ -95,6 +96,9 @@ pub(crate) fn start_with(
                 && config::environment::detailed_errors(settings, process),
             blank: settings.disable_start_up_error_page,
         }),
+        failures: Arc::new(
+            Failures::told_by(Arc::clone(&on_event)).map_err(system("cannot start a thread"))?,
+        ),
         crashes: Mutex::new(CrashCount::new(settings.rapid_fails_per_minute)),
         tell: on_event,
     });

@@ -1,5 +1,6 @@
 //! What operators are told, one variant per event of the module, with the module's numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,20 @@ pub enum Event {
         address: UpstreamAddress,
         /// How long the start took.
         took: Duration,
+    },
+    /// Further requests failed on their way through a backend.
+    MoreRequestsFailed {
+        /// Since the one that was told.
+        within: Duration,
+        /// How many, by what their failure is called.
+        more: BTreeMap<&'static str, u64>,
+    },
+    /// A request failed on its way through a backend.
+    RequestFailed {
+        /// What the failure is called.
+        name: &'static str,
+        /// The request and its failure, with phase and limit.
+        text: String,
     },
     /// A backend did not end within its limit and was killed.
     GracefulStopFailed {
@@ -95,8 +110,9 @@ impl Event {
         match self {
             Self::StartAttemptFailed { .. } => 1000,
             Self::BackendStarted { .. } => 1001,
-            // The module has no such event.
+            // The module has no such events.
             Self::NoRunDirectory { .. } => 0,
+            Self::MoreRequestsFailed { .. } | Self::RequestFailed { .. } => 1130,
             Self::RapidFailLimitExceeded { .. } => 1003,
             Self::GracefulStopFailed { .. } => 1005,
             Self::ShutdownMessageSent { .. } => 1006,
@@ -111,8 +127,10 @@ impl Event {
             Self::BackendExited { .. } => "backend-exited",
             Self::BackendStarted { .. } => "backend-started",
             Self::GracefulStopFailed { .. } => "graceful-stop-failed",
+            Self::MoreRequestsFailed { .. } => "more-requests-failed",
             Self::NoRunDirectory { .. } => "no-run-directory",
             Self::RapidFailLimitExceeded { .. } => "rapid-fail-limit-exceeded",
+            Self::RequestFailed { .. } => "request-failed",
             Self::ShutdownMessageSent { .. } => "shutdown-message-sent",
             Self::StartAttemptFailed { .. } => "start-attempt-failed",
             Self::StartFailed { .. } => "start-failed",
@@ -127,7 +145,9 @@ impl Event {
             Self::BackendStarted { .. } | Self::ShutdownMessageSent { .. } => Severity::Information,
             Self::BackendExited { .. }
             | Self::GracefulStopFailed { .. }
+            | Self::MoreRequestsFailed { .. }
             | Self::NoRunDirectory { .. }
+            | Self::RequestFailed { .. }
             | Self::StartAttemptFailed { .. } => Severity::Warning,
         }
     }
@@ -159,6 +179,15 @@ impl fmt::Display for Event {
             Self::GracefulStopFailed { pid, limit } => {
                 write!(f, "backend process {pid} did not end within {limit:?} and was killed")
             }
+            Self::MoreRequestsFailed { within, more } => {
+                let count: u64 = more.values().sum();
+                write!(f, "{count} more requests failed within {within:?}: ")?;
+                for (at, (name, count)) in more.iter().enumerate() {
+                    write!(f, "{}{count} {name}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::RequestFailed { text, .. } => f.write_str(text),
             Self::NoRunDirectory { reason } => write!(
                 f,
                 "no private folder for sockets can be had ({reason}); backends listen on ports"

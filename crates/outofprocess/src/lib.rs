@@ -15,6 +15,7 @@ mod backend;
 mod board;
 mod command;
 mod events;
+mod failures;
 mod headers;
 mod hooks;
 mod listening;

@@ -8,6 +8,7 @@ use config::AspNetCore;
 use engine::{Answer, Forward, Request, UpstreamFailure};
 
 use crate::answers::Answers;
+use crate::failures::Failures;
 use crate::headers::{RequestHead, ResponseRules, is_connection_option, write_request_head};
 
 /// How requests go to one incarnation of a backend and how its answers come back.
@@ -15,16 +16,23 @@ pub(crate) struct Rules {
     token: Option<String>,
     response: ResponseRules,
     answers: Arc<Answers>,
+    failures: Arc<Failures>,
     request_timeout: Duration,
 }
 
 impl Rules {
-    pub(crate) fn new(token: Option<String>, settings: &AspNetCore, answers: Arc<Answers>) -> Self {
+    pub(crate) fn new(
+        token: Option<String>,
+        settings: &AspNetCore,
+        answers: Arc<Answers>,
+        failures: Arc<Failures>,
+    ) -> Self {
         let forward_connection = settings.handler_settings.forward_response_connection_header;
         Self {
             token,
             response: ResponseRules { forward_connection },
             answers,
+            failures,
             request_timeout: settings.request_timeout,
         }
     }
@@ -43,8 +51,13 @@ impl Forward for Rules {
         self.response.keep(name, value)
     }
 
-    fn failed(&self, failure: &UpstreamFailure) -> Answer {
+    fn failed(&self, request: &Request<'_>, failure: &UpstreamFailure) -> Answer {
+        self.failures.note(request, failure);
         self.answers.forward_failed(failure)
+    }
+
+    fn broke_off(&self, request: &Request<'_>, failure: &UpstreamFailure) {
+        self.failures.note(request, failure);
     }
 
     fn silence_limit(&self) -> Duration {

@@ -28,6 +28,7 @@ use crate::answers::Answers;
 use crate::backend::{Backend, Remains, Woken};
 use crate::board::{Board, State};
 use crate::events::Event;
+use crate::failures::Failures;
 use crate::random;
 use crate::recovery::{CrashCount, Next, Recovery};
 use crate::rules::Rules;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) board: Board<Upstream, StartReport>,
     pub(crate) stop: StopOrder,
     pub(crate) answers: Arc<Answers>,
+    pub(crate) failures: Arc<Failures>,
     pub(crate) crashes: Mutex<CrashCount>,
     pub(crate) tell: Arc<dyn Fn(Event) + Send + Sync>,
 }
@@ -115,7 +117,12 @@ impl Place {
     fn upstream(&self, address: UpstreamAddress, token: Option<String>) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
-        let rules = Rules::new(token, settings, Arc::clone(&self.shared.answers));
+        let rules = Rules::new(
+            token,
+            settings,
+            Arc::clone(&self.shared.answers),
+            Arc::clone(&self.shared.failures),
+        );
         Arc::new(Upstream { id, address, rules: Arc::new(rules) })
     }
 

@@ -219,3 +219,62 @@ fn a_stopped_application_answers_503() {
     let answer = site.get("/pid");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
 }
+
+#[test]
+fn a_failure_names_its_phase_and_limit_on_the_page_and_in_the_log() {
+    for (method, path, status, page, log) in [
+        (
+            "GET",
+            "/rubbish?secret=1",
+            502,
+            "HTTP Error 502.3 - The backend's answer is not valid HTTP\n",
+            "GET /rubbish: BackendInvalidResponse while waiting for the head of the answer, after ",
+        ),
+        (
+            "POST",
+            "/exit/3",
+            502,
+            "HTTP Error 502.3 - The backend did not answer\n",
+            "POST /exit/3: BackendConnectionLost while waiting for the head of the answer, after ",
+        ),
+        (
+            "GET",
+            "/silence",
+            504,
+            "HTTP Error 504 - The backend took longer than requestTimeout\n",
+            "GET /silence: BackendTimeout while waiting for the head of the answer, after ",
+        ),
+        (
+            "GET",
+            "/part",
+            200,
+            "",
+            "GET /part: BackendConnectionLost while passing the body of the answer on, after ",
+        ),
+    ] {
+        let site = Site::start(|settings| {
+            settings.request_timeout =
+                Duration::from_millis(if status == 504 { 300 } else { 60_000 });
+        });
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // An answer that is not whole may end with a reset.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        if status != 200 {
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+            assert!(answer.ends_with(page), "{path}: {answer}");
+        }
+        let told = loop {
+            let event = site.events.recv_timeout(PATIENCE).expect("the event comes");
+            if event.id() == 1130 {
+                break event.to_string();
+            }
+        };
+        assert!(told.starts_with(log), "{told}");
+        assert_eq!(told.ends_with("(requestTimeout)"), status == 504, "{told}");
+    }
+}
