@@ -28,6 +28,7 @@ mod responses;
 mod restart;
 mod service;
 mod shutdown;
+mod snapshot;
 mod strain;
 mod traces;
 mod transport;

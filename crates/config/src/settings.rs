@@ -238,7 +238,7 @@ pub struct HandlerSettings {
     pub backend_transport: BackendTransport,
     /// `callStartupHook`: let the managed page explain a failed start.
     pub call_startup_hook: bool,
-    /// `cleanShadowCopyDirectory`: empty the target before copying.
+    /// `cleanShadowCopyDirectory`: without effect, because no copy is ever used again.
     pub clean_shadow_copy_directory: bool,
     /// `debugFile`: where the debug log goes; absolute or relative to the application's folder.
     pub debug_file: Option<PathBuf>,
@@ -251,8 +251,9 @@ pub struct HandlerSettings {
     pub disallow_rotation_on_config_change: bool,
     /// `enableOutOfProcessConsoleRedirection`: capture a backend's output.
     pub enable_out_of_process_console_redirection: bool,
-    /// `enableShadowCopy`: run from a copy of the application's files.
-    pub enable_shadow_copy: bool,
+    /// `enableShadowCopy`: run from a copy of the application's code. `None` when nothing is
+    /// written, which means a copy where one can be had.
+    pub enable_shadow_copy: Option<bool>,
     /// `forwardResponseConnectionHeader`: pass a backend's `Connection` header on.
     pub forward_response_connection_header: bool,
     /// `handlerVersion`: version folder of the out-of-process handler.
@@ -265,8 +266,8 @@ pub struct HandlerSettings {
     pub readiness: Option<Readiness>,
     /// `setCurrentDirectory`: whether the worker's current directory becomes the application's folder.
     pub set_current_directory: bool,
-    /// `shadowCopyDirectory`: base folder of shadow copies.
-    pub shadow_copy_directory: PathBuf,
+    /// `shadowCopyDirectory`: the folder that has the copies.
+    pub shadow_copy_directory: Option<PathBuf>,
     /// `shutdownDelay` or `ANCM_shutdownDelay`: pause between "stop accepting" and "stop".
     pub shutdown_delay: Duration,
     /// `stackSize`, unchanged: the runtime reads this text as hexadecimal without prefix.
@@ -291,13 +292,13 @@ impl Default for HandlerSettings {
             disallow_overlapping_rotation: false,
             disallow_rotation_on_config_change: false,
             enable_out_of_process_console_redirection: true,
-            enable_shadow_copy: false,
+            enable_shadow_copy: None,
             forward_response_connection_header: false,
             handler_version: None,
             max_blocked_threads: 512,
             readiness: None,
             set_current_directory: true,
-            shadow_copy_directory: PathBuf::from("ShadowCopyDirectory"),
+            shadow_copy_directory: None,
             shutdown_delay: Duration::from_secs(1),
             stack_size: "1048576".to_owned(),
             stdout_log_size_limit: 64 << 20,

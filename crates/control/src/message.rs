@@ -142,6 +142,17 @@ pub enum ToSupervisor {
     },
     /// Requests are served.
     Ready,
+    /// The application's code is executed from a copy.
+    Snapshot {
+        /// Where the copy is.
+        dir: String,
+        /// How many files were copied.
+        files: usize,
+        /// How large they are together.
+        bytes: u64,
+        /// How long that took.
+        took_ms: u64,
+    },
     /// A step of the start was reached.
     Step {
         /// The step.

@@ -2,6 +2,7 @@
 //!
 //! | name | value |
 //! |---|---|
+//! | `app.base` | what `AppContext.BaseDirectory` is; absent: the folder of the assembly |
 //! | `app.dll` | the app's assembly, absolute |
 //! | `app.arguments` | its arguments, joined by NUL; absent if none |
 //! | `hostfxr.library` | the hosting library, absolute |

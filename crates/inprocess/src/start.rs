@@ -115,6 +115,9 @@ fn prepare(link: &Link) -> Result<Runtime, StartError> {
     let folder = properties::server_folder(link)?;
     let mut runtime = Runtime::initialize(&host)?;
     runtime.set_property(bridge::PROPERTY, &link.address())?;
+    if let Some(base) = link.property("app.base") {
+        runtime.set_property("APP_CONTEXT_BASE_DIRECTORY", base)?;
+    }
 
     link.step("start runtime");
     let assembly = folder.join("Ancm.Bootstrap.dll");

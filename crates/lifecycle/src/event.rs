@@ -78,6 +78,19 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A generation executes a copy of the application's code.
+    Snapshot {
+        /// The generation.
+        generation: GenerationId,
+        /// How many files were copied.
+        files: usize,
+        /// How large they are together.
+        bytes: u64,
+        /// How long that took.
+        took_ms: u64,
+        /// Where they are.
+        dir: String,
+    },
     /// `app_offline.htm` is there and served.
     Offline,
     /// A generation has ended as it was asked to, with nothing left undone.
@@ -137,6 +150,7 @@ impl Event {
             Self::ExchangesLeft { .. } => 1102,
             Self::StoppedAtOnce => 1103,
             Self::RingRefused { .. } => 1108,
+            Self::Snapshot { .. } => 1126,
             Self::NoControl { .. } => 1130,
             Self::Halted => 1131,
         }
@@ -149,6 +163,7 @@ impl Event {
             | Self::Halted
             | Self::Offline
             | Self::Recycling { .. }
+            | Self::Snapshot { .. }
             | Self::Started { .. }
             | Self::Stopping { .. } => Level::Information,
             Self::DrainIncomplete { .. }
@@ -195,6 +210,14 @@ impl fmt::Display for Event {
                 f,
                 "no control socket ({reason}); `ancm status` and its like will not find this process"
             ),
+            Self::Snapshot { generation, files, bytes, took_ms, dir } => {
+                let mib = *bytes as f64 / 1_048_576.0;
+                write!(
+                    f,
+                    "generation {generation} runs from a snapshot: {files} files, {mib:.1} MiB, \
+                     taken in {took_ms} ms, {dir}"
+                )
+            }
             Self::Offline => f.write_str(
                 "app_offline.htm is there: the application is stopped and the file is served",
             ),

@@ -22,6 +22,8 @@ pub enum Route {
 pub enum Step {
     /// The worker runs and knows what to start.
     WorkerStarted,
+    /// It is known from where the application's code is executed: from a snapshot, as a rule.
+    CodeSettled,
     /// In-process: the handler is loaded.
     HandlerLoaded,
     /// In-process: .NET's host library is found and loaded.
@@ -50,6 +52,7 @@ impl Route {
         match self {
             Self::InProcess => &[
                 Step::WorkerStarted,
+                Step::CodeSettled,
                 Step::HandlerLoaded,
                 Step::HostLoaded,
                 Step::HostInitialized,
@@ -61,6 +64,7 @@ impl Route {
             ],
             Self::OutOfProcess => &[
                 Step::WorkerStarted,
+                Step::CodeSettled,
                 Step::BackendSpawned,
                 Step::BackendListening,
                 Step::WarmedUp,
@@ -75,6 +79,7 @@ impl Step {
     pub const fn toward(self) -> &'static str {
         match self {
             Self::WorkerStarted => "starting the worker",
+            Self::CodeSettled => "taking a snapshot of the application's code",
             Self::HandlerLoaded => "loading the in-process handler",
             Self::HostLoaded => "finding and loading the .NET host library",
             Self::HostInitialized => "resolving frameworks and dependencies",
@@ -93,6 +98,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WorkerStarted => "worker started",
+            Self::CodeSettled => "snapshot taken",
             Self::HandlerLoaded => "handler loaded",
             Self::HostLoaded => "host library loaded",
             Self::HostInitialized => "frameworks resolved",

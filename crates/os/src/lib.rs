@@ -11,6 +11,7 @@ pub mod inotify;
 pub mod library;
 pub mod limits;
 pub mod listen;
+pub mod mount;
 pub mod pipe;
 pub mod poll;
 pub mod private;

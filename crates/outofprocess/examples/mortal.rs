@@ -19,6 +19,7 @@ fn main() {
         settings: AspNetCore::of(program, vec!["serve".to_owned()]),
         source: Source::WebConfig,
         hosting_model_origin: Origin::WebConfig,
+        snapshot: None,
     };
     let started = Arc::new(Mutex::new(None));
     let sink = Arc::clone(&started);

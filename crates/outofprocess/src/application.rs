@@ -13,7 +13,7 @@ use lifecycle::{Code, StartReport};
 
 use crate::answers::Answers;
 use crate::board::{Board, Choice, Order};
-use crate::command::Template;
+use crate::command::{self, Template};
 use crate::events::Event;
 use crate::failures::Failures;
 use crate::output::{OwnStreams, Sink};
@@ -50,6 +50,12 @@ pub fn start(
     let helper = Some(programs.join(HELPER)).filter(|path| path.is_file());
     let process = Env::of_process();
     start_with(app, path_base, helper, on_event, &process, || vec![Box::new(OwnStreams)])
+}
+
+/// Whether the code of `app` can be executed from another folder than its own without the application
+/// noticing. `programs` is the folder of the worker.
+pub fn can_be_moved(app: &App, programs: &Path) -> bool {
+    command::can_be_moved(app, &programs.join(HELPER))
 }
 
 pub(crate) fn start_with(

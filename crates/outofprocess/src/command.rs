@@ -6,7 +6,7 @@
 //! names it: `<aspNetCore>` has the variables of ASP.NET Core, `<httpPlatform>` its own.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::environment::{Identity, PORT_VARIABLES};
 use config::paths::{ProgramNotFound, resolve_program};
@@ -47,6 +47,9 @@ const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
 
 /// Tells the helper that the host limits no request body, so the server has to.
 const BODY_LIMIT: (&str, &str) = ("ANCM_BODY_LIMIT", "server");
+
+/// What `AppContext.BaseDirectory` of a backend is, when its assembly was copied elsewhere.
+const BASE_VARIABLE: &str = "ANCM_BASE_DIRECTORY";
 
 /// Assemblies that the .NET runtime loads before the program, separated by colons.
 const HOOKS_VARIABLE: &str = "DOTNET_STARTUP_HOOKS";
@@ -178,12 +181,21 @@ impl Template {
             if self.app.settings.limits.max_allowed_content_length.is_none() {
                 environment.set(BODY_LIMIT.0, BODY_LIMIT.1);
             }
+            if self.app.snapshot.is_some() {
+                environment.set(BASE_VARIABLE, format!("{}/", self.app.dir.display()));
+            }
             let others = environment.non_empty(HOOKS_VARIABLE).map(|list| format!("{list}:"));
             let list = format!("{}{}", others.unwrap_or_default(), helper.display());
             environment.set(HOOKS_VARIABLE, list);
         }
         environment
     }
+}
+
+/// Whether the helper will be loaded into the program, and tell it that its folder is another than
+/// that of its assembly.
+pub(crate) fn can_be_moved(app: &App, helper: &Path) -> bool {
+    helper.is_file() && is_dotnet(app) && !hooks::are_switched_off(app)
 }
 
 /// Whether the program is `dotnet`, or the launcher of an assembly beside it. Of those alone is known
@@ -228,6 +240,7 @@ mod tests {
             settings,
             source: Source::WebConfig,
             hosting_model_origin: Origin::WebConfig,
+            snapshot: None,
         }
     }
 

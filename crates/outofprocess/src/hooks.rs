@@ -52,6 +52,7 @@ mod tests {
                 settings: AspNetCore::of(program, arguments),
                 source: Source::WebConfig,
                 hosting_model_origin: Origin::WebConfig,
+                snapshot: None,
             };
             let file = dir.path().join("App.runtimeconfig.json");
             for (value, expected) in [

@@ -32,7 +32,7 @@ mod supervise;
 mod transport;
 mod tree;
 
-pub use application::{OutOfProcess, start};
+pub use application::{OutOfProcess, can_be_moved, start};
 pub use events::{Event, Severity};
 pub use tree::end_everything;
 

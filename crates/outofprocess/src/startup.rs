@@ -225,6 +225,7 @@ impl Trace {
     fn new(begun: Instant) -> Self {
         let mut journey = Journey::new(Route::OutOfProcess);
         journey.on_step(Step::WorkerStarted, begun.elapsed());
+        journey.on_step(Step::CodeSettled, begun.elapsed());
         Self { begun, journey, command: None, remains: None }
     }
 

@@ -37,6 +37,7 @@ impl Site {
             settings: AspNetCore::of(program, arguments),
             source: Source::WebConfig,
             hosting_model_origin: Origin::WebConfig,
+            snapshot: None,
         };
         let process = Env::from_iter([("PATH", "/usr/bin:/bin"), ("NOTIFY_SOCKET", "/run/x")]);
         Self { app, process, dir, events: None }

@@ -43,6 +43,7 @@ impl Site {
             settings,
             source: Source::WebConfig,
             hosting_model_origin: Origin::WebConfig,
+            snapshot: None,
         };
         let (sender, events) = channel();
         let tell = Arc::new(move |event| drop(sender.send(event)));

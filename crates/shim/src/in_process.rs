@@ -77,7 +77,7 @@ impl InProcess {
         let search = Search {
             variable: env.non_empty(handler::VARIABLE),
             version,
-            app_dir: &app.dir,
+            app_dir: app.code_dir(),
             worker_dir,
         };
         let file = search.find().map_err(|not_found| {
@@ -258,6 +258,10 @@ fn properties(app: &App, addresses: &[String], host: &HostFxr) -> HashMap<String
     };
     let path = |path: &Path| path.display().to_string();
     put("app.dir", path(&app.dir));
+    if app.snapshot.is_some() {
+        // Files that are looked for beside the application are found, and written, in its folder.
+        put("app.base", format!("{}/", app.dir.display()));
+    }
     put("app.dll", path(&host.app_dll));
     put("hostfxr.library", path(&host.library));
     put("hostfxr.arguments", host.argv.join("\0"));

@@ -7,10 +7,12 @@ use config::{App, DebugLevel, Env, HostingModel};
 use control::{Payload, Start, ToSupervisor};
 use engine::Application;
 use lifecycle::event::Level;
-use lifecycle::{Code, StartReport};
+use lifecycle::{Code, StartReport, Step};
 use outofprocess::{OutOfProcess, Severity};
 use shim::{InProcess, Life};
+use snapshot::Snapshot;
 
+use crate::code;
 use crate::debug_log::Library;
 use crate::gate;
 use crate::orders::Orders;
@@ -24,6 +26,8 @@ pub(crate) struct Hosted {
     kind: Kind,
     /// `None` for a page.
     app: Option<App>,
+    /// Ours while this lives.
+    _snapshot: Option<Snapshot>,
     stop_limit: Duration,
     shutdown_delay: Duration,
 }
@@ -49,7 +53,7 @@ impl Hosted {
             Payload::Offline { dir } => return Ok(Self::page(shim::offline(dir.into()))),
             Payload::Run { application } => application,
         };
-        let app: App = serde_json::from_str(application).map_err(|error| {
+        let mut app: App = serde_json::from_str(application).map_err(|error| {
             let summary = format!("the supervisor's description is not understood: {error}");
             Box::new(StartReport::new(Code::General, summary))
         })?;
@@ -58,6 +62,8 @@ impl Hosted {
         }
         supervisor.open_debug_log(&app);
         supervisor.debug(Library::Host, DebugLevel::Info, in_words(start, &app));
+        let snapshot = code::settle(&mut app, supervisor)?;
+        supervisor.tell(&ToSupervisor::Step { step: Step::CodeSettled });
         let kind = match app.settings.hosting_model {
             HostingModel::InProcess => in_process(&app, start, supervisor.clone(), orders)?,
             HostingModel::OutOfProcess => out_of_process(&app, supervisor.clone())?,
@@ -67,6 +73,7 @@ impl Hosted {
             stop_limit: app.settings.shutdown_time_limit,
             shutdown_delay: app.settings.handler_settings.shutdown_delay,
             app: Some(app),
+            _snapshot: snapshot,
         })
     }
 
@@ -74,6 +81,7 @@ impl Hosted {
         Self {
             kind: Kind::Page(application),
             app: None,
+            _snapshot: None,
             stop_limit: PAGE_STOP_LIMIT,
             shutdown_delay: Duration::ZERO,
         }

@@ -2,7 +2,7 @@
 //!
 //! 1. Signals are blocked before the first thread: a hosted runtime would take them over.
 //! 2. The supervisor says what to serve and where.
-//! 3. The application is started; a failure is reported and ends the process.
+//! 3. A snapshot of its code is taken. The application is started; a failure is reported and ends the process.
 //! 4. The engine runs; pages that warm the application up are requested through it.
 //! 5. It accepts, and the supervisor is told that requests are served.
 //! 6. Whoever asks first (supervisor, application, a signal, the end of the supervisor) ends it:
@@ -10,6 +10,7 @@
 //!    threads of the runtime still run.
 #![forbid(unsafe_code)]
 
+mod code;
 mod debug_log;
 mod gate;
 mod hosted;
@@ -38,7 +39,7 @@ use supervisor::Supervisor;
 /// The application did not stop in time.
 const STOP_INCOMPLETE: u16 = 1005;
 /// A page that warms the application up failed.
-const WARM_UP_PROBLEM: u16 = 1120;
+const WARM_UP_PROBLEM: u16 = 1125;
 
 fn main() {
     let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {

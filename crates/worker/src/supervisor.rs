@@ -89,6 +89,9 @@ fn in_words(message: &ToSupervisor) -> (DebugLevel, String) {
             (level, format!("event {event}: {text}"))
         }
         ToSupervisor::Ready => info("requests are served".to_owned()),
+        ToSupervisor::Snapshot { dir, files, bytes, took_ms } => {
+            info(format!("snapshot: {files} files, {bytes} bytes, in {took_ms} ms, {dir}"))
+        }
         ToSupervisor::Step { step } => info(format!("step: {step}")),
         ToSupervisor::Stopping { reason } => info(format!("stopping: {reason}")),
     }

@@ -12,6 +12,7 @@ internal static class StartupHook
     /// <summary>Prepares the first web host of this process to be behind ours.</summary>
     public static void Initialize()
     {
+        Variables.TakeBase();
         var (address, keepsLimit) = Variables.Take();
         // Without a web host the backend is as silent as it would be without us, and the host,
         // which looks for a port as well, says so.

@@ -10,6 +10,7 @@ namespace Ancm.Backend;
 internal static class Variables
 {
     private const string Socket = "ANCM_SOCKET";
+    private const string Base = "ANCM_BASE_DIRECTORY";
     private const string KeepsLimit = "ANCM_BODY_LIMIT";
     private const string Hooks = "DOTNET_STARTUP_HOOKS";
     private const string Startups = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
@@ -37,6 +38,19 @@ internal static class Variables
         var startups = Environment.GetEnvironmentVariable(Startups);
         Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
         return (string.IsNullOrEmpty(path) ? null : "http://unix:" + path, keepsLimit);
+    }
+
+    /// <summary>
+    /// The app's folder, if its assembly was copied elsewhere. Who looks for files beside the app means
+    /// the folder, not the copy.
+    /// </summary>
+    internal static void TakeBase()
+    {
+        if (Environment.GetEnvironmentVariable(Base) is { Length: > 0 } folder)
+        {
+            Environment.SetEnvironmentVariable(Base, null);
+            AppDomain.CurrentDomain.SetData("APP_CONTEXT_BASE_DIRECTORY", folder);
+        }
     }
 
     /// <summary>The host is built: who is started from now on shall not load us.</summary>

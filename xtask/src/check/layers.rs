@@ -4,7 +4,7 @@
 //! programs      ancm (supervisor, cli)        ancm-worker
 //! plugs                                       inprocess (cdylib)   outofprocess
 //! seam                                        shim
-//! mechanism     control   config              engine               clr
+//! mechanism     control   config   snapshot   engine               clr
 //! ground        lifecycle   abi   os
 //! ```
 //!
@@ -16,7 +16,8 @@ use anyhow::{Result, bail};
 use crate::workspace::{Dependency, Package};
 
 const GROUND: &[&str] = &["ancm-lifecycle", "ancm-abi", "ancm-os"];
-const MECHANISM: &[&str] = &["ancm-control", "ancm-config", "ancm-engine", "ancm-clr"];
+const MECHANISM: &[&str] =
+    &["ancm-control", "ancm-config", "ancm-engine", "ancm-clr", "ancm-snapshot"];
 const SEAM: &[&str] = &["ancm-shim"];
 const PLUGS: &[&str] = &["ancm-inprocess", "ancm-outofprocess"];
 const TESTKIT: &str = "ancm-testkit";
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("ancm-config", &[GROUND]),
     ("ancm-engine", &[GROUND]),
     ("ancm-clr", &[GROUND]),
+    ("ancm-snapshot", &[&["ancm-os"]]),
     ("ancm-lifecycle", &[]),
     ("ancm-abi", &[]),
     ("ancm-os", &[]),

@@ -9,6 +9,7 @@ mod launch;
 mod log_file;
 mod operators;
 mod processes;
+mod snapshots;
 mod status;
 mod strays;
 mod tell;
@@ -34,6 +35,7 @@ pub(crate) use self::launch::Launch;
 use self::launch::LaunchError;
 use self::log_file::LogFile;
 use self::operators::Operators;
+use self::snapshots::Snapshots;
 use self::tell::Kind;
 use self::watch::{Change, Watch};
 use self::worker::Worker;
@@ -62,6 +64,7 @@ pub(crate) struct Supervisor {
     service: ServiceManager,
     watch: Watch,
     operators: Operators,
+    snapshots: Snapshots,
     site: Site,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
@@ -105,6 +108,7 @@ impl Supervisor {
             service,
             watch,
             operators,
+            snapshots: Snapshots::default(),
             site,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
@@ -134,6 +138,7 @@ impl Supervisor {
         loop {
             if let Some(code) = self.exit_code {
                 self.tell_followers();
+                self.snapshots.finish(&self.launch.app, &self.launch.env);
                 self.output.finish();
                 return Ok(code);
             }
@@ -328,6 +333,10 @@ impl Supervisor {
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
             ToSupervisor::Log { level: Level::Information, .. } => {}
             ToSupervisor::Log { event, level, text } => self.log(level, event, text),
+            ToSupervisor::Snapshot { dir, files, bytes, took_ms } => {
+                self.snapshots.note(dir.as_ref());
+                self.tell(&Told::Snapshot { generation: id, files, bytes, took_ms, dir });
+            }
             ToSupervisor::Ready => self.events.push_back(Event::Ready(id)),
             ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
         }
@@ -340,7 +349,10 @@ impl Supervisor {
             self.perform(actions);
             self.grant_wishes();
             match event {
-                Event::Exited(id) => self.forget(id),
+                Event::Exited(id) => {
+                    self.forget(id);
+                    self.snapshots.sweep();
+                }
                 Event::NotSpawned(id) => drop(self.unlaunched.remove(&id)),
                 _ => {}
             }

@@ -115,7 +115,8 @@ impl Worker {
                 }
                 ToSupervisor::Debug { .. }
                 | ToSupervisor::Drained { .. }
-                | ToSupervisor::Log { .. } => {}
+                | ToSupervisor::Log { .. }
+                | ToSupervisor::Snapshot { .. } => {}
             }
         }
         Ok(messages)

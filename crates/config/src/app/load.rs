@@ -55,6 +55,7 @@ fn load_folder(
         settings: draft.settings,
         source,
         hosting_model_origin,
+        snapshot: None,
     })
 }
 

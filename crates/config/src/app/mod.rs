@@ -29,6 +29,9 @@ pub struct App {
     pub source: Source,
     /// What decided the hosting model.
     pub hosting_model_origin: Origin,
+    /// The folder that its code is executed from, when that is a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<PathBuf>,
 }
 
 /// What an application's settings were read from.
@@ -72,6 +75,11 @@ pub struct Loaded {
 }
 
 impl App {
+    /// The folder that its code is executed from.
+    pub fn code_dir(&self) -> &Path {
+        self.snapshot.as_deref().unwrap_or(&self.dir)
+    }
+
     /// Reads and checks the application in `dir`. Never fails: what is wrong is in the findings,
     /// and `app` is `None` exactly when one of them is an error.
     pub fn load(dir: &Path, overrides: Overrides, env: &Env) -> Loaded {

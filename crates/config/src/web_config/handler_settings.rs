@@ -53,7 +53,7 @@ pub(super) fn read(
         enable_out_of_process_console_redirection: read
             .find("enableOutOfProcessConsoleRedirection")
             .is_none_or(|(value, _)| !value.eq_ignore_ascii_case("false")),
-        enable_shadow_copy: read.switch("enableShadowCopy", false),
+        enable_shadow_copy: read.optional_switch("enableShadowCopy"),
         forward_response_connection_header: read.switch("forwardResponseConnectionHeader", false),
         handler_version: read.find("handlerVersion").map(|(value, _)| value.to_owned()),
         set_current_directory: read.switch("setCurrentDirectory", true),
@@ -61,9 +61,7 @@ pub(super) fn read(
         written: section.handler_settings.iter().map(|pair| pair.value.clone()).collect(),
         ..HandlerSettings::default()
     };
-    if let Some(directory) = read.path("shadowCopyDirectory", env) {
-        typed.shadow_copy_directory = directory;
-    }
+    typed.shadow_copy_directory = read.path("shadowCopyDirectory", env);
     if let Some(size) = read.stack_size() {
         typed.stack_size = size;
     }
@@ -104,6 +102,12 @@ impl Switches<'_, '_, '_> {
             self.report.push(finding.expected("true or false"));
         }
         is_on
+    }
+
+    /// The same for a switch that is not simply on or off when it is not written.
+    fn optional_switch(&mut self, name: &str) -> Option<bool> {
+        self.find(name)?;
+        Some(self.switch(name, false))
     }
 
     /// One of a few words; another one is reported and means the default, which is the first.
