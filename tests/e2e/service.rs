@@ -103,3 +103,60 @@ fn a_socket_that_was_announced_and_not_passed_is_an_error() {
     assert_eq!(ended.status.code(), Some(3));
     assert!(ended.stderr.contains("LISTEN_FDS=1"), "{}", ended.stderr);
 }
+
+/// The fields of a datagram to the journal.
+fn fields(mut datagram: &[u8]) -> std::collections::BTreeMap<String, String> {
+    let mut fields = std::collections::BTreeMap::new();
+    while let Some(end) = datagram.iter().position(|byte| *byte == b'\n') {
+        let (line, rest) = datagram.split_at(end);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match line.iter().position(|byte| *byte == b'=') {
+            Some(at) => {
+                fields.insert(text(&line[..at]), text(&line[at + 1..]));
+                datagram = &rest[1..];
+            }
+            None => {
+                let (length, value) = rest[1..].split_at(8);
+                let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+                fields.insert(text(line), text(&value[..length]));
+                datagram = &value[length + 1..];
+            }
+        }
+    }
+    fields
+}
+
+#[test]
+fn events_are_in_the_journal_with_their_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let journal = UnixDatagram::bind(&path).unwrap();
+    journal.set_read_timeout(Some(testkit::patience())).unwrap();
+    let app = App::misbehaving("Throw").model(testkit::Model::InProcess);
+    let site = Start::of(app).env("ANCM_JOURNAL_SOCKET", &path).run();
+    let hear = |event: &str| {
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let count =
+                journal.recv(&mut buffer).unwrap_or_else(|error| panic!("{event}: {error}"));
+            let fields = fields(&buffer[..count]);
+            if fields.get("EVENT_ID").is_some_and(|id| id == event) {
+                return fields;
+            }
+        }
+    };
+    let report = hear("1018");
+    assert!(report["MESSAGE"].contains("500.30") && report["MESSAGE"].lines().count() > 5);
+    assert_eq!((&*report["PRIORITY"], &*report["SYSLOG_IDENTIFIER"]), ("3", "ancm"));
+    assert!(report["MESSAGE_ID"].len() == 32 && report["MESSAGE_ID"].ends_with("03fa"));
+    assert!(hear("1010")["MESSAGE"].contains("did not start"));
+    assert!(!site.log().contains("1018"), "{}", site.log());
+    site.app().write("web.config", site.app().read("web.config").replace("Throw", "Serve"));
+    let started = hear("1032");
+    assert_eq!(started["PRIORITY"], "6");
+    // Without a journal there are lines.
+    std::fs::remove_file(&path).unwrap();
+    site.signal("HUP");
+    site.wait_for_log("info 1012: ");
+    site.stop();
+}

@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod journal;
 mod kept;
 mod listen;
 mod operate;

@@ -8,8 +8,11 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use config::Env;
+use lifecycle::event::Level;
 use os::poll::{Readiness, poll};
 
+use crate::journal::Journal;
 use crate::kept::Kept;
 
 /// A pipe that reports room takes this much without blocking.
@@ -38,6 +41,7 @@ pub(crate) struct Output {
     stdout: Relay,
     stderr: Relay,
     kept: Kept,
+    journal: Option<Journal>,
 }
 
 impl Output {
@@ -46,7 +50,13 @@ impl Output {
             stdout: Relay::new(os::fd::stdout()),
             stderr: Relay::new(os::fd::stderr()),
             kept: Kept::default(),
+            journal: None,
         }
+    }
+
+    /// With events of `app` in the journal instead of on standard error, where there is one.
+    pub(crate) fn for_service(env: &Env, app: &str) -> Self {
+        Self { journal: Journal::open(env, os::fd::stderr(), app), ..Self::new() }
     }
 
     /// Writes `bytes` as far as possible and keeps the rest.
@@ -72,6 +82,19 @@ impl Output {
     /// One line for the operator.
     pub(crate) fn tell(&mut self, line: impl std::fmt::Display) {
         self.line(Stream::Stderr, &format!("ancm: {line}"));
+    }
+
+    /// One event for the operator, with its number, which people search for; 0 is none.
+    pub(crate) fn event(&mut self, level: Level, event: u16, text: &str) {
+        let line = match event {
+            0 => format!("{level}: {text}"),
+            _ => format!("{level} {event}: {text}"),
+        };
+        let sent = self.journal.as_ref().map(|journal| journal.send(level, event, text));
+        match sent {
+            Some(Ok(())) => self.kept.take(Stream::Stderr, format!("ancm: {line}\n").as_bytes()),
+            Some(Err(_)) | None => self.tell(line),
+        }
     }
 
     /// Writes what is left, now that there is room.

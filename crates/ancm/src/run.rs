@@ -25,7 +25,10 @@ const DEFAULT_URL: &str = "http://127.0.0.1:5000";
 pub(crate) fn run(arguments: cli::Run) -> u8 {
     let mut output = Output::new();
     let code = prepare(arguments, &mut output)
-        .map(|(launch, signals, reload)| Supervisor::new(launch, signals, Output::new(), reload))
+        .map(|(launch, signals, reload)| {
+            let output = Output::for_service(&launch.env, &launch.app.name);
+            Supervisor::new(launch, signals, output, reload)
+        })
         .and_then(|supervisor| {
             supervisor.run().map_err(|error| refuse(&mut output, exit::SYSTEM, error))
         });

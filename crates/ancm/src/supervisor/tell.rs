@@ -97,11 +97,8 @@ impl Supervisor {
         self.log(event.level(), event.id(), event);
     }
 
-    /// One event for the operator, with its number, which people search for.
+    /// One event for the operator.
     pub(super) fn log(&mut self, level: Level, event: u16, text: impl Display) {
-        match event {
-            0 => self.output.tell(format_args!("{level}: {text}")),
-            _ => self.output.tell(format_args!("{level} {event}: {text}")),
-        }
+        self.output.event(level, event, &text.to_string());
     }
 }
