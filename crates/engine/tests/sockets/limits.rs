@@ -1,7 +1,9 @@
 //! Every limit bites, says its name, and is counted.
 
+use std::cell::Cell;
 use std::io::ErrorKind::WouldBlock;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,6 +130,43 @@ fn clocks_are_counted() {
     taker.get("/");
     eventually("it is cut off", || tally.count(Limit::AnswerRate) == 1);
     assert!(taker.ends_by_reset());
+}
+
+/// Bytes that the kernel holds of what was sent from one address to another.
+fn waiting_in_the_kernel(from: SocketAddr, to: SocketAddr) -> Option<usize> {
+    let port = |text: &str| u16::from_str_radix(text.split_once(':')?.1, 16).ok();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = (port(fields[1]), port(fields[2])) == (Some(from.port()), Some(to.port()));
+        let queue = fields.get(4)?.split_once(':')?.0;
+        is_it.then(|| usize::from_str_radix(queue, 16).unwrap())
+    })
+}
+
+/// The kernel would take megabytes for each, and all connections of a machine share its memory.
+#[test]
+fn little_waits_in_the_kernel_for_a_client_that_takes_nothing() {
+    let handler = Handler::new(1, |mut call: Call| {
+        call.head(200, None, &[]);
+        call.write(&vec![1; 8 << 20]);
+        call.publish(progress::HEAD | progress::ENDED);
+        call.wait_for_abort();
+        call.finish();
+    });
+    let site = Site::with(handler, 1, |_| {});
+    let mut client = site.connect();
+    let to = client.stream.local_addr().unwrap();
+    let from = client.stream.peer_addr().unwrap();
+    client.get("/");
+    let (last, looks) = (Cell::new(0), Cell::new(0));
+    eventually("nothing more is taken", || {
+        let now = waiting_in_the_kernel(from, to).unwrap_or(0);
+        let is_settled = now > 0 && last.replace(now) == now;
+        looks.set(if is_settled { looks.get() + 1 } else { 0 });
+        looks.get() > 50
+    });
+    assert!(last.get() <= 512 << 10, "{} bytes wait in the kernel", last.get());
 }
 
 /// What an answer of [`gathering`] takes on the wire, at least.
