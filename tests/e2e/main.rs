@@ -20,6 +20,7 @@ mod io;
 mod limits;
 mod load;
 mod malformed;
+mod memory;
 mod offline;
 mod output;
 mod platform;

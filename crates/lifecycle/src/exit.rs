@@ -39,12 +39,19 @@ pub const fn forced_by(signal: i32) -> u8 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     status: ExitStatus,
+    lacked_memory: bool,
 }
 
 impl Ending {
     /// The ending that `status` describes.
     pub const fn new(status: ExitStatus) -> Self {
-        Self { status }
+        Self { status, lacked_memory: false }
+    }
+
+    /// The same, of a process that the system is known to have killed for lack of memory.
+    #[must_use]
+    pub const fn for_lack_of_memory(self, lacked_memory: bool) -> Self {
+        Self { lacked_memory, ..self }
     }
 
     /// Whether it ended by itself, with code 0.
@@ -82,6 +89,11 @@ impl fmt::Display for Ending {
             return f.write_str("ended in an unknown way");
         };
         match signal_words(signal) {
+            Some((name, _)) if self.lacked_memory => write!(
+                f,
+                "was ended by {name} (killed by the system for lack of memory: it used more than \
+                 its control group or the machine has)"
+            ),
             Some((name, words)) => write!(f, "was ended by {name} ({words})"),
             None => write!(f, "was ended by signal {signal}"),
         }
@@ -143,6 +155,8 @@ mod tests {
         assert!(words(6).starts_with("was ended by SIGABRT (aborted"));
         assert!(words(6 | 0x80).starts_with("was ended by SIGABRT"));
         assert_eq!(words(40), "was ended by signal 40");
+        let killed = Ending::new(ExitStatus::from_raw(9)).for_lack_of_memory(true).to_string();
+        assert!(killed.starts_with("was ended by SIGKILL (killed by the system"), "{killed}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every module is one kind of thing the kernel offers, wrapped so that the rest of the workspace
 //! needs no `unsafe` for it. Nothing here decides anything, keeps global state or writes a log.
 
+pub mod cgroup;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;

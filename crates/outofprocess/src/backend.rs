@@ -54,6 +54,8 @@ pub(crate) struct Remains {
     pub(crate) pid: i32,
     /// `None` when the system would not tell.
     pub(crate) status: Option<ExitStatus>,
+    /// Whether the system killed it for lack of memory.
+    pub(crate) lacked_memory: bool,
     /// Since its start.
     pub(crate) lived: Duration,
     pub(crate) stdout: String,
@@ -230,7 +232,8 @@ impl Backend {
     pub(crate) fn bury(mut self) -> Remains {
         let lived = self.started.elapsed();
         let status = self.end_now();
-        let mut remains = Remains { pid: self.pid(), status, lived, ..Remains::default() };
+        let (pid, lacked_memory) = (self.pid(), self.child.was_killed_for_memory());
+        let mut remains = Remains { pid, status, lacked_memory, lived, ..Remains::default() };
         if let Some(output) = &mut self.output {
             output.finish(OUTPUT_LIMIT);
             remains.stdout = output.text(Source::Stdout);

@@ -236,7 +236,9 @@ impl Trace {
 
 /// How a process ended.
 pub(crate) fn words(remains: &Remains) -> String {
-    remains.status.map_or("ended".to_owned(), |status| Ending::new(status).to_string())
+    let ending =
+        remains.status.map(|status| Ending::new(status).for_lack_of_memory(remains.lacked_memory));
+    ending.map_or("ended".to_owned(), |ending| ending.to_string())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -143,7 +143,8 @@ impl Worker {
             self.take(stream, output, 1 << 20);
         }
         if let Ok(status) = self.child.wait() {
-            self.ending = Some(Ending::new(status));
+            let lacked_memory = self.child.was_killed_for_memory();
+            self.ending = Some(Ending::new(status).for_lack_of_memory(lacked_memory));
         }
     }
 

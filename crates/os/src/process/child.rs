@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use crate::cgroup;
 use crate::check;
 use crate::poll::{Readiness, poll};
 use crate::signal::Signal;
@@ -44,6 +45,8 @@ pub struct Child {
     pidfd: OwnedFd,
     has_group: bool,
     status: Option<ExitStatus>,
+    /// Kills for lack of memory before it was there.
+    memory_kills: Option<u64>,
     /// Our end of its standard output, if it is a pipe.
     pub stdout: Option<OwnedFd>,
     /// Our end of its standard error, if it is a pipe.
@@ -58,7 +61,15 @@ impl Child {
         stdout: Option<OwnedFd>,
         stderr: Option<OwnedFd>,
     ) -> Self {
-        Self { pid: Pid(pid), pidfd, has_group, status: None, stdout, stderr }
+        let memory_kills = cgroup::memory_kills();
+        Self { pid: Pid(pid), pidfd, has_group, status: None, memory_kills, stdout, stderr }
+    }
+
+    /// Whether it was killed, and the kernel has killed somebody in our control group for lack of
+    /// memory since its start. Known once it was waited for.
+    pub fn was_killed_for_memory(&self) -> bool {
+        let was_killed = self.status.and_then(|status| status.signal()) == Some(libc::SIGKILL);
+        was_killed && self.memory_kills.is_some_and(|before| cgroup::memory_kills() > Some(before))
     }
 
     /// Its exit status if it has ended; never waits.

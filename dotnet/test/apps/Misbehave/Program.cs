@@ -7,6 +7,7 @@
 //   ThrowOnThread         a thread throws while Main waits
 //   Overflow              calls itself without end within Main
 //   Fill                  allocates without end
+//   FillNative            the same past the runtime, which knows its limits
 //   Kill                  sends itself SIGKILL
 //   NativeAbort           native code calls abort
 //   NativeFault           native code reads memory that is not there
@@ -66,6 +67,13 @@ switch (mode)
         while (true)
         {
             filled.Add(new byte[1 << 20]);
+        }
+
+    case "FillNative":
+        while (true)
+        {
+            var page = Marshal.AllocHGlobal(1 << 20);
+            Marshal.Copy(new byte[1 << 20], 0, page, 1 << 20);
         }
 
     case "Kill":
