@@ -53,7 +53,7 @@ pub fn response_head(data: &[u8]) {
         Err(_) => assert_eq!(out, b"before"),
         Ok(written) => {
             let bytes = &out[b"before".len()..];
-            check_written(bytes, &context, written.framing, written.status, &limits);
+            check_written(bytes, &context, written.framing, written.status);
         }
     }
     // As from a backend, and on to the client.
@@ -75,18 +75,12 @@ pub fn response_head(data: &[u8]) {
         encode_head(head.status, head.reason, head.content_length, kept, &mut encoded);
         let mut out = Vec::new();
         if let Ok(written) = write_head(&encoded, &context, &mut out) {
-            check_written(&out, &context, written.framing, written.status, &limits);
+            check_written(&out, &context, written.framing, written.status);
         }
     }
 }
 
-fn check_written(
-    bytes: &[u8],
-    context: &HeadContext<'_>,
-    framing: BodyFraming,
-    status: u16,
-    limits: &Limits,
-) {
+fn check_written(bytes: &[u8], context: &HeadContext<'_>, framing: BodyFraming, status: u16) {
     let end = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n");
     assert_eq!(end, Some(bytes.len() - 4), "one head, whole");
     // An application that frames its own bytes may use codings that a backend may not.
@@ -96,9 +90,11 @@ fn check_written(
     let mut headers = Vec::new();
     let has_codings =
         bytes.to_ascii_lowercase().windows(20).any(|b| b == b"\r\ntransfer-encoding:");
-    let read = parse_response(bytes, context.is_head, context.is_connect, &mut headers, limits);
+    // What is added on the way may be more than a head may have on its way in.
+    let limits = Limits { request_line: usize::MAX, head: usize::MAX, fields: 10_000 };
+    let read = parse_response(bytes, context.is_head, context.is_connect, &mut headers, &limits);
     let Ok(read) = read else {
-        assert!(has_codings || headers.len() >= limits.fields, "unreadable: {read:?}");
+        assert!(has_codings, "unreadable: {read:?}");
         return;
     };
     let Some(read) = read else { panic!("incomplete") };
