@@ -22,6 +22,7 @@ mod load;
 mod malformed;
 mod memory;
 mod offline;
+mod outofprocess;
 mod output;
 mod platform;
 mod requests;

@@ -35,7 +35,8 @@ fn app(program: &str, script: &str) -> App {
     )
 }
 
-fn script(program: &str, script: &str) -> App {
+/// As [`app`], with its script in the folder.
+pub(crate) fn script(program: &str, script: &str) -> App {
     app(program, script).file(script, fs::read(source(script)).unwrap())
 }
 

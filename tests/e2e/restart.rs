@@ -1,6 +1,6 @@
 //! Processes that die come back; nobody is refused.
 
-use testkit::{App, Model, Process, Site, Start, both_models, eventually};
+use testkit::{App, Load, Model, Process, Site, Start, both_models, eventually};
 
 both_models! {
     fn v1_09_after_a_kill_the_next_request_is_served(model: Model) {
@@ -168,4 +168,52 @@ fn a_supervisor_that_is_killed_leaves_nothing_of_a_backend_behind() {
     pid(&site);
     site.signal("KILL");
     site.wait_until_all_is_gone();
+}
+
+#[test]
+fn backends_that_are_killed_under_load_cost_no_idempotent_request_while_another_lives() {
+    const PLACES: usize = 3;
+    const KILLS: usize = 9;
+    let app = crate::platform::script("node", "server.js").replace(
+        "startupRetryCount",
+        "rapidFailsPerMinute=\"100\" processesPerApplication=\"3\" startupRetryCount",
+    );
+    let site = Start::of(app).run();
+    let started = |site: &Site| site.stdout().matches("ready to serve").count();
+    eventually("all backends", || (started(&site) == PLACES).then_some(()));
+    let load = Load::start(site.address(), "/pid", 6, 2);
+    for kill in 0..KILLS {
+        load.wait_for_more(50);
+        let backends = site.worker().children();
+        backends[kill % backends.len()].signal("KILL");
+        eventually("another one in its place", || {
+            (started(&site) == PLACES + kill + 1 && site.worker().children().len() == PLACES)
+                .then_some(())
+        });
+    }
+    let tally = load.stop();
+    tally.assert_lossless();
+    site.stop();
+}
+
+#[test]
+fn the_only_backend_that_is_killed_takes_nothing_along_but_what_it_was_at() {
+    let app = crate::platform::script("node", "server.js")
+        .replace("startupRetryCount", "rapidFailsPerMinute=\"100\" startupRetryCount");
+    let site = Start::of(app).run();
+    let load = Load::start(site.address(), "/pid", 4, 1);
+    for _ in 0..2 {
+        load.wait_for_more(50);
+        let first = site.worker().children()[0];
+        first.signal("KILL");
+        eventually("its end", || (!first.is_alive()).then_some(()));
+        // Requests wait meanwhile.
+        load.wait_for_more(50);
+    }
+    let tally = load.stop();
+    assert!(tally.broken.is_empty(), "{tally:?}");
+    tally.assert_only(&[200, 502]);
+    let lost = tally.statuses.get(&502).copied().unwrap_or_default();
+    assert!(lost <= 2 * 5, "more than were in flight: {tally:?}");
+    site.stop();
 }

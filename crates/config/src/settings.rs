@@ -234,6 +234,9 @@ impl AspNetCore {
 pub struct HandlerSettings {
     /// `backendChoice`: which of several backends takes a request. Not one of the module's.
     pub backend_choice: BackendChoice,
+    /// `backendConnectionLimit`, ours: connections that a backend has at once, beyond which requests
+    /// wait. The worker's lanes share it evenly, and have one at least. None unless written.
+    pub backend_connection_limit: Option<usize>,
     /// `backendTransport`: how backends are reached. Not one of the module's.
     pub backend_transport: BackendTransport,
     /// `callStartupHook`: let the managed page explain a failed start.
@@ -284,6 +287,7 @@ impl Default for HandlerSettings {
     fn default() -> Self {
         Self {
             backend_choice: BackendChoice::default(),
+            backend_connection_limit: None,
             backend_transport: BackendTransport::default(),
             call_startup_hook: true,
             clean_shadow_copy_directory: false,

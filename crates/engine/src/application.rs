@@ -92,6 +92,12 @@ pub trait Forward: Send + Sync {
         Duration::from_secs(120)
     }
 
+    /// How many connections the backend may have at once; requests wait for one beyond that. What
+    /// has changed protocols does not count. Lanes share the number evenly, and have one at least.
+    fn connection_limit(&self) -> usize {
+        usize::MAX
+    }
+
     /// A connection to this backend was refused or broke; perhaps the process is gone.
     fn connection_lost(&self) {}
 }

@@ -18,6 +18,7 @@ pub(crate) struct Rules {
     answers: Arc<Answers>,
     failures: Arc<Failures>,
     request_timeout: Duration,
+    connection_limit: usize,
 }
 
 impl Rules {
@@ -34,6 +35,10 @@ impl Rules {
             answers,
             failures,
             request_timeout: settings.request_timeout,
+            connection_limit: settings
+                .handler_settings
+                .backend_connection_limit
+                .unwrap_or(usize::MAX),
         }
     }
 }
@@ -62,6 +67,10 @@ impl Forward for Rules {
 
     fn silence_limit(&self) -> Duration {
         self.request_timeout
+    }
+
+    fn connection_limit(&self) -> usize {
+        self.connection_limit
     }
 
     // A process that is gone is noticed by its descriptor, sooner than by its connections; one

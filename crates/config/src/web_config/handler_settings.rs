@@ -71,6 +71,10 @@ pub(super) fn read(
     if let Some(count) = read.number("maxBlockedThreads", "threads, one or more, such as 512") {
         typed.max_blocked_threads = usize::try_from(count).unwrap_or(usize::MAX);
     }
+    let connections = "connections, one or more, such as 64";
+    if let Some(count) = read.number("backendConnectionLimit", connections) {
+        typed.backend_connection_limit = Some(usize::try_from(count).unwrap_or(usize::MAX));
+    }
     let bytes = "bytes, one or more, such as 67108864";
     if let Some(limit) = read.number("stdoutLogSizeLimit", bytes) {
         typed.stdout_log_size_limit = limit;

@@ -136,6 +136,7 @@ pub(super) const COLLECTIONS: &[Collection] =
 /// The known names of `<handlerSetting>`.
 pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "backendChoice",
+    "backendConnectionLimit",
     "backendTransport",
     "callStartupHook",
     "cleanShadowCopyDirectory",

@@ -97,7 +97,7 @@ impl Client {
         let Some(slot) = self.slot.take() else { return };
         match forwarding {
             Some(mut forwarding) => {
-                forwarding.abandon(lane);
+                forwarding.abandon(lane, self.key);
                 lane.recycle(slot);
             }
             None => self.give_back(lane, slot),

@@ -66,7 +66,7 @@ impl Client {
             Progress::Broken if self.response.head_written && self.response.truncate() => {
                 // What the backend gave must arrive; that it is too short shows.
                 let mut forwarding = forwarding;
-                forwarding.abandon(lane);
+                forwarding.abandon(lane, self.key);
                 self.let_go(lane, slot);
                 self.say_goodbye(lane)
             }

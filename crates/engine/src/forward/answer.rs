@@ -183,6 +183,7 @@ impl Forwarding {
         lane.encoded = encoded;
         lane.fields = fields;
         if matches!(self.answer, Answer::Tunnel) {
+            self.uncount(lane);
             // Not before: a backend that declines must not see them.
             self.out.tail().extend_from_slice(&client.early_bytes(lane));
         }

@@ -14,6 +14,8 @@ use crate::lane::{Entry, Lane};
 
 /// Idle connections that a lane keeps per backend.
 const POOL: usize = 256;
+/// When a backend is tried again that takes no more connections for now, in milliseconds.
+const RETRY: u64 = 20;
 /// How long one may idle, in milliseconds; below Kestrel's own 130 s, so that we close first.
 const IDLE_TIME: u64 = 90_000;
 
@@ -33,20 +35,89 @@ impl Idle {
 }
 
 impl Forwarding {
-    pub(super) fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey, slot: SlotRef) -> bool {
+    /// Takes a connection that is free, opens one, or waits for one. `true`: it has one, or has
+    /// failed to get one.
+    pub(super) fn acquire(
+        &mut self,
+        lane: &mut Lane,
+        client: ConnectionKey,
+        slot: SlotRef,
+    ) -> bool {
+        let id = self.upstream.id;
+        if !lane.pools.of(id).is_first(client) {
+            self.wait(lane, client, u64::MAX);
+            return false;
+        }
+        if !self.reuse(lane, client, slot) {
+            if lane.pools.of(id).open >= self.limit(lane) && !self.make_room(lane) {
+                self.wait(lane, client, u64::MAX);
+                return false;
+            }
+            match self.connect(lane, client) {
+                Ok(()) => {}
+                // The backend has not come round to taking those before.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(lane, client, lane.clock.now() + RETRY);
+                    return false;
+                }
+                Err(error) => self.refused = Some(error),
+            }
+        }
+        self.stop_waiting(lane, client);
+        if self.refused.is_some() {
+            lane.pools.tidy(id);
+        }
+        true
+    }
+
+    /// Connections that this lane may have to the backend.
+    fn limit(&self, lane: &Lane) -> usize {
+        (self.upstream.rules.connection_limit() / lane.common.lanes.len()).max(1)
+    }
+
+    /// Closes a connection that is free, and not wanted.
+    fn make_room(&self, lane: &mut Lane) -> bool {
+        let key = lane.pools.of(self.upstream.id).idle.first().copied();
+        let idle = key.and_then(|key| lane.entries.take(key));
+        let (Some(key), Some(Entry::Idle(idle))) = (key, idle) else { return false };
+        lane.drop_idle(key, &idle);
+        true
+    }
+
+    fn wait(&mut self, lane: &mut Lane, client: ConnectionKey, retry_at: u64) {
+        lane.pools.of(self.upstream.id).wait(client);
+        let limit = self.upstream.rules.silence_limit().as_millis() as u64;
+        let until = *self.waits_until.get_or_insert_with(|| lane.clock.now() + limit);
+        self.deadline = until.min(retry_at);
+    }
+
+    /// Whether it waits for a connection.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits_until.is_some()
+    }
+
+    /// Leaves the queue, however that came; the next may have its turn.
+    fn stop_waiting(&mut self, lane: &mut Lane, client: ConnectionKey) {
+        if self.waits_until.take().is_some() {
+            let next = lane.pools.of(self.upstream.id).leave(client);
+            lane.backlog.extend(next);
+        }
+    }
+
+    fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey, slot: SlotRef) -> bool {
         if slot.lane().attempts > 0 || slot.lane().repeated {
             // One idle connection was dead; the others may be just as old.
             return false;
         }
         let safe = is_safe(slot.request().method_id());
-        while let Some(key) = lane.pools.get_mut(&self.upstream.id).and_then(Vec::pop) {
+        while let Some(key) = lane.pools.of(self.upstream.id).idle.pop() {
             if let Some(Entry::Idle(idle)) = lane.entries.take(key) {
                 // What a backend says unasked, or in parting, is no answer. And what must not be sent
                 // twice is not sent into a connection that has just closed.
                 let is_silent = !lane.is_reported(key)
                     && (safe || matches!(idle.socket.receive(&mut [0]), Ok(Transfer::WouldBlock)));
                 if !is_silent {
-                    lane.entries.remove(key);
+                    lane.drop_idle(key, &idle);
                     continue;
                 }
                 lane.entries.put(key, Entry::Busy(client));
@@ -60,7 +131,7 @@ impl Forwarding {
         false
     }
 
-    pub(super) fn connect(&mut self, lane: &mut Lane, client: ConnectionKey) -> io::Result<()> {
+    fn connect(&mut self, lane: &mut Lane, client: ConnectionKey) -> io::Result<()> {
         let socket = match &self.upstream.address {
             UpstreamAddress::Tcp(address) => Socket::connect_tcp(*address)?,
             UpstreamAddress::Unix(path) => Socket::connect_unix(path)?,
@@ -72,14 +143,26 @@ impl Forwarding {
             return Err(error);
         }
         lane.entries.put(key, Entry::Busy(client));
+        lane.pools.of(self.upstream.id).open += 1;
         self.key = key;
         self.socket = Some(socket);
         Ok(())
     }
 
-    pub(super) fn drop_connection(&mut self, lane: &mut Lane) {
+    /// Lets go of the connection, or of the wait for one.
+    pub(super) fn drop_connection(&mut self, lane: &mut Lane, client: ConnectionKey) {
+        self.stop_waiting(lane, client);
         if self.socket.take().is_some() {
             lane.entries.remove(self.key);
+            self.uncount(lane);
+        }
+    }
+
+    /// The connection is no longer one that others could wait for.
+    pub(super) fn uncount(&mut self, lane: &mut Lane) {
+        if !std::mem::replace(&mut self.uncounted, true) {
+            let next = lane.pools.closed(self.upstream.id);
+            lane.backlog.extend(next);
         }
     }
 
@@ -90,19 +173,19 @@ impl Forwarding {
             && self.out.is_empty()
             && client.inbound.is_complete()
             && !lane.draining;
-        let there = lane.pools.get(&self.upstream.id).map_or(0, Vec::len);
-        if !fit || there >= POOL {
-            self.drop_connection(lane);
+        if !fit || lane.pools.of(self.upstream.id).idle.len() >= POOL {
+            self.drop_connection(lane, client.key);
             return;
         }
         if let Some(socket) = self.socket.take() {
-            lane.pools.entry(self.upstream.id).or_default().push(self.key);
             let deadline = lane.clock.now() + IDLE_TIME;
             if self.armed <= lane.clock.now() {
                 self.armed = lane.wheel.insert(self.key, deadline);
             }
             let idle = Idle { upstream: self.upstream.id, socket, deadline, armed: self.armed };
             lane.entries.put(self.key, Entry::Idle(idle));
+            let next = lane.pools.of(self.upstream.id).gave_back(self.key);
+            lane.backlog.extend(next);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod connection;
+mod pool;
 mod request;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::lane::Lane;
 use crate::outgoing::Outgoing;
 
 pub(crate) use connection::Idle;
+pub(crate) use pool::Pools;
 use request::{push_body, push_end};
 
 /// Bytes that may wait for one side before reading from the other stops.
@@ -83,6 +85,10 @@ pub(crate) struct Forwarding {
     refused: Option<io::Error>,
     readable: bool,
     writable: bool,
+    /// Until when it waits for a connection, if it does, in the lane's milliseconds.
+    waits_until: Option<u64>,
+    /// The connection does not count among those of the pool any more.
+    uncounted: bool,
     /// The backend has closed its side, or all of it: the end is there to be read.
     hung_up: bool,
     /// As in [`Idle`].
@@ -130,6 +136,8 @@ impl Forwarding {
             refused: None,
             readable: false,
             writable: true,
+            waits_until: None,
+            uncounted: false,
             hung_up: false,
             armed: 0,
             turns: TURN,
@@ -148,11 +156,7 @@ impl Forwarding {
             continue_at: lane.clock.now() + CONTINUE_TIME,
             deadline: u64::MAX,
         };
-        if !forwarding.reuse(lane, client, slot)
-            && let Err(error) = forwarding.connect(lane, client)
-        {
-            forwarding.refused = Some(error);
-        }
+        forwarding.acquire(lane, client, slot);
         let view = slot.request();
         forwarding.chunked = view.is_chunked();
         let out = forwarding.out.tail();
@@ -204,6 +208,14 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> Progress {
+        if let Some(until) = self.waits_until {
+            if lane.clock.now() < until {
+                return self.drive(lane, client, slot);
+            }
+            let text = "no connection to the backend became free";
+            let error = io::Error::new(io::ErrorKind::TimedOut, text);
+            return self.fail(lane, client, slot, UpstreamPhase::Connect, error);
+        }
         if client.response.continue_wanted && lane.clock.now() >= self.continue_at {
             client.tell_to_continue();
             return self.drive(lane, client, slot);
@@ -216,7 +228,7 @@ impl Forwarding {
 
     /// Whether more of the request body could be taken now.
     pub(crate) fn wants_body(&self) -> bool {
-        self.out.len() < WAITING && !matches!(self.answer, Answer::Tunnel)
+        self.out.len() < WAITING && !matches!(self.answer, Answer::Tunnel) && !self.is_waiting()
     }
 
     pub(crate) fn on_bits(&mut self, bits: u32) {
@@ -232,8 +244,8 @@ impl Forwarding {
     }
 
     /// The client is gone: so is the exchange.
-    pub(crate) fn abandon(&mut self, lane: &mut Lane) {
-        self.drop_connection(lane);
+    pub(crate) fn abandon(&mut self, lane: &mut Lane, client: ConnectionKey) {
+        self.drop_connection(lane, client);
     }
 
     /// Moves what can move.
@@ -244,6 +256,9 @@ impl Forwarding {
         slot: SlotRef,
     ) -> Progress {
         self.turns = TURN;
+        if self.is_waiting() && !self.acquire(lane, client.key, slot) {
+            return Progress::Wait;
+        }
         let turn = match self.refused.take() {
             Some(error) => Turn::Failed(UpstreamPhase::Connect, error),
             None => self.turn(lane, client, slot),
@@ -262,7 +277,7 @@ impl Forwarding {
             }
             Turn::Failed(phase, error) => self.fail(lane, client, slot, phase, error),
             Turn::ClientFault(cause) => {
-                self.drop_connection(lane);
+                self.drop_connection(lane, client.key);
                 if client.response.head_written {
                     return Progress::Broken;
                 }
@@ -338,7 +353,7 @@ impl Forwarding {
         phase: UpstreamPhase,
         error: io::Error,
     ) -> Progress {
-        self.drop_connection(lane);
+        self.drop_connection(lane, client.key);
         let request = slot.request();
         let elapsed = self.began.elapsed();
         let failure = UpstreamFailure { phase, error, elapsed };

@@ -71,13 +71,9 @@ impl Lane {
         }
     }
 
-    pub(super) fn drop_idle(&mut self, key: ConnectionKey, idle: &Idle) {
-        if let Some(pool) = self.pools.get_mut(&idle.upstream) {
-            pool.retain(|other| *other != key);
-            if pool.is_empty() {
-                self.pools.remove(&idle.upstream);
-            }
-        }
+    pub(crate) fn drop_idle(&mut self, key: ConnectionKey, idle: &Idle) {
+        let next = self.pools.forget(idle.upstream, key);
+        self.backlog.extend(next);
         self.entries.remove(key);
     }
 }

@@ -15,7 +15,7 @@ mod run;
 mod timers;
 mod together;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use crate::application::Application;
 use crate::clock::Clock;
 use crate::engine::Options;
 use crate::exchange::{ConnectionKey, SlotRef};
+use crate::forward::Pools;
 use crate::handoff::Crew;
 use crate::inbox::{Command, LaneShared};
 use crate::limits::Tally;
@@ -88,8 +89,8 @@ pub(crate) struct Lane {
     calls: usize,
     /// Exchanges that wait for their application.
     held: Vec<SlotRef>,
-    /// Connections to backends that are free, by backend.
-    pub(crate) pools: HashMap<u64, Vec<ConnectionKey>>,
+    /// Connections to backends, by backend.
+    pub(crate) pools: Pools,
     /// No more connections or requests are taken.
     pub(crate) draining: bool,
     /// When that began, in the lane's milliseconds.
@@ -151,7 +152,7 @@ impl Lane {
             due: 0,
             calls: CALLS,
             held: Vec::new(),
-            pools: HashMap::new(),
+            pools: Pools::default(),
             draining: false,
             drain_begun: 0,
             clients: 0,

@@ -20,6 +20,7 @@ mod handoff;
 mod hostile;
 mod interim;
 mod limits;
+mod pools;
 mod stress;
 mod trailers;
 mod upgrades;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use ancm_engine::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
@@ -89,6 +90,8 @@ pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 pub(crate) struct Rules {
     pub(crate) lost: AtomicUsize,
     pub(crate) failures: Mutex<Vec<String>>,
+    pub(crate) connections: Option<usize>,
+    pub(crate) silence: Option<Duration>,
 }
 
 impl Forward for Rules {
@@ -120,6 +123,14 @@ impl Forward for Rules {
         self.failures.lock().unwrap().push(format!("{:?}: {}", failure.phase, failure.error));
     }
 
+    fn silence_limit(&self) -> Duration {
+        self.silence.unwrap_or(Duration::from_secs(120))
+    }
+
+    fn connection_limit(&self) -> usize {
+        self.connections.unwrap_or(usize::MAX)
+    }
+
     fn connection_lost(&self) {
         self.lost.fetch_add(1, Ordering::SeqCst);
     }
@@ -133,9 +144,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let rules = Arc::new(Rules::default());
-        let upstream =
-            Upstream { id: 1, address: UpstreamAddress::Tcp(address), rules: rules.clone() };
+        Self::with(UpstreamAddress::Tcp(address), Rules::default())
+    }
+
+    pub(crate) fn with(address: UpstreamAddress, rules: Rules) -> Self {
+        let rules = Arc::new(rules);
+        let upstream = Upstream { id: 1, address, rules: rules.clone() };
         Self { upstream: Arc::new(upstream), rules }
     }
 }

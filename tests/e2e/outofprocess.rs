@@ -1,0 +1,69 @@
+//! Backend processes: how many, which one, and for how long they are waited for.
+
+use std::collections::BTreeSet;
+
+use testkit::{App, Model, Process, Site, Start, eventually};
+
+use crate::platform::script;
+
+fn pid(site: &Site) -> Process {
+    Process(site.get("/pid").ok().text().parse().unwrap())
+}
+
+#[test]
+fn v1_02_too_many_crashes_in_a_minute_are_answered_with_a_page() {
+    let app = script("node", "server.js")
+        .replace("startupRetryCount", r#"rapidFailsPerMinute="2" startupRetryCount"#);
+    let site = Start::of(app).run();
+    for _ in 0..3 {
+        let backend = pid(&site);
+        backend.signal("KILL");
+        eventually("its end", || (!backend.is_alive()).then_some(()));
+    }
+    site.wait_for_log("error 1003: ");
+    let page = site.get("/pid");
+    assert_eq!(page.status(), 502);
+    assert!(page.text().contains("HTTP Error 502.5"), "{}", page.text());
+    assert!(site.worker().children().is_empty());
+    site.stop();
+}
+
+#[test]
+fn v1_19_processes_take_turns_and_all_are_replaced_after_a_change() {
+    let app = script("node", "server.js").replace(
+        "startupRetryCount",
+        r#"processesPerApplication="4" startupRetryCount"#,
+    );
+    let site = Start::of(app).run();
+    let all = |site: &Site| {
+        eventually("four processes that answer", || {
+            let seen: BTreeSet<Process> = (0..12).map(|_| pid(site)).collect();
+            (seen.len() == 4).then_some(seen)
+        })
+    };
+    let first = all(&site);
+    let config = site.app().read("web.config");
+    site.app().write("web.config", config.replace("BY_VALUE", "CHANGED"));
+    eventually("the end of all of them", || {
+        first.iter().all(|process| !process.is_alive()).then_some(())
+    });
+    let second = all(&site);
+    assert!(first.is_disjoint(&second), "{first:?} {second:?}");
+    assert!(site.get("/env/CHANGED").ok().text().starts_with("port "));
+    site.stop();
+}
+
+#[test]
+fn v1_20_v1_21_a_request_that_takes_longer_than_its_timeout_is_given_up() {
+    let app = App::test("Site").attribute("requestTimeout", "00:00:02");
+    let site = Site::start(app, Model::OutOfProcess);
+    assert_eq!(site.get("/Slow?ms=10&id=fast").ok().text(), "waited");
+    let late = site.get("/Slow?ms=60000&id=slow");
+    assert_eq!(late.status(), 504);
+    assert!(late.text().contains("longer than requestTimeout"), "{}", late.text());
+    site.wait_for_log("GET /Slow: BackendTimeout while waiting for the head of the answer");
+    // The backend learns that nobody waits, and serves on.
+    site.wait_for_outcome("slow", "aborted");
+    assert_eq!(site.get("/Slow?ms=10&id=again").ok().text(), "waited");
+    site.stop();
+}
