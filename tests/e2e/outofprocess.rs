@@ -30,10 +30,8 @@ fn v1_02_too_many_crashes_in_a_minute_are_answered_with_a_page() {
 
 #[test]
 fn v1_19_processes_take_turns_and_all_are_replaced_after_a_change() {
-    let app = script("node", "server.js").replace(
-        "startupRetryCount",
-        r#"processesPerApplication="4" startupRetryCount"#,
-    );
+    let app = script("node", "server.js")
+        .replace("startupRetryCount", r#"processesPerApplication="4" startupRetryCount"#);
     let site = Start::of(app).run();
     let all = |site: &Site| {
         eventually("four processes that answer", || {
@@ -58,10 +56,10 @@ fn v1_20_v1_21_a_request_that_takes_longer_than_its_timeout_is_given_up() {
     let app = App::test("Site").attribute("requestTimeout", "00:00:02");
     let site = Site::start(app, Model::OutOfProcess);
     assert_eq!(site.get("/Slow?ms=10&id=fast").ok().text(), "waited");
-    let late = site.get("/Slow?ms=60000&id=slow");
+    let late = site.get("/WaitForAbort?id=slow");
     assert_eq!(late.status(), 504);
     assert!(late.text().contains("longer than requestTimeout"), "{}", late.text());
-    site.wait_for_log("GET /Slow: BackendTimeout while waiting for the head of the answer");
+    site.wait_for_log("GET /WaitForAbort: BackendTimeout while waiting for the head of the answer");
     // The backend learns that nobody waits, and serves on.
     site.wait_for_outcome("slow", "aborted");
     assert_eq!(site.get("/Slow?ms=10&id=again").ok().text(), "waited");
