@@ -10,6 +10,7 @@ mod client_limits;
 mod configuration;
 mod control;
 mod debug_log;
+mod deploy;
 mod disconnects;
 mod failed_starts;
 mod faults;

@@ -30,6 +30,14 @@ pub(crate) enum Command {
     Stop(Site),
     /// Start an application that was stopped; wait until it serves
     Start(Site),
+    /// Put another version into an application's folder; wait until it serves, or go back
+    Deploy(Deploy),
+    /// Put the version before the last deployment back; wait until it serves
+    Rollback {
+        /// The application's folder, named as for `ancm run`
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
     /// Print what supervisor and application have written lately
     Logs(Logs),
 }
@@ -70,6 +78,15 @@ pub(crate) struct Check {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// The new version: the output of `dotnet publish`
+    pub(crate) new: PathBuf,
+    /// The application's folder, named as for `ancm run`
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
 }
 
 /// What a supervisor is found by.
@@ -132,6 +149,10 @@ mod tests {
         assert_eq!(run.lanes.map(NonZeroUsize::get), Some(2));
         assert_eq!(run.io, Io::Uring);
         assert!(matches!(parse("ancm check --json").unwrap().command, Command::Check(_)));
+        let Command::Deploy(deploy) = parse("ancm deploy out /app").unwrap().command else {
+            panic!("deploy")
+        };
+        assert_eq!((deploy.new, deploy.dir), ("out".into(), "/app".into()));
 
         for line in
             ["ancm run --lanes 0", "ancm run --url nonsense", "ancm run --io iocp", "ancm serve"]

@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod deploy;
 mod journal;
 mod kept;
 mod listen;
@@ -25,8 +26,10 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     ExitCode::from(match Cli::parse().command {
         Command::Check(arguments) => check::run(&arguments.dir, arguments.json, &mut stdout()),
+        Command::Deploy(arguments) => deploy::deploy(&arguments.new, &arguments.dir),
         Command::Logs(arguments) => operate::logs(&arguments, &mut stdout()),
         Command::Recycle(site) => operate::recycle(&site),
+        Command::Rollback { dir } => deploy::rollback(&dir),
         Command::Run(arguments) => run::run(arguments),
         Command::Start(site) => operate::start(&site),
         Command::Stop(site) => operate::stop(&site),

@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 
 /// Everything went as asked; for `run`: stopped by a signal and drained.
 pub const OK: u8 = 0;
-/// Findings prevent a start (`check`, `run`).
+/// Findings prevent a start (`check`, `run`, `deploy`).
 pub const REFUSED: u8 = 1;
 /// The command line is not understood.
 pub const USAGE: u8 = 2;

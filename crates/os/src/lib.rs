@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod epoll;
 pub mod eventfd;
+pub mod exchange;
 pub mod fd;
 pub mod inherited;
 pub mod inotify;

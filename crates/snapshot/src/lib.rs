@@ -14,5 +14,6 @@ mod place;
 mod plan;
 mod take;
 
-pub use place::{beside, clear, places, sweep};
+pub use place::{beside, clear, is_one, own_folder, places, sweep};
+pub use plan::is_code;
 pub use take::{Refusal, Request, Snapshot};

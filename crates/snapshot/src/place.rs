@@ -122,8 +122,24 @@ pub fn clear(place: &Path) {
     }
 }
 
+/// Whether this is the name of a snapshot's folder.
+pub fn is_one(name: &std::ffi::OsStr) -> bool {
+    number(name).is_some()
+}
+
 fn number(name: &std::ffi::OsStr) -> Option<u64> {
     name.to_str()?.strip_prefix(NAME)?.parse().ok()
+}
+
+/// Makes sure of our folder beside that of `app`, see [`beside`].
+///
+/// # Errors
+///
+/// It cannot be made, or others may write to it.
+pub fn own_folder(app: &Path) -> io::Result<PathBuf> {
+    let path = beside(app).ok_or_else(|| io::Error::other("the folder has no name of its own"))?;
+    private(&path)?;
+    Ok(path)
 }
 
 /// Makes sure of a folder that nobody else may write to.

@@ -131,7 +131,7 @@ impl Look<'_> {
                 if Some((metadata.dev(), metadata.ino())) != self.except {
                     folders.push((path, kind.is_dir() && !is_data(&name)));
                 }
-            } else if metadata.is_file() && is_code(&name, &self.app.join(&path), &metadata) {
+            } else if metadata.is_file() && is_code(&self.app.join(&path), &metadata) {
                 has_code = true;
                 self.plan.code.push(Code::new(path, &metadata));
             } else {
@@ -175,11 +175,12 @@ fn is_data(name: &OsStr) -> bool {
     })
 }
 
-/// Whether the file is executed, or decides what is.
-fn is_code(name: &OsStr, path: &Path, metadata: &Metadata) -> bool {
+/// Whether the file at `path` is executed by the runtime or the system, or decides what is.
+pub fn is_code(path: &Path, metadata: &Metadata) -> bool {
     const ENDS: &[&str] =
         &[".dll", ".so", ".pdb", ".deps.json", ".runtimeconfig.json", ".runtimeconfig.dev.json"];
-    let Some(name) = name.to_str().map(str::to_ascii_lowercase) else { return false };
+    let name = path.file_name().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    let Some(name) = name else { return false };
     // `libx.so.1.2` is a library as well.
     let versioned = name.trim_end_matches(|c: char| c == '.' || c.is_ascii_digit());
     if ENDS.iter().any(|end| name.ends_with(end)) || versioned.ends_with(".so") {

@@ -27,6 +27,6 @@ pub use hosting::Model;
 pub use http::{Connection, Request, Response};
 pub use load::{Load, Tally};
 pub use process::Process;
-pub use site::{Site, Start};
+pub use site::{Ended, Site, Start};
 pub use wait::{eventually, patience};
 pub use websocket::WebSocket;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use config::Env;
 use control::operator::{self, Answer, CallError, Command, Place, Status, Variables};
 use lifecycle::exit;
-use lifecycle::report::printable;
+use lifecycle::report::{StartReport, printable};
 
 use crate::cli;
 use crate::output::Output;
@@ -35,6 +35,52 @@ pub(crate) fn status(arguments: &cli::Status, out: &mut dyn io::Write) -> u8 {
 /// Has a new generation serve; answers the exit code.
 pub(crate) fn recycle(site: &cli::Site) -> u8 {
     ask(site, &Command::Recycle { by: operator::Asked::Recycle }, plain)
+}
+
+/// What became of the wish that a folder's new content be served.
+pub(crate) enum Followed {
+    /// The application is not to run now; why.
+    Away(String),
+    /// No supervisor serves the folder.
+    Nobody,
+    /// A new generation serves; which.
+    Serves(String),
+}
+
+/// Has all supervisors of `dir` serve what is there now.
+///
+/// # Errors
+///
+/// One of them does not: in words, and with the report of the start.
+pub(crate) fn follow(
+    dir: &Path,
+    by: operator::Asked,
+    output: &mut Output,
+) -> Result<Followed, (String, Option<Box<StartReport>>)> {
+    let place = Place::of_user(variables(&Env::of_process()));
+    let sockets = place.and_then(|place| operator::supervisors_of(&place, dir));
+    let sockets = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            output.tell(format_args!("supervisors are not found: {error}"));
+            Vec::new()
+        }
+    };
+    // Asked all at once, then waited for.
+    let command = Command::Recycle { by };
+    let calls: Vec<_> =
+        sockets.iter().map(|(_, path)| operator::call(path, command.clone())).collect();
+    let mut followed = Followed::Nobody;
+    for call in calls {
+        let answer = call.and_then(|mut call| call.answer());
+        match answer.map_err(|error| (chain(&error), None))? {
+            Some(Answer::Done { text, .. }) => followed = Followed::Serves(text),
+            Some(Answer::Refused { text }) => followed = Followed::Away(text),
+            Some(Answer::Failed { text, report }) => return Err((text, report)),
+            _ => return Err(("the supervisor has ended before it answered".to_owned(), None)),
+        }
+    }
+    Ok(followed)
 }
 
 /// Has the application stopped; answers the exit code.

@@ -182,6 +182,7 @@ impl Supervisor {
     /// Asks for a new generation with what the configuration says now; `false` if that cannot be
     /// used. Nothing is started while the application is offline.
     fn recycle(&mut self, reason: Reason) -> bool {
+        self.watch.follow(self.now());
         if self.site.may_run() {
             self.tell(&Told::Recycling { reason: reason.to_string() });
         }

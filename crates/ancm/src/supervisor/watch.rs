@@ -83,6 +83,13 @@ impl Watch {
         }
     }
 
+    /// A generation is started with what is there now: no change that was made before counts.
+    pub(super) fn follow(&mut self, now: Duration) {
+        let seen = look(&self.dir);
+        self.configuration.follow(seen.configuration, now);
+        self.files.follow(seen.files, now);
+    }
+
     /// Whether `app_offline.htm` was there at the last look.
     pub(super) fn is_offline(&self) -> bool {
         self.is_offline
@@ -119,11 +126,14 @@ impl Watch {
         if std::mem::replace(&mut self.is_offline, seen.is_offline) != seen.is_offline {
             changes.push(Change::Offline(seen.is_offline));
         }
-        if self.configuration.settle(seen.configuration, CONFIGURATION_QUIET, now) {
-            changes.push(Change::Configuration);
-        }
+        // One deployment is one change: what else has changed by then is part of it.
         if self.files.settle(seen.files, FILES_QUIET, now) {
+            self.configuration.follow(seen.configuration, now);
             changes.push(Change::Files);
+        } else if self.files.is_settling() {
+            self.configuration.see(seen.configuration, now);
+        } else if self.configuration.settle(seen.configuration, CONFIGURATION_QUIET, now) {
+            changes.push(Change::Configuration);
         }
         self.last_look = now;
         let is_settling = self.configuration.is_settling() || self.files.is_settling();
@@ -136,14 +146,23 @@ impl Watch {
 impl Settling {
     /// Takes what was seen; `true` once it has been another for long enough.
     fn settle(&mut self, seen: u64, quiet: Duration, now: Duration) -> bool {
-        if seen != self.seen {
-            (self.seen, self.since) = (seen, now);
-        }
+        self.see(seen, now);
         let is_settled = self.is_settling() && now >= self.since + quiet;
         if is_settled {
             self.acted_on = seen;
         }
         is_settled
+    }
+
+    fn see(&mut self, seen: u64, now: Duration) {
+        if seen != self.seen {
+            (self.seen, self.since) = (seen, now);
+        }
+    }
+
+    /// What was seen is what the site runs on.
+    fn follow(&mut self, seen: u64, now: Duration) {
+        *self = Self { acted_on: seen, seen, since: now };
     }
 
     fn is_settling(&self) -> bool {
@@ -220,17 +239,33 @@ mod tests {
         write("data.db", "what an application writes is its own business");
         assert_eq!(watch.changes(ms(1000)), []);
         assert_eq!(watch.changes(ms(1200)), []);
-        assert_eq!(watch.changes(ms(1400)), [Change::Configuration]);
         write("App.dll", "333");
         assert_eq!(watch.changes(ms(1900)), []);
         assert_eq!(watch.changes(ms(2800)), []);
+        // One change: the configuration belongs to it.
         assert_eq!(watch.changes(ms(3000)), [Change::Files]);
         assert_eq!(watch.changes(ms(9000)), []);
+        write("web.config", "333");
+        assert_eq!(watch.changes(ms(10_100)), []);
+        assert_eq!(watch.changes(ms(10_500)), [Change::Configuration]);
         // Back to what it was before anybody acted: nothing to do.
         write("New.dll", "1");
         assert_eq!(watch.changes(ms(10_000)), []);
         fs::remove_file(dir.path().join("New.dll")).unwrap();
         assert_eq!(watch.changes(ms(20_000)), []);
+    }
+
+    #[test]
+    fn what_a_generation_is_started_with_is_no_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new(dir.path(), ms(0));
+        for name in ["web.config", "App.dll"] {
+            fs::write(dir.path().join(name), "1").unwrap();
+        }
+        assert_eq!(watch.changes(ms(1000)), []);
+        watch.follow(ms(1100));
+        assert_eq!(watch.changes(ms(3000)), []);
+        assert_eq!(watch.changes(ms(6000)), []);
     }
 
     #[test]
