@@ -65,6 +65,16 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, &raw mut event)
     }
 
+    /// Watches `fd`, which is watched already, for another `interest`. What is the case now is
+    /// reported anew.
+    ///
+    /// # Errors
+    /// The descriptor is not watched.
+    pub fn change(&self, fd: BorrowedFd<'_>, interest: u32, token: u64) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: interest, u64: token };
+        self.control(libc::EPOLL_CTL_MOD, fd, &raw mut event)
+    }
+
     /// Stops watching `fd`.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ use crate::client::Client;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::lane::{Entry, Lane};
 
+/// What is always told of a connection.
+const READS: u32 = epoll::IN | epoll::RDHUP | epoll::EDGE;
 /// Idle connections that a lane keeps per backend.
 const POOL: usize = 256;
 /// When a backend is tried again that takes no more connections for now, in milliseconds.
@@ -24,6 +26,8 @@ pub(crate) struct Idle {
     pub(crate) upstream: u64,
     socket: Socket,
     deadline: u64,
+    /// The kernel tells when it takes bytes again.
+    tells_room: bool,
     /// When the lane's wheel brings the connection up; not in it if that has passed.
     pub(crate) armed: u64,
 }
@@ -123,6 +127,7 @@ impl Forwarding {
                 lane.entries.put(key, Entry::Busy(client));
                 self.key = key;
                 self.armed = idle.armed;
+                self.tells_room = idle.tells_room;
                 self.socket = Some(idle.socket);
                 self.reused = true;
                 return true;
@@ -132,12 +137,14 @@ impl Forwarding {
     }
 
     fn connect(&mut self, lane: &mut Lane, client: ConnectionKey) -> io::Result<()> {
-        let socket = match &self.upstream.address {
-            UpstreamAddress::Tcp(address) => Socket::connect_tcp(*address)?,
-            UpstreamAddress::Unix(path) => Socket::connect_unix(path)?,
+        let (socket, interest) = match &self.upstream.address {
+            UpstreamAddress::Tcp(address) => (Socket::connect_tcp(*address)?, READS | epoll::OUT),
+            // Connected at once. The kernel reports a Unix socket as writable whenever its peer has
+            // read something, which would be an event more for each request.
+            UpstreamAddress::Unix(path) => (Socket::connect_unix(path)?, READS),
         };
+        self.tells_room = interest & epoll::OUT != 0;
         let key = lane.entries.reserve();
-        let interest = epoll::IN | epoll::OUT | epoll::RDHUP | epoll::EDGE;
         if let Err(error) = lane.epoll.add(socket.as_fd(), interest, key) {
             lane.entries.remove(key);
             return Err(error);
@@ -147,6 +154,13 @@ impl Forwarding {
         self.key = key;
         self.socket = Some(socket);
         Ok(())
+    }
+
+    /// Has the kernel tell when the socket takes more bytes, which it does not now.
+    pub(super) fn await_room(&mut self, lane: &Lane) -> io::Result<()> {
+        let Some(socket) = self.socket.as_ref().filter(|_| !self.tells_room) else { return Ok(()) };
+        self.tells_room = true;
+        lane.epoll.change(socket.as_fd(), READS | epoll::OUT, self.key)
     }
 
     /// Lets go of the connection, or of the wait for one.
@@ -182,7 +196,13 @@ impl Forwarding {
             if self.armed <= lane.clock.now() {
                 self.armed = lane.wheel.insert(self.key, deadline);
             }
-            let idle = Idle { upstream: self.upstream.id, socket, deadline, armed: self.armed };
+            let idle = Idle {
+                upstream: self.upstream.id,
+                socket,
+                deadline,
+                armed: self.armed,
+                tells_room: self.tells_room,
+            };
             lane.entries.put(self.key, Entry::Idle(idle));
             let next = lane.pools.of(self.upstream.id).gave_back(self.key);
             lane.backlog.extend(next);

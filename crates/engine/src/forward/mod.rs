@@ -87,6 +87,8 @@ pub(crate) struct Forwarding {
     writable: bool,
     /// Until when it waits for a connection, if it does, in the lane's milliseconds.
     waits_until: Option<u64>,
+    /// As in [`Idle`].
+    tells_room: bool,
     /// The connection does not count among those of the pool any more.
     uncounted: bool,
     /// The backend has closed its side, or all of it: the end is there to be read.
@@ -137,6 +139,7 @@ impl Forwarding {
             readable: false,
             writable: true,
             waits_until: None,
+            tells_room: false,
             uncounted: false,
             hung_up: false,
             armed: 0,

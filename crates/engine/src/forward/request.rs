@@ -19,12 +19,15 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> io::Result<Option<Cause>> {
-        let Some(socket) = self.socket.as_ref() else { return Ok(None) };
         loop {
+            let Some(socket) = self.socket.as_ref() else { return Ok(None) };
             if self.writable && !self.out.is_empty() {
                 let before = self.out.len();
                 self.writable = self.out.flush(socket)?;
                 self.sent |= self.out.len() < before;
+                if !self.writable {
+                    self.await_room(lane)?;
+                }
             }
             if !client.readable || client.inbound.is_complete() || self.out.len() >= WAITING {
                 break;
@@ -64,7 +67,10 @@ impl Forwarding {
                 Ok(Taken::Closed) | Err(_) => return Ok(Some(Cause::BodyBrokenOff)),
             }
         }
-        if self.client_ended && self.out.is_empty() {
+        if self.client_ended
+            && self.out.is_empty()
+            && let Some(socket) = &self.socket
+        {
             socket.shut_down_send();
         }
         Ok(None)

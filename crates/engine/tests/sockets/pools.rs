@@ -9,7 +9,7 @@ use std::time::Duration;
 use ancm_engine::UpstreamAddress;
 
 use crate::support::backend::{Backend, Proxy, Rules};
-use crate::support::{Client, Door, PATIENCE, Site, eventually};
+use crate::support::{Client, Door, PATIENCE, Site, eventually, pattern};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -175,5 +175,53 @@ fn serve(mut stream: UnixStream) {
                 return;
             }
         }
+    }
+}
+
+/// The kernel does not tell of room in a Unix socket unless it was asked to.
+#[test]
+fn a_backend_that_takes_its_time_gets_the_whole_body_over_a_unix_socket() {
+    const LENGTH: usize = 20_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let door = Door::default();
+    let opened = door.clone();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for _ in 0..2 {
+            opened.pass();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let mut body = vec![0; LENGTH];
+            stream.read_exact(&mut body).unwrap();
+            assert!(body == pattern(LENGTH));
+            stream.write_all(OK.as_bytes()).unwrap();
+        }
+    });
+    let proxy = Proxy::with(UpstreamAddress::Unix(path), Rules::default());
+    let site = Site::with(proxy, 1, |_| {});
+    let mut client = site.connect();
+    for _ in 0..2 {
+        let mut sender = client.stream.try_clone().unwrap();
+        let (sent, count) = (pattern(LENGTH), Arc::new(AtomicUsize::new(0)));
+        let counter = count.clone();
+        let thread = std::thread::spawn(move || {
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {LENGTH}\r\n\r\n");
+            sender.write_all(head.as_bytes()).unwrap();
+            for piece in sent.chunks(50_000) {
+                sender.write_all(piece).unwrap();
+                counter.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        });
+        // More than the socket of the backend takes.
+        eventually("a part of the body", || count.load(Ordering::SeqCst) >= 400_000);
+        door.open();
+        assert_eq!(client.response().text(), "ok");
+        thread.join().unwrap();
     }
 }
