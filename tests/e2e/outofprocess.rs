@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use testkit::{App, Model, Process, Site, Start, eventually};
+use testkit::{App, Model, Process, Request, Site, Start, eventually};
 
 use crate::platform::script;
 
@@ -63,5 +63,27 @@ fn v1_20_v1_21_a_request_that_takes_longer_than_its_timeout_is_given_up() {
     // The backend learns that nobody waits, and serves on.
     site.wait_for_outcome("slow", "aborted");
     assert_eq!(site.get("/Slow?ms=10&id=again").ok().text(), "waited");
+    site.stop();
+}
+
+#[test]
+fn what_a_backend_is_told_of_the_client_is_set_in_web_config() {
+    let settings = r#"<handlerSettings>
+        <handlerSetting name="trustedProxies" value="192.0.2.0/24" />
+        <handlerSetting name="forwardedFields" value="x-forwarded-for, forwarded, via" />
+        </handlerSettings></httpPlatform>"#;
+    let app = script("node", "server.js").replace("</httpPlatform>", settings);
+    let site = Start::of(app).run();
+    let request = Request::get("/headers")
+        .header("X-Forwarded-For", "203.0.113.1")
+        .header("X-Forwarded-Proto", "https")
+        .header("X-Real-IP", "203.0.113.1")
+        .header("Forwarded", "for=203.0.113.1");
+    let told = site.request(&request).ok().text();
+    assert!(!told.contains("203.0.113.1") && !told.contains("https"), "{told}");
+    assert!(told.contains("X-Forwarded-For: 127.0.0.1:"), "{told}");
+    assert!(told.contains("Forwarded: for=\"127.0.0.1:"), "{told}");
+    assert!(told.contains("Via: 1.1 ancm\n"), "{told}");
+    assert!(!told.contains("X-Forwarded-Proto"), "{told}");
     site.stop();
 }

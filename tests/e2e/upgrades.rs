@@ -96,6 +96,38 @@ both_models! {
         assert_eq!(connection.get("/HelloWorld").status(), 200);
     }
 
+    fn a_thousand_web_sockets_at_once_are_served_and_do_not_hold_up_the_stop(model: Model) {
+        const COUNT: usize = 1000;
+        let app = App::test("Site").attribute("shutdownTimeLimit", "5");
+        let mut site = Site::start(app, model);
+        let mut sockets: Vec<WebSocket> =
+            (0..COUNT).map(|_| WebSocket::open(site.connect(), "/WebSocketEcho")).collect();
+        let echo = |sockets: &mut [WebSocket]| {
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                socket.send_text(&format!("hello {number}"));
+            }
+            for (number, socket) in sockets.iter_mut().enumerate() {
+                let payload = format!("hello {number}").into_bytes();
+                assert_eq!(socket.receive(), Frame { opcode: TEXT, payload });
+            }
+        };
+        echo(&mut sockets);
+        // Others are served beside them.
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        // Some say goodbye, some just leave.
+        for mut socket in sockets.drain(..100) {
+            socket.send(CLOSE, &1000_u16.to_be_bytes());
+            assert_eq!(socket.receive().opcode, CLOSE);
+            assert!(socket.connection().is_closed());
+        }
+        drop(sockets.drain(..100));
+        echo(&mut sockets);
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        site.signal("TERM");
+        assert_eq!(site.wait_for_end().code(), Some(0));
+        site.wait_until_all_is_gone();
+    }
+
     fn an_open_web_socket_does_not_hold_up_the_stop_for_ever(model: Model) {
         let app = App::test("Site").attribute("shutdownTimeLimit", "2");
         let mut site = Site::start(app, model);

@@ -20,6 +20,7 @@ mod app;
 mod debug_log;
 mod env;
 mod finding;
+mod forwarded;
 mod limits;
 mod nearest;
 mod settings;
@@ -30,6 +31,7 @@ pub use app::{App, Loaded, Origin, Overrides, Source};
 pub use debug_log::{DebugLevel, DebugLog};
 pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
+pub use forwarded::{ForwardedFields, Network, NoNetwork, TrustedProxies, UnknownField};
 pub use limits::Limits;
 pub use settings::{
     AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{ForwardedFields, TrustedProxies};
+
 use crate::{DebugLog, Limits, Page, Readiness};
 
 /// Where the application runs.
@@ -257,6 +259,8 @@ pub struct HandlerSettings {
     /// `enableShadowCopy`: run from a copy of the application's code. `None` when nothing is
     /// written, which means a copy where one can be had.
     pub enable_shadow_copy: Option<bool>,
+    /// `forwardedFields`, ours: the fields by which a backend is told of the client.
+    pub forwarded_fields: ForwardedFields,
     /// `forwardResponseConnectionHeader`: pass a backend's `Connection` header on.
     pub forward_response_connection_header: bool,
     /// `handlerVersion`: version folder of the out-of-process handler.
@@ -279,6 +283,8 @@ pub struct HandlerSettings {
     pub stdout_log_size_limit: u64,
     /// `suppressRecycleOnStartupTimeout`: keep worker and page after a start that took too long.
     pub suppress_recycle_on_startup_timeout: bool,
+    /// `trustedProxies`, ours: clients whose word about their own clients is passed to backends.
+    pub trusted_proxies: TrustedProxies,
     /// Every setting as written, in order; of equal names the first counts.
     pub written: Vec<(String, String)>,
 }
@@ -297,6 +303,7 @@ impl Default for HandlerSettings {
             disallow_rotation_on_config_change: false,
             enable_out_of_process_console_redirection: true,
             enable_shadow_copy: None,
+            forwarded_fields: ForwardedFields::default(),
             forward_response_connection_header: false,
             handler_version: None,
             max_blocked_threads: 512,
@@ -307,6 +314,7 @@ impl Default for HandlerSettings {
             stack_size: "1048576".to_owned(),
             stdout_log_size_limit: 64 << 20,
             suppress_recycle_on_startup_timeout: false,
+            trusted_proxies: TrustedProxies::default(),
             written: Vec::new(),
         }
     }

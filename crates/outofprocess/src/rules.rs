@@ -9,11 +9,14 @@ use engine::{Answer, Forward, Request, UpstreamFailure};
 
 use crate::answers::Answers;
 use crate::failures::Failures;
-use crate::headers::{RequestHead, ResponseRules, is_connection_option, write_request_head};
+use crate::headers::{
+    Policy, RequestHead, ResponseRules, is_connection_option, write_request_head,
+};
 
 /// How requests go to one incarnation of a backend and how its answers come back.
 pub(crate) struct Rules {
     token: Option<String>,
+    policy: Policy,
     response: ResponseRules,
     answers: Arc<Answers>,
     failures: Arc<Failures>,
@@ -31,6 +34,10 @@ impl Rules {
         let forward_connection = settings.handler_settings.forward_response_connection_header;
         Self {
             token,
+            policy: Policy {
+                fields: settings.handler_settings.forwarded_fields,
+                trusted: settings.handler_settings.trusted_proxies.clone(),
+            },
             response: ResponseRules { forward_connection },
             answers,
             failures,
@@ -45,7 +52,7 @@ impl Rules {
 
 impl Forward for Rules {
     fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>) {
-        write_request_head(request, self.token.as_deref(), out);
+        write_request_head(request, &self.policy, self.token.as_deref(), out);
     }
 
     fn keep_request_trailer(&self, request: &Request<'_>, name: &[u8]) -> bool {
@@ -84,6 +91,10 @@ impl<'a> RequestHead<'a> for Request<'a> {
 
     fn target(&self) -> &'a [u8] {
         Request::target(self)
+    }
+
+    fn version(&self) -> u16 {
+        Request::version(self)
     }
 
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {

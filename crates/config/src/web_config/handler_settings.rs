@@ -71,6 +71,12 @@ pub(super) fn read(
     if let Some(count) = read.number("maxBlockedThreads", "threads, one or more, such as 512") {
         typed.max_blocked_threads = usize::try_from(count).unwrap_or(usize::MAX);
     }
+    if let Some(fields) = read.list("forwardedFields") {
+        typed.forwarded_fields = fields;
+    }
+    if let Some(proxies) = read.list("trustedProxies") {
+        typed.trusted_proxies = proxies;
+    }
     let connections = "connections, one or more, such as 64";
     if let Some(count) = read.number("backendConnectionLimit", connections) {
         typed.backend_connection_limit = Some(usize::try_from(count).unwrap_or(usize::MAX));
@@ -125,6 +131,24 @@ impl Switches<'_, '_, '_> {
         let finding = self.report.warning("handler-setting-value", at, message);
         self.report.push(finding.expected(words.join(", ")));
         T::default()
+    }
+
+    /// A list with commas between. A wrong one is an error: who guesses what was meant may trust
+    /// the wrong ones.
+    fn list<T: FromStr<Err: std::error::Error>>(&mut self, name: &str) -> Option<T> {
+        let (value, at) = self.find(name)?;
+        match value.parse() {
+            Ok(list) => Some(list),
+            Err(error) => {
+                let message = format!("{name} \"{}\" is {error}", excerpt(value));
+                let finding = self.report.error("handler-setting-value", at, message);
+                self.report.push(finding.expected(match name {
+                    "trustedProxies" => "127.0.0.1, 10.0.0.0/8, unix",
+                    _ => "x-forwarded-for, x-forwarded-proto",
+                }));
+                None
+            }
+        }
     }
 
     fn path(&self, name: &str, env: &Env) -> Option<PathBuf> {

@@ -146,6 +146,7 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "disallowRotationOnConfigChange",
     "enableOutOfProcessConsoleRedirection",
     "enableShadowCopy",
+    "forwardedFields",
     "forwardResponseConnectionHeader",
     "handlerVersion",
     "maxBlockedThreads",
@@ -158,4 +159,5 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "stackSize",
     "stdoutLogSizeLimit",
     "suppressRecycleOnStartupTimeout",
+    "trustedProxies",
 ];

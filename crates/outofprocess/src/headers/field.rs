@@ -1,5 +1,8 @@
 //! Field names: compared without regard to casing, and with `_` for `-` where a backend might.
 
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
 use super::MODULE_PREFIX;
 
 /// Whether two names are one, casing aside.
@@ -58,6 +61,24 @@ pub(super) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
         }
     }
     out.extend_from_slice(&digits[first..]);
+}
+
+/// `ip:port`, IPv6 in brackets and without its zone; an IPv4 client of a dual-stack socket as IPv4.
+pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                push_decimal(out, octet.into());
+            }
+        }
+        // Writing to a vector cannot fail.
+        IpAddr::V6(ip) => drop(write!(out, "[{ip}]")),
+    }
+    out.push(b':');
+    push_decimal(out, address.port().into());
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! Responsible for the forwarding rules of the module (which fields are dropped, which are added)
 //! and for writing the head that the backend reads. Not for framing: body bytes are the engine's.
-//! What a reader would get wrong: `X-Forwarded-*` values that a client sent are kept, and ours comes
-//! last; the middleware consumes only the last one, so a client cannot speak for us.
+//! What a reader would get wrong: `X-Forwarded-*` values that a client sent are kept, unless trusted
+//! proxies are named, and ours comes last; the middleware consumes only the last one, so a client
+//! cannot speak for us.
 
+mod claims;
 mod field;
 mod request;
 mod response;
 
+pub(crate) use claims::Policy;
 pub(crate) use request::{RequestHead, is_connection_option, write_request_head};
 pub(crate) use response::ResponseRules;
 

@@ -1,8 +1,8 @@
 //! From the client to the backend.
 
-use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
+use super::claims::{self, Claim, Policy};
 use super::field;
 
 /// What happens to a request field.
@@ -12,14 +12,17 @@ enum Rule {
     Drop,
     /// Written by us from what the engine knows; the client's own line is not repeated.
     Framing,
-    /// Kept, joined with ours into one line.
-    Join,
+    /// Says for whom the client speaks: kept from those who may, and joined with ours into one line
+    /// where we write it.
+    Claim(Option<Claim>),
     /// `Host`: kept, unless the target carried its own authority.
     Host,
     /// `TE`: only `trailers` may pass.
     Trailers,
     /// Kept on a request that changes protocols.
     Upgrade,
+    /// The way that the request came; joined with ours if we write it.
+    Via,
 }
 
 /// Every field that does not simply pass. A name that a gateway would fold to one of these (`_` for
@@ -29,6 +32,7 @@ const RULES: &[(&str, Rule)] = &[
     ("content-length", Rule::Framing),
     // The one expectation there is is written by us, for a client that still waits.
     ("expect", Rule::Framing),
+    ("forwarded", Rule::Claim(Some(Claim::Forwarded))),
     ("host", Rule::Host),
     ("http2-settings", Rule::Drop),
     ("keep-alive", Rule::Drop),
@@ -38,14 +42,23 @@ const RULES: &[(&str, Rule)] = &[
     ("te", Rule::Trailers),
     ("transfer-encoding", Rule::Framing),
     ("upgrade", Rule::Upgrade),
-    ("x-forwarded-for", Rule::Join),
-    ("x-forwarded-proto", Rule::Join),
+    ("via", Rule::Via),
+    ("x-forwarded-for", Rule::Claim(Some(Claim::For))),
+    ("x-forwarded-host", Rule::Claim(Some(Claim::Host))),
+    ("x-forwarded-port", Rule::Claim(None)),
+    ("x-forwarded-prefix", Rule::Claim(None)),
+    ("x-forwarded-proto", Rule::Claim(Some(Claim::Proto))),
+    ("x-original-for", Rule::Claim(None)),
+    ("x-original-host", Rule::Claim(None)),
+    ("x-original-proto", Rule::Claim(None)),
+    ("x-real-ip", Rule::Claim(None)),
 ];
 
 /// What the rules need to know of a request.
 pub(crate) trait RequestHead<'a> {
     fn method(&self) -> &'a [u8];
     fn target(&self) -> &'a [u8];
+    fn version(&self) -> u16;
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])>;
     fn content_length(&self) -> Option<u64>;
     fn is_chunked(&self) -> bool;
@@ -59,9 +72,11 @@ pub(crate) trait RequestHead<'a> {
 /// Appends the complete HTTP/1.1 head that the backend reads.
 pub(crate) fn write_request_head<'a>(
     request: &impl RequestHead<'a>,
+    policy: &Policy,
     token: Option<&str>,
     out: &mut Vec<u8>,
 ) {
+    let is_trusted = policy.trusts(request.remote());
     let (target, authority) = origin_form(request.target());
     out.extend_from_slice(request.method());
     out.push(b' ');
@@ -72,7 +87,7 @@ pub(crate) fn write_request_head<'a>(
     out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
 
-    let seen = write_fields(request, authority, out);
+    let seen = write_fields(request, authority, policy, is_trusted, out);
     if !seen.host {
         write_missing_host(request.local(), out);
     }
@@ -83,7 +98,8 @@ pub(crate) fn write_request_head<'a>(
         out.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
     }
     write_framing(request, out);
-    write_forwarded(request, seen.forwarded, out);
+    let kept = seen.claims && is_trusted;
+    claims::write(request, policy, kept, seen.via, authority, out);
     if let Some(token) = token {
         field::push(out, b"MS-ASPNETCORE-TOKEN", token.as_bytes());
     }
@@ -96,12 +112,15 @@ struct Seen {
     host: bool,
     upgrade: bool,
     te_trailers: bool,
-    forwarded: bool,
+    claims: bool,
+    via: bool,
 }
 
 fn write_fields<'a>(
     request: &impl RequestHead<'a>,
     authority: Option<&[u8]>,
+    policy: &Policy,
+    is_trusted: bool,
     out: &mut Vec<u8>,
 ) -> Seen {
     let has_options = connection_options(request).any(names_a_field);
@@ -126,7 +145,12 @@ fn write_fields<'a>(
         }
         match rule {
             Rule::Drop | Rule::Framing => {}
-            Rule::Join => seen.forwarded = true,
+            Rule::Claim(claim) if claim.is_some_and(|claim| policy.writes(claim)) => {
+                seen.claims = true;
+            }
+            Rule::Via if policy.fields.via => seen.via = true,
+            Rule::Claim(_) if !is_trusted => {}
+            Rule::Claim(_) | Rule::Via => field::push(out, name, value),
             Rule::Host if seen.host => {}
             Rule::Host => {
                 field::push(out, b"Host", value);
@@ -150,7 +174,7 @@ fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
     // Most names are dismissed by their first byte and length.
     if !matches!(
         name.first()?.to_ascii_lowercase(),
-        b'c' | b'e' | b'h' | b'k' | b'p' | b't' | b'u' | b'x'
+        b'c' | b'e' | b'f' | b'h' | b'k' | b'p' | b't' | b'u' | b'v' | b'x'
     ) {
         return None;
     }
@@ -200,7 +224,7 @@ fn origin_form(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 fn write_missing_host(local: Option<SocketAddr>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Host: ");
     match local {
-        Some(address) => push_address(out, address),
+        Some(address) => field::push_address(out, address),
         None => out.extend_from_slice(b"localhost"),
     }
     out.extend_from_slice(b"\r\n");
@@ -221,54 +245,6 @@ fn write_framing<'a>(request: &impl RequestHead<'a>, out: &mut Vec<u8>) {
     if request.expects_continue() {
         out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
-}
-
-fn write_forwarded<'a>(request: &impl RequestHead<'a>, client_sent: bool, out: &mut Vec<u8>) {
-    let existing = |lower: &'static str, out: &mut Vec<u8>| {
-        if !client_sent {
-            return;
-        }
-        let lines = request.headers().filter(|(name, _)| field::is(name, lower));
-        for (_, value) in lines.filter(|(_, value)| !value.trim_ascii().is_empty()) {
-            out.extend_from_slice(value);
-            out.extend_from_slice(b", ");
-        }
-    };
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    let start = out.len();
-    existing("x-forwarded-for", out);
-    match request.remote() {
-        Some(address) => push_address(out, address),
-        // A client on a Unix socket has no address. What it sent about its own clients stays.
-        None => out.truncate(out.len() - if out.len() > start { 2 } else { 0 }),
-    }
-    if out.len() > start {
-        out.extend_from_slice(b"\r\n");
-    } else {
-        out.truncate(start - b"X-Forwarded-For: ".len());
-    }
-    out.extend_from_slice(b"X-Forwarded-Proto: ");
-    existing("x-forwarded-proto", out);
-    out.extend_from_slice(request.scheme().as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
-/// `ip:port`, IPv6 in brackets and without its zone; an IPv4 client of a dual-stack socket as IPv4.
-fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => {
-            for (at, octet) in ip.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                field::push_decimal(out, octet.into());
-            }
-        }
-        // Writing to a vector cannot fail.
-        IpAddr::V6(ip) => drop(write!(out, "[{ip}]")),
-    }
-    out.push(b':');
-    field::push_decimal(out, address.port().into());
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ struct Sample {
     is_chunked: bool,
     remote: Option<SocketAddr>,
     is_upgrade: bool,
+    version: u16,
+    policy: Policy,
 }
 
 impl Sample {
@@ -17,13 +19,15 @@ impl Sample {
             is_chunked: false,
             remote: Some("203.0.113.9:4711".parse().unwrap()),
             is_upgrade: false,
+            version: 0x0101,
+            policy: Policy::default(),
         }
     }
 
     /// The head that goes to the backend.
     fn forwarded(&self) -> String {
         let mut out = b"before ".to_vec();
-        write_request_head(&self, Some("secret"), &mut out);
+        write_request_head(&self, &self.policy, Some("secret"), &mut out);
         let text = String::from_utf8(out).unwrap();
         let text = text.strip_prefix("before ").unwrap();
         text.strip_suffix("\r\n\r\n").unwrap().replace("\r\n", "\n")
@@ -36,6 +40,9 @@ impl<'a> RequestHead<'a> for &'a Sample {
     }
     fn target(&self) -> &'a [u8] {
         self.head.lines().next().unwrap().split(' ').nth(1).unwrap().as_bytes()
+    }
+    fn version(&self) -> u16 {
+        self.version
     }
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
@@ -211,4 +218,106 @@ fn a_change_of_protocols_is_forwarded_but_never_to_h2c() {
     sample = Sample::of("GET / HTTP/1.1\nHost: h\nUpgrade: foo, H2C\nConnection: Upgrade");
     sample.is_upgrade = true;
     assert_eq!(sample.forwarded(), format!("GET / HTTP/1.1\nHost: h\n{OURS}"));
+}
+
+/// Policy, client, what it sent, and what the backend gets beside `Host` and the token.
+#[test]
+fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
+    let every = "x-forwarded-for,x-forwarded-host,x-forwarded-proto,forwarded,via";
+    let claims = "X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: https\nX-Forwarded-Host: evil\n\
+                  X-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\nForwarded: for=9.9.9.9\nVia: 1.0 a";
+    for (fields, trusted, remote, sent, expected) in [
+        // As in the module: all is kept, ours comes last.
+        (
+            None,
+            "*",
+            Some("192.0.2.7:5"),
+            claims,
+            "X-Forwarded-Host: evil\nX-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\n\
+             Forwarded: for=9.9.9.9\nVia: 1.0 a\n\
+             X-Forwarded-For: 9.9.9.9, 192.0.2.7:5\nX-Forwarded-Proto: https, http\n",
+        ),
+        // From somebody else than the proxy in front, no claim passes.
+        (
+            None,
+            "10.0.0.0/8",
+            Some("192.0.2.7:5"),
+            claims,
+            "Via: 1.0 a\nX-Forwarded-For: 192.0.2.7:5\nX-Forwarded-Proto: http\n",
+        ),
+        (
+            None,
+            "10.0.0.0/8, unix",
+            Some("10.1.2.3:5"),
+            "X-Forwarded-For: 9.9.9.9",
+            "X-Forwarded-For: 9.9.9.9, 10.1.2.3:5\nX-Forwarded-Proto: http\n",
+        ),
+        (
+            None,
+            "unix",
+            None,
+            "X-Forwarded-For: 9.9.9.9",
+            "X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: http\n",
+        ),
+        (None, "", None, claims, "Via: 1.0 a\nX-Forwarded-Proto: http\n"),
+        // Everything that we can say.
+        (
+            Some(every),
+            "*",
+            Some("[2001:db8::1]:5"),
+            "",
+            "X-Forwarded-For: [2001:db8::1]:5\nX-Forwarded-Proto: http\nX-Forwarded-Host: h:8\n\
+             Forwarded: for=\"[2001:db8::1]:5\";host=\"h:8\";proto=http\nVia: 1.1 ancm\n",
+        ),
+        (
+            Some(every),
+            "*",
+            Some("192.0.2.7:5"),
+            "X-Forwarded-Host: a\nForwarded: for=b, for=c\nForwarded: for=d\nVia: 2 e, 1.1 f",
+            "X-Forwarded-For: 192.0.2.7:5\nX-Forwarded-Proto: http\nX-Forwarded-Host: a, h:8\n\
+             Forwarded: for=b, for=c, for=d, for=\"192.0.2.7:5\";host=\"h:8\";proto=http\n\
+             Via: 2 e, 1.1 f, 1.1 ancm\n",
+        ),
+        // Whom to trust is about claims; the way that a request came is nobody's secret.
+        (Some("via"), "", None, claims, "Via: 1.0 a, 1.1 ancm\n"),
+        (
+            Some("forwarded"),
+            "",
+            None,
+            claims,
+            "Via: 1.0 a\nForwarded: for=unknown;host=\"h:8\";proto=http\n",
+        ),
+        (Some(""), "", Some("192.0.2.7:5"), claims, "Via: 1.0 a\n"),
+    ] {
+        let mut sample = Sample::of(&format!("GET / HTTP/1.1\nHost: h:8\n{sent}"));
+        sample.remote = remote.map(|remote| remote.parse().unwrap());
+        sample.policy.trusted = trusted.parse().unwrap();
+        if let Some(fields) = fields {
+            sample.policy.fields = fields.parse().unwrap();
+        }
+        let text = sample.forwarded();
+        let text = text.strip_prefix("GET / HTTP/1.1\nHost: h:8\n").unwrap();
+        let told = text.strip_suffix("MS-ASPNETCORE-TOKEN: secret").unwrap();
+        assert_eq!(told, expected, "{fields:?} {trusted} {remote:?}");
+    }
+}
+
+#[test]
+fn via_and_forwarded_say_what_was_received() {
+    let mut sample = Sample::of("GET http://o\"th\\er/p HTTP/1.0\nHost: h");
+    sample.version = 0x0100;
+    sample.policy.fields = "forwarded, via".parse().unwrap();
+    let text = sample.forwarded();
+    assert!(text.contains("\nVia: 1.0 ancm\n"), "{text}");
+    assert!(text.contains(";host=\"o\\\"th\\\\er\";"), "{text}");
+}
+
+/// A client that names them as options of the connection would have them dropped.
+#[test]
+fn no_claim_can_be_taken_away_by_a_connection_option() {
+    let sample = Sample::of(
+        "GET / HTTP/1.1\nHost: h\nConnection: X-Real-IP, X-Forwarded-For, Via\nX-Real-IP: 1\nVia: a",
+    );
+    let expected = "GET / HTTP/1.1\nHost: h\nX-Real-IP: 1\nVia: a\n";
+    assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
 }
