@@ -6,8 +6,8 @@ use std::time::Duration;
 use clr::locate::{self, Framework, Installed, Request, RuntimeConfig};
 use clr::{HostFxr, Version};
 use config::{
-    App, AspNetCore, Env, Finding, Findings, HostingModel, Origin, Overrides, Source, environment,
-    paths,
+    App, AspNetCore, Env, Finding, Findings, HostingModel, Origin, Overrides, Page, Readiness,
+    Source, environment, paths,
 };
 use serde::Serialize;
 
@@ -48,6 +48,12 @@ pub(super) struct Understood {
     pub(super) rapid_fails_per_minute: u32,
     pub(super) stdout_log: Option<PathBuf>,
     pub(super) max_allowed_content_length: Option<u64>,
+    /// Requested before clients may come.
+    pub(super) initialization_pages: Vec<Page>,
+    /// What has to be answered, and how, before they may.
+    pub(super) readiness: Option<Readiness>,
+    /// Whether code is executed from a snapshot; null means where one can be had.
+    pub(super) enable_shadow_copy: Option<bool>,
     /// Names only: values may be secrets.
     pub(super) environment_variables: Vec<String>,
     pub(super) runtime: Option<Runtime>,
@@ -112,6 +118,9 @@ fn understand(app: App, env: &Env, findings: &mut Findings) -> Understood {
         rapid_fails_per_minute: settings.rapid_fails_per_minute,
         stdout_log: stdout_log.then(|| paths::join_clean(&app.dir, &settings.stdout_log_file)),
         max_allowed_content_length: settings.limits.max_allowed_content_length,
+        initialization_pages: settings.initialization_pages.clone(),
+        readiness: settings.handler_settings.readiness.clone(),
+        enable_shadow_copy: settings.handler_settings.enable_shadow_copy,
         environment_variables: settings.environment_variables.iter().map(|v| v.0.clone()).collect(),
         changed_limits: changed_limits(settings),
         hosting_model: settings.hosting_model,

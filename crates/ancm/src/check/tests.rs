@@ -41,6 +41,32 @@ fn a_sound_folder_is_summed_up_and_clean() {
 }
 
 #[test]
+fn what_comes_before_clients_is_told() {
+    let dir = backend(
+        &BACKEND
+            .replace(
+                "<aspNetCore",
+                r#"<applicationInitialization>
+        <add initializationPage="/warm" /></applicationInitialization><aspNetCore"#,
+            )
+            .replace(
+                "</aspNetCore>",
+                r#"<handlerSettings><handlerSetting name="readinessPath" value="/healthz" />
+        <handlerSetting name="enableShadowCopy" value="false" /></handlerSettings></aspNetCore>"#,
+            ),
+    );
+    let (code, text) = check(dir.path(), false);
+    assert_eq!(code, CLEAN, "{text}");
+    for part in [
+        "warm-up        /warm (host localhost)",
+        "ready when     /healthz (host localhost) gives 200",
+        "without a snapshot",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
 fn json_holds_the_same_and_no_secrets() {
     let dir = backend(BACKEND);
     let (code, text) = check(dir.path(), true);

@@ -3,7 +3,7 @@
 use std::io;
 
 use clr::Kind;
-use config::{Origin, Severity};
+use config::{Origin, Readiness, Severity};
 
 use super::examine::{Report, Runtime, Understood};
 
@@ -50,6 +50,15 @@ fn write_summary(app: &Understood, out: &mut dyn io::Write) -> io::Result<()> {
     }
     if let Some(log) = &app.stdout_log {
         line("stdout log", format!("{}_*.log", log.display()))?;
+    }
+    for page in &app.initialization_pages {
+        line("warm-up", format!("{} (host {})", page.target, page.host))?;
+    }
+    if let Some(Readiness { page, status }) = &app.readiness {
+        line("ready when", format!("{} (host {}) gives {status}", page.target, page.host))?;
+    }
+    if app.enable_shadow_copy == Some(false) {
+        line("code", "executed in the folder, without a snapshot".to_owned())?;
     }
     if !app.environment_variables.is_empty() {
         line("environment", app.environment_variables.join(", "))?;
