@@ -42,7 +42,25 @@ enum Kind {
         program: &'static str,
         transport: Transport,
     },
+    /// Node.js behind ancm or nginx.
+    Node {
+        program: &'static str,
+    },
 }
+
+/// What the application for Node.js has answers to.
+const OF_NODE: [&str; 4] = ["plaintext", "json", "echo", "bytes-100k"];
+
+/// How `<httpPlatform>` has any program served.
+const NODE_CONFIG: &str = r#"<configuration>
+  <system.webServer>
+    <handlers>
+      <add name="node" path="*" verb="*" modules="httpPlatformHandler" resourceType="Unspecified" />
+    </handlers>
+    <httpPlatform processPath="node" arguments=".\server.js" />
+  </system.webServer>
+</configuration>
+"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Transport {
@@ -55,8 +73,24 @@ impl Contender {
     pub(super) fn program(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Proxy { program, .. } => Some(program),
-            Kind::Ancm { .. } | Kind::Kestrel { .. } => None,
+            Kind::Node { program: "nginx" } => Some("nginx"),
+            Kind::Ancm { .. } | Kind::Kestrel { .. } | Kind::Node { .. } => None,
         }
+    }
+
+    /// Whether the application is not the one for .NET.
+    pub(super) fn is_node(&self) -> bool {
+        matches!(self.kind, Kind::Node { .. })
+    }
+
+    /// Whether its application has an answer to the scenario.
+    pub(super) fn takes(&self, scenario: &str) -> bool {
+        !self.is_node() || OF_NODE.contains(&scenario)
+    }
+
+    /// Whether it replaces its application by itself when it is told to.
+    pub(super) fn recycles_itself(&self) -> bool {
+        matches!(self.kind, Kind::Ancm { .. })
     }
 }
 
@@ -100,6 +134,8 @@ pub(super) fn all() -> Vec<Contender> {
             "HAProxy, Kestrel behind it over TCP",
             proxy("haproxy", Transport::Tcp),
         ),
+        contender("ancm-node", "ancm, Node.js behind it", Kind::Node { program: "ancm" }),
+        contender("nginx-node", "nginx, Node.js behind it", Kind::Node { program: "nginx" }),
     ]
 }
 
@@ -153,6 +189,7 @@ impl<'a> Stage<'a> {
             Kind::Proxy { program, transport } => {
                 self.start_proxy(&mut server, program, transport)?
             }
+            Kind::Node { program } => self.start_node(&mut server, program)?,
         }
         Ok(server)
     }
@@ -190,11 +227,30 @@ impl<'a> Stage<'a> {
             }
         };
         server.spawn("kestrel", &self.kestrel(&url, false))?;
+        self.start_in_front(server, program, &backend)
+    }
+
+    fn start_node(&self, server: &mut Server, program: &str) -> Result<()> {
+        let script = server.dir.join("server.js");
+        fs::copy(self.templates.join("node.js"), &script).context("cannot copy bench/node.js")?;
+        if program == "ancm" {
+            fs::write(server.dir.join("web.config"), NODE_CONFIG)?;
+            let mut ancm = Command::new(self.build.bin.join("ancm"));
+            ancm.arg("run").arg(&server.dir).arg("--url").arg(format!("http://{}", server.address));
+            return server.spawn("ancm", &ancm);
+        }
+        let address = free_address()?;
+        let mut node = Command::new("node");
+        server.spawn("node", node.arg(script).env("PORT", address.port().to_string()))?;
+        self.start_in_front(server, program, &address.to_string())
+    }
+
+    fn start_in_front(&self, server: &mut Server, program: &str, backend: &str) -> Result<()> {
         let template = if program == "nginx" { "nginx.conf" } else { "haproxy.cfg" };
         let text = fs::read_to_string(self.templates.join(template))
             .with_context(|| format!("cannot read bench/{template}"))?;
         let config = server.dir.join(template);
-        fs::write(&config, fill(&text, server.address, &backend, &server.dir))?;
+        fs::write(&config, fill(&text, server.address, backend, &server.dir))?;
         let mut proxy = Command::new(program);
         match program {
             "nginx" => proxy.arg("-p").arg(&server.dir).arg("-c").arg(config),
@@ -230,6 +286,18 @@ mod tests {
         for name in KESTRELS.into_iter().chain([NGINX]) {
             assert!(all.iter().any(|each| each.name == name && each.quick), "{name}");
         }
+    }
+
+    /// Scenarios that they have no answer to take those before.
+    #[test]
+    fn those_behind_node_come_last() {
+        let all = all();
+        assert!(all.iter().is_sorted_by_key(Contender::is_node));
+        assert!(
+            OF_NODE
+                .iter()
+                .all(|name| super::super::scenario::all().iter().any(|s| s.name == *name))
+        );
     }
 
     #[test]

@@ -99,20 +99,21 @@ fn client(
     Ok(times)
 }
 
-fn read_answer(stream: &mut impl Read, buffer: &mut [u8]) -> Result<()> {
-    let (mut have, mut left) = (0, None);
+/// Reads one answer with status 200; its head in small letters.
+pub(super) fn read_answer(stream: &mut impl Read, buffer: &mut [u8]) -> Result<String> {
+    let (mut have, mut left, mut head) = (0, None, String::new());
     loop {
         let count = stream.read(&mut buffer[have..])?;
         ensure!(count > 0, "the connection ended");
         have += count;
         if left.is_none() {
-            left = body_left(&buffer[..have])?;
+            (left, head) = body_left(&buffer[..have])?;
         } else if let Some(Body::Bytes(left)) = &mut left {
             *left = left.checked_sub(count).context("more bytes than announced")?;
         }
         match left {
-            Some(Body::Bytes(0)) => return Ok(()),
-            Some(Body::Chunks) if buffer[..have].ends_with(b"\r\n0\r\n\r\n") => return Ok(()),
+            Some(Body::Bytes(0)) => return Ok(head),
+            Some(Body::Chunks) if buffer[..have].ends_with(b"\r\n0\r\n\r\n") => return Ok(head),
             // What has been looked at may go, but for what the end of chunks is recognised by.
             Some(Body::Bytes(_)) => have = 0,
             Some(Body::Chunks) if have > buffer.len() / 2 => {
@@ -130,18 +131,20 @@ enum Body {
     Chunks,
 }
 
-/// What is still to come behind the bytes of a complete head; `None` before it is complete.
-fn body_left(bytes: &[u8]) -> Result<Option<Body>> {
+/// What is still to come behind the bytes of a complete head, and that head; `None` before it is
+/// complete.
+fn body_left(bytes: &[u8]) -> Result<(Option<Body>, String)> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Ok(None);
+        return Ok((None, String::new()));
     };
     let head = std::str::from_utf8(&bytes[..end])?.to_ascii_lowercase();
     ensure!(head.starts_with("http/1.1 200"), "{head}");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let Some(length) = length else { return Ok(Some(Body::Chunks)) };
+    let Some(length) = length else { return Ok((Some(Body::Chunks), head)) };
     let length: usize = length.trim().parse()?;
     let there = bytes.len() - end - 4;
-    Ok(Some(Body::Bytes(length.checked_sub(there).context("more bytes than announced")?)))
+    let left = length.checked_sub(there).context("more bytes than announced")?;
+    Ok((Some(Body::Bytes(left)), head))
 }
 
 fn percentile(sorted: &[u64], part: f64) -> f64 {

@@ -6,7 +6,8 @@
 //! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
 //! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
 //! * `campaign`: the rounds. `latency`: at a rate that all can serve. `syscalls`: counted apart.
-//! * `idle`, `start`: memory of silent connections, time to the first answer.
+//! * `idle`, `start`: memory of silent connections, time to the first answer. `websocket`: messages.
+//! * `recycle`: what clients notice when the application is replaced.
 //! * `report`, `table`, `chart`: what is printed and drawn.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
@@ -18,6 +19,7 @@ mod contender;
 mod idle;
 mod latency;
 mod processes;
+mod recycle;
 mod report;
 mod scenario;
 mod server;
@@ -25,6 +27,7 @@ mod start;
 mod syscalls;
 mod table;
 pub(crate) mod tools;
+mod websocket;
 mod wrk;
 
 use std::{
@@ -71,7 +74,7 @@ pub(crate) struct Arguments {
 }
 
 /// What is measured beside the scenarios.
-const OTHERS: [&str; 2] = ["idle", "start"];
+const OTHERS: [&str; 4] = ["idle", "recycle", "start", "websocket"];
 
 impl Arguments {
     /// Whether one of [`OTHERS`] is to be measured: always in a full run, else when it is named.
@@ -96,7 +99,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let build = Build::run(workspace, Profile::Release)?;
     idle::raise_limit();
     let stage = Stage::new(workspace, &build)?;
-    let servers = contenders
+    let mut servers = contenders
         .iter()
         .map(|contender| step(contender.name, || stage.start(contender)))
         .collect::<Result<Vec<_>>>()?;
@@ -112,9 +115,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     if arguments.wants("idle") {
         report.others.push(idle::measure(&contenders, &servers, progress)?);
     }
+    let dotnet = contenders.iter().take_while(|contender| !contender.is_node()).count();
+    let (contenders, servers_of_dotnet) = (&contenders[..dotnet], &mut servers[..dotnet]);
+    if arguments.wants("websocket") {
+        report.others.push(websocket::measure(contenders, servers_of_dotnet, progress)?);
+    }
+    if arguments.wants("recycle") {
+        report.others.push(recycle::measure(contenders, servers_of_dotnet, progress)?);
+    }
     drop(servers);
     if arguments.wants("start") {
-        report.others.push(start::measure(&stage, &contenders, progress)?);
+        report.others.push(start::measure(&stage, contenders, progress)?);
     }
     progress("");
     for other in &report.others {
@@ -171,6 +182,9 @@ fn measure(
     plan: Plan,
     stage: &Stage<'_>,
 ) -> Result<ScenarioReport> {
+    // Those behind Node.js answer a few of the questions only. They come last.
+    let takes = contenders.iter().take_while(|contender| contender.takes(scenario.name)).count();
+    let (contenders, servers) = (&contenders[..takes], &servers[..takes]);
     let rounds = campaign::run(scenario, servers, plan, &stage.templates, |what| {
         progress(&format!("  {}: {what}", scenario.name));
     })

@@ -27,6 +27,8 @@ pub(super) struct Server {
     /// Its folder: configuration, sockets, logs.
     pub(super) dir: PathBuf,
     children: Vec<Child>,
+    /// What they were started by.
+    commands: Vec<(String, Command)>,
 }
 
 impl Server {
@@ -34,19 +36,32 @@ impl Server {
     pub(super) fn new(name: &str, address: SocketAddr, parent: &Path) -> Result<Self> {
         let dir = parent.join(name);
         fs::create_dir_all(&dir)?;
-        Ok(Server { address, dir, children: Vec::new() })
+        Ok(Server { address, dir, children: Vec::new(), commands: Vec::new() })
     }
 
     /// Adds a process, whose output goes to a file in the server's folder.
     pub(super) fn spawn(&mut self, name: &str, command: &Command) -> Result<()> {
         let log = File::create(self.dir.join(format!("{name}.log")))?;
-        let child = bound_to_us(command)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        self.children.push(child);
+        let mut command = bound_to_us(command);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.children.push(command.spawn().with_context(|| format!("cannot start {name}"))?);
+        self.commands.push((name.to_owned(), command));
+        Ok(())
+    }
+
+    /// Asks its first process to replace the application, as ancm understands it.
+    pub(super) fn hang_up(&mut self) -> Result<()> {
+        let pid = self.children[0].id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status()?;
+        ensure!(sent.success(), "it has ended");
+        Ok(())
+    }
+
+    /// Stops its first process and starts it again, as a service manager does.
+    pub(super) fn restart_first(&mut self) -> Result<()> {
+        stop(&mut self.children[0]);
+        let (name, command) = &mut self.commands[0];
+        self.children[0] = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(())
     }
 
@@ -93,20 +108,22 @@ impl Server {
 
     fn stop(&mut self) {
         // The proxy before its backend, as one would by hand.
-        for child in self.children.iter_mut().rev() {
-            if !matches!(child.try_wait(), Ok(None)) {
-                continue;
-            }
-            let pid = child.id().to_string();
-            Command::new("kill").args(["-TERM", &pid]).status().ok();
-            let deadline = Instant::now() + STOP_LIMIT;
-            while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
-                std::thread::sleep(INTERVAL);
-            }
-            child.kill().ok();
-            child.wait().ok();
-        }
+        self.children.iter_mut().rev().for_each(stop);
     }
+}
+
+fn stop(child: &mut Child) {
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().ok();
+    let deadline = Instant::now() + STOP_LIMIT;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        std::thread::sleep(INTERVAL);
+    }
+    child.kill().ok();
+    child.wait().ok();
 }
 
 impl Drop for Server {

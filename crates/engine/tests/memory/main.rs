@@ -234,3 +234,34 @@ fn connections_leave_nothing_behind() {
     // A timer entry of a connection stays until its time: eight bytes, in vectors that double.
     assert!(grown < 200_000, "{grown} bytes stayed");
 }
+
+/// Whoever leaves in the middle of an exchange with a backend. Timer entries stay for a while, as
+/// above: of the connection, its head, its body, and of the backend's connection.
+#[test]
+fn clients_that_leave_a_backend_leave_nothing_behind() {
+    let _turn = alone();
+    let backend = Backend::start(|mut peer, _| {
+        if peer.request().is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+            let _ = support::backend::wait_for_end(&mut peer);
+        }
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    for (request, reads) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Enc", 0),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123", 20),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123", 20),
+    ] {
+        for is_polite in [false, true] {
+            let grown = growth(300, 2000, || {
+                let mut client = site.connect();
+                client.send(request);
+                client.stream.read_exact(&mut vec![0; reads]).unwrap();
+                if is_polite {
+                    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+                }
+            });
+            assert!(grown < 200_000, "{grown} bytes stayed of {request:?} ({is_polite})");
+        }
+    }
+}

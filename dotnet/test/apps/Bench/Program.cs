@@ -2,6 +2,7 @@
 // server. It refers to nothing of ancm; BENCH_INLINE makes Kestrel as quick as its options allow.
 
 using System.Globalization;
+using System.Net.WebSockets;
 
 using Microsoft.AspNetCore.Mvc;
 
@@ -37,6 +38,7 @@ app.Use((context, next) =>
     return response.Body.WriteAsync(plaintext, 0, plaintext.Length);
 });
 
+app.UseWebSockets();
 app.UseRouting();
 
 app.MapGet("/json", (HttpContext context) =>
@@ -69,6 +71,22 @@ app.MapControllers();
 app.MapGet("/bytes", (HttpContext context, int n) => WriteAsync(context, n, hasLength: true));
 
 app.MapGet("/chunked", (HttpContext context, int n) => WriteAsync(context, n, hasLength: false));
+
+app.MapGet("/ws", async (HttpContext context) =>
+{
+    using var socket = await context.WebSockets.AcceptWebSocketAsync();
+    var buffer = new byte[4096];
+    while (true)
+    {
+        var received = await socket.ReceiveAsync(buffer.AsMemory(), context.RequestAborted);
+        if (received.MessageType == WebSocketMessageType.Close)
+        {
+            break;
+        }
+
+        await socket.SendAsync(buffer.AsMemory(0, received.Count), received.MessageType, received.EndOfMessage, context.RequestAborted);
+    }
+});
 
 app.MapGet("/block", (int ms) =>
 {
