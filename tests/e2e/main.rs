@@ -35,5 +35,6 @@ mod snapshot;
 mod strain;
 mod traces;
 mod transport;
+mod triggers;
 mod upgrades;
 mod warm_up;

@@ -23,6 +23,7 @@ mod finding;
 mod forwarded;
 mod limits;
 mod nearest;
+mod recycling;
 mod settings;
 mod warm_up;
 mod web_config;
@@ -33,6 +34,7 @@ pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
 pub use forwarded::{ForwardedFields, Network, NoNetwork, TrustedProxies, UnknownField};
 pub use limits::Limits;
+pub use recycling::Recycling;
 pub use settings::{
     AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,
     UnknownChoice, UnknownHostingModel, UnknownTransport,

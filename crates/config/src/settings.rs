@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ForwardedFields, TrustedProxies};
-
-use crate::{DebugLog, Limits, Page, Readiness};
+use crate::{
+    DebugLog, ForwardedFields, Limits, Page, Readiness, Recycling, TrustedProxies,
+};
 
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -271,6 +271,8 @@ pub struct HandlerSettings {
     /// `readinessPath`, with `readinessStatus` (default 200) and `readinessHost` (default
     /// `localhost`), ours: what has to be answered, and how, before clients may come.
     pub readiness: Option<Readiness>,
+    /// When a generation that does well is replaced or stopped.
+    pub recycling: Recycling,
     /// `setCurrentDirectory`: whether the worker's current directory becomes the application's folder.
     pub set_current_directory: bool,
     /// `shadowCopyDirectory`: the folder that has the copies.
@@ -308,6 +310,7 @@ impl Default for HandlerSettings {
             handler_version: None,
             max_blocked_threads: 512,
             readiness: None,
+            recycling: Recycling::default(),
             set_current_directory: true,
             shadow_copy_directory: None,
             shutdown_delay: Duration::from_secs(1),

@@ -128,6 +128,8 @@ pub enum ToSupervisor {
     Load {
         /// Requests that the application has, or that wait for it.
         in_flight: usize,
+        /// Connections that it has taken over for another protocol.
+        upgraded: usize,
         /// Requests that it was given since it serves.
         taken: u64,
     },

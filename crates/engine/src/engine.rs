@@ -156,6 +156,9 @@ pub struct Gauges {
 pub struct Load {
     /// Requests that it has, or that wait for it; one that is answered at once is in neither.
     pub in_flight: usize,
+    /// Connections that it has taken over for another protocol. Behind a backend they are in
+    /// flight.
+    pub upgraded: usize,
     /// Requests that it was given since the start.
     pub taken: u64,
 }
@@ -167,6 +170,7 @@ impl Gauges {
             in_flight: load.in_flight
                 + lane.gauge.inside.load(Ordering::Relaxed)
                 + lane.gauge.waiting.load(Ordering::Relaxed),
+            upgraded: load.upgraded + lane.gauge.upgraded.load(Ordering::Relaxed),
             taken: load.taken + lane.gauge.taken.load(Ordering::Relaxed),
         })
     }

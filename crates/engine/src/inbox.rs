@@ -38,6 +38,8 @@ pub(crate) struct Gauge {
     pub(crate) waiting: AtomicUsize,
     /// Exchanges that the application, or a backend, has.
     pub(crate) inside: AtomicUsize,
+    /// Exchanges that have become something else than a request.
+    pub(crate) upgraded: AtomicUsize,
     /// Exchanges that it was given so far.
     pub(crate) taken: AtomicU64,
 }

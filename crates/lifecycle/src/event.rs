@@ -73,6 +73,8 @@ pub enum Event {
     },
     /// An operator has stopped the application.
     Halted,
+    /// The application is stopped because nobody asks.
+    Idle,
     /// Operators' commands cannot be taken.
     NoControl {
         /// Why.
@@ -153,6 +155,7 @@ impl Event {
             Self::Snapshot { .. } => 1126,
             Self::NoControl { .. } => 1130,
             Self::Halted => 1131,
+            Self::Idle => 1132,
         }
     }
 
@@ -161,6 +164,7 @@ impl Event {
         match self {
             Self::Ended { .. }
             | Self::Halted
+            | Self::Idle
             | Self::Offline
             | Self::Recycling { .. }
             | Self::Snapshot { .. }
@@ -205,6 +209,10 @@ impl fmt::Display for Event {
             }
             Self::Halted => f.write_str(
                 "an operator has stopped the application: 503 is answered until `ancm start`",
+            ),
+            Self::Idle => f.write_str(
+                "nobody has asked for the time of idleTimeout: the application is stopped until \
+                 somebody does",
             ),
             Self::NoControl { reason } => write!(
                 f,

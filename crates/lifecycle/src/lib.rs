@@ -17,6 +17,7 @@ pub mod report;
 pub mod restart;
 pub mod site;
 pub mod time;
+pub mod trigger;
 
 pub use code::Code;
 pub use ids::GenerationId;

@@ -24,6 +24,12 @@ pub enum Reason {
     First,
     /// `ancm stop`.
     Halted,
+    /// Nobody has asked for long.
+    Idle,
+    /// It has served for long enough.
+    Lifetime,
+    /// The one before had too much memory.
+    Memory,
     /// `app_offline.htm` is there.
     Offline,
     /// `app_offline.htm` was removed.
@@ -32,12 +38,28 @@ pub enum Reason {
     Quit,
     /// The start before failed, some time ago.
     Retry,
+    /// The one before had enough requests.
+    Requests,
     /// `ancm rollback` put the version before there.
     Rollback,
+    /// It is the time of day for it.
+    Schedule,
     /// SIGHUP.
     Signal,
     /// `ancm start`.
     Started,
+    /// Somebody asks an application that was stopped because nobody did.
+    Woken,
+}
+
+impl Reason {
+    /// Whether somebody wants the application to run now.
+    pub const fn is_wish(self) -> bool {
+        matches!(
+            self,
+            Self::Command | Self::Deployment | Self::Rollback | Self::Signal | Self::Started
+        )
+    }
 }
 
 impl fmt::Display for Reason {
@@ -51,13 +73,19 @@ impl fmt::Display for Reason {
             Self::Files => "files of the application have changed",
             Self::First => "the site was started",
             Self::Halted => "an operator has stopped the application",
+            Self::Idle => "nobody has asked for the time of idleTimeout",
+            Self::Lifetime => "the time of periodicRestartTime is over",
+            Self::Memory => "the memory of periodicRestartPrivateMemory is passed",
             Self::Offline => "app_offline.htm is there",
             Self::Online => "app_offline.htm was removed",
             Self::Quit => "the application stopped by itself",
             Self::Retry => "the start before had failed",
+            Self::Requests => "the requests of periodicRestartRequests are done",
             Self::Rollback => "the version before was put back",
+            Self::Schedule => "it is a time of periodicRestartSchedule",
             Self::Signal => "a signal asks for it",
             Self::Started => "an operator has started the application",
+            Self::Woken => "a request came for an application that was idle",
         })
     }
 }

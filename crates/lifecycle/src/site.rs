@@ -3,7 +3,7 @@
 //! The promises, held by the tests for random orders of events:
 //!
 //! 1. Unless it is being stopped, a site serves its application, or is starting it, or knows when
-//!    it will.
+//!    it will, or is idle and told when somebody asks.
 //! 2. At most one generation of the application is starting; when one becomes ready, every other
 //!    generation is drained.
 //! 3. Without overlap, never are two processes of the application alive at once.
@@ -54,6 +54,8 @@ pub enum Event {
     Offline(bool),
     /// An operator wants the application stopped, or started again.
     Halted(bool),
+    /// Nobody has asked for long: the application is not needed.
+    Idle,
     /// The worker serves.
     Ready(GenerationId),
     /// A new generation is wanted.
@@ -66,6 +68,8 @@ pub enum Event {
     Stopping(GenerationId),
     /// Time has passed.
     Tick,
+    /// Somebody asks, and nobody serves.
+    Wanted,
 }
 
 /// What to do, in this order.
@@ -118,6 +122,8 @@ pub enum Notice {
     DrainIncomplete(GenerationId),
     /// The application is stopped because an operator wants it.
     Halted,
+    /// The application is stopped because nobody asks.
+    Idle,
     /// The application is offline: what its file says is served.
     Offline,
     /// A generation serves again, after a failure or in place of another.
@@ -151,6 +157,8 @@ pub struct Site {
     is_offline: bool,
     /// An operator says so.
     is_halted: bool,
+    /// Nobody asks for the application; it is started when somebody does.
+    is_idle: bool,
     /// The application is started when its last process has ended.
     waits_for_end: Option<Reason>,
     is_announced: bool,
@@ -172,6 +180,7 @@ impl Site {
             outdated: None,
             is_offline,
             is_halted: false,
+            is_idle: false,
             waits_for_end: None,
             is_announced: false,
             actions: Vec::new(),
@@ -197,12 +206,15 @@ impl Site {
             Event::Offline(is_offline) => {
                 self.substitute(|site| site.is_offline = is_offline, Reason::Online, now);
             }
+            Event::Idle => self.on_idle(now),
             Event::Ready(id) => self.on_ready(id, now),
             Event::Recycle(reason) => self.on_recycle(reason, now),
             Event::Stop => self.on_stop(now),
             Event::StopAtOnce => self.on_stop_at_once(),
             Event::Stopping(id) => self.on_stopping(id, now),
             Event::Tick => self.on_tick(now),
+            Event::Wanted if self.is_idle => self.start_app(Reason::Woken, now),
+            Event::Wanted => {}
         }
         if self.phase == Phase::Stopping && self.generations.is_empty() {
             self.phase = Phase::Stopped;
@@ -243,6 +255,11 @@ impl Site {
         self.is_halted
     }
 
+    /// Whether the application is stopped because nobody asks: requests that come are to be told.
+    pub fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
     /// Whether the application may run.
     pub fn may_run(&self) -> bool {
         self.absence().is_none()
@@ -277,6 +294,7 @@ impl Site {
             return;
         }
         self.waits_for_end = None;
+        self.is_idle = false;
         // What made starts fail may be mended.
         self.restart.forget();
         (self.retry_at, self.page_at, self.outdated) = (None, None, None);
@@ -297,6 +315,18 @@ impl Site {
             (false, true) => Some(Payload::Halted),
             (false, false) => None,
         }
+    }
+
+    fn on_idle(&mut self, now: Duration) {
+        let is_starting = self.generations.iter().any(Generation::is_starting_app);
+        let is_needed = is_starting || !self.is_app_served() || !self.may_run();
+        if self.phase != Phase::Running || is_needed {
+            return;
+        }
+        self.is_idle = true;
+        (self.retry_at, self.page_at) = (None, None);
+        self.actions.push(Action::Tell(Notice::Idle));
+        self.drain_where(now, |_| true);
     }
 
     fn on_ready(&mut self, id: GenerationId, now: Duration) {
@@ -415,7 +445,9 @@ impl Site {
     }
 
     fn on_recycle(&mut self, reason: Reason, now: Duration) {
-        if self.phase != Phase::Running || !self.may_run() {
+        // What is idle is started with what the folder says then.
+        let is_for_later = self.is_idle && !reason.is_wish();
+        if self.phase != Phase::Running || !self.may_run() || is_for_later {
             return;
         }
         self.restart.forget();
@@ -432,6 +464,7 @@ impl Site {
         }
         self.phase = Phase::Stopping;
         self.waits_for_end = None;
+        self.is_idle = false;
         (self.retry_at, self.page_at) = (None, None);
         self.drain_where(now, |_| true);
     }
@@ -441,6 +474,7 @@ impl Site {
             self.phase = Phase::Stopping;
         }
         self.waits_for_end = None;
+        self.is_idle = false;
         (self.retry_at, self.page_at) = (None, None);
         for generation in &mut self.generations {
             generation.is_killed = true;
@@ -524,6 +558,7 @@ impl Site {
         if !self.may_run() || self.generations.iter().any(Generation::is_starting_app) {
             return;
         }
+        self.is_idle = false;
         self.waits_for_end = Some(reason).filter(|_| !self.policy.overlap && self.has_app());
         match self.waits_for_end {
             Some(_) => self.drain_where(now, |other| other.is_serving(Payload::App)),

@@ -175,6 +175,29 @@ fn a_stopped_application_is_away_until_it_is_started() {
 }
 
 #[test]
+fn an_idle_application_is_gone_until_somebody_asks() {
+    let mut site = serving();
+    assert_eq!(site.on_event(Event::Wanted, at(40)), []);
+    assert_eq!(site.on_event(Event::Idle, at(50)), [Action::Tell(Notice::Idle), drain(1)]);
+    assert!(site.is_idle());
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), []);
+    assert_eq!((site.generations().len(), site.next_deadline()), (0, None));
+    assert_eq!(site.on_event(Event::Recycle(Reason::Files), at(52)), []);
+    assert_eq!(site.on_event(Event::Wanted, at(60)), [start(2, Payload::App)]);
+    assert_eq!(site.on_event(Event::Wanted, at(60)), []);
+    let replaced = Action::Tell(Notice::Replaced(id(2)));
+    assert_eq!(site.on_event(Event::Ready(id(2)), at(61)), [replaced]);
+    // Asked for while the old one is still ending, and by an operator.
+    site.on_event(Event::Idle, at(70));
+    assert_eq!(site.on_event(Event::Recycle(Reason::Command), at(70)), [start(3, Payload::App)]);
+    site.on_event(Event::Ready(id(3)), at(71));
+    site.on_event(Event::Exited(id(2)), at(71));
+    site.on_event(Event::Idle, at(80));
+    site.on_event(Event::Exited(id(3)), at(80));
+    assert_eq!(site.on_event(Event::Stop, at(90)), [Action::Finish]);
+}
+
+#[test]
 fn what_is_offline_at_first_starts_with_its_page() {
     let (mut site, actions) = Site::start(POLICY, true, at(0));
     assert_eq!(actions, [start(1, Payload::Offline)]);
@@ -296,6 +319,8 @@ impl World {
                 let is_halted = self.chance(2) == 0;
                 self.event(Event::Halted(is_halted));
             }
+            (9, _) if self.chance(3) == 0 => self.event(Event::Idle),
+            (10, _) if self.chance(2) == 0 => self.event(Event::Wanted),
             _ => self.event(Event::Tick),
         }
     }
@@ -325,9 +350,11 @@ impl World {
             let is_pending = starting + serving > 0
                 || self.site.retry_at.is_some()
                 || self.site.waits_for_end.is_some()
+                || self.site.is_idle
                 || generations.iter().any(is_failing);
             assert!(is_pending, "{:?}", self.site);
         }
+        assert!(!(self.site.is_idle && starting + serving > 0), "{generations:?}");
         for generation in generations {
             let is_quiet = matches!(generation.state, State::Serving);
             assert!(is_quiet || generation.is_killed || generation.deadline().is_some());

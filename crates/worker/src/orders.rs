@@ -102,8 +102,11 @@ impl Orders {
                 }
                 Ok(Some(ToWorker::Measure)) => {
                     let load = self.gauges.get().map(engine::Gauges::load).unwrap_or_default();
-                    let (in_flight, taken) = (load.in_flight, load.taken);
-                    supervisor.tell(&ToSupervisor::Load { in_flight, taken });
+                    supervisor.tell(&ToSupervisor::Load {
+                        in_flight: load.in_flight,
+                        upgraded: load.upgraded,
+                        taken: load.taken,
+                    });
                 }
                 Ok(Some(ToWorker::Stop)) => self.give(Order::Stop),
                 // It is sent once; a second one means that the two do not understand each other.

@@ -77,7 +77,7 @@ fn in_words(message: &ToSupervisor) -> (DebugLevel, String) {
         ToSupervisor::Failed { report } => {
             (DebugLevel::Error, format!("the start has failed: {report}"))
         }
-        ToSupervisor::Load { in_flight, taken } => {
+        ToSupervisor::Load { in_flight, taken, .. } => {
             (DebugLevel::Trace, format!("{in_flight} request(s) in flight, {taken} taken so far"))
         }
         ToSupervisor::Log { event, level, text } => {

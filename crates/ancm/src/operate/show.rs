@@ -63,6 +63,7 @@ fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> i
 const fn site(state: SiteState) -> &'static str {
     match state {
         SiteState::Failed => "could not be started",
+        SiteState::Idle => "idle",
         SiteState::Offline => "offline",
         SiteState::Serving => "serving",
         SiteState::Starting => "starting",

@@ -9,6 +9,7 @@ mod launch;
 mod log_file;
 mod operators;
 mod processes;
+mod recycling;
 mod snapshots;
 mod status;
 mod strays;
@@ -27,6 +28,7 @@ use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::Payload;
 use lifecycle::report::StartReport;
 use lifecycle::site::{Action, Event, Policy, Site};
+use lifecycle::trigger::Triggers;
 use lifecycle::{Reason, exit};
 use os::poll::{Readiness, poll};
 use os::signal::{Signal, Signals};
@@ -66,6 +68,7 @@ pub(crate) struct Supervisor {
     operators: Operators,
     snapshots: Snapshots,
     site: Site,
+    triggers: Triggers,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
     unlaunched: BTreeMap<GenerationId, LaunchError>,
@@ -85,6 +88,8 @@ pub(crate) struct Supervisor {
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Control(GenerationId),
+    /// A client, while nobody serves.
+    Door,
     Folder,
     Operator(control::operator::Source),
     Output(Stream),
@@ -101,6 +106,8 @@ impl Supervisor {
         let (operators, refusal) = Operators::open(&launch);
         let (site, actions) =
             Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
+        let seed = u64::from(std::process::id());
+        let triggers = Triggers::new(recycling::limits(&launch.app), seed);
         let mut supervisor = Self {
             launch,
             reload,
@@ -110,6 +117,7 @@ impl Supervisor {
             operators,
             snapshots: Snapshots::default(),
             site,
+            triggers,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
             events: VecDeque::new(),
@@ -148,6 +156,7 @@ impl Supervisor {
                 self.settle();
             }
             self.follow_changes();
+            self.follow_triggers();
             self.events.push_back(Event::Tick);
             self.settle();
             self.serve_operators();
@@ -180,16 +189,18 @@ impl Supervisor {
     }
 
     /// Asks for a new generation with what the configuration says now; `false` if that cannot be
-    /// used. Nothing is started while the application is offline.
+    /// used. Nothing is started while the application is not to run.
     fn recycle(&mut self, reason: Reason) -> bool {
         self.watch.follow(self.now());
-        if self.site.may_run() {
+        let is_for_later = self.site.is_idle() && !reason.is_wish();
+        let is_followed = self.site.may_run() && !is_for_later;
+        if is_followed {
             self.tell(&Told::Recycling { reason: reason.to_string() });
         }
         let Some(app) = (self.reload)(&mut self.output) else { return false };
         self.adopt(app);
         self.service.reloading();
-        if !self.site.may_run() {
+        if !is_followed {
             self.service.ready(tell::AWAY);
         }
         self.events.push_back(Event::Recycle(reason));
@@ -197,6 +208,7 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, app: config::App) {
+        self.triggers.set_limits(recycling::limits(&app));
         self.site.set_policy(policy(&app, &self.launch.env));
         self.launch.app = app;
     }
@@ -212,6 +224,11 @@ impl Supervisor {
         };
         if let Some(fd) = self.watch.fd() {
             watch(Source::Folder, fd, Readiness::READ);
+        }
+        if self.site.is_idle() {
+            for socket in &self.launch.sockets.descriptors {
+                watch(Source::Door, socket.as_fd(), Readiness::READ);
+            }
         }
         for (source, fd, interest) in self.operators.watched() {
             watch(Source::Operator(source), fd, interest);
@@ -235,8 +252,13 @@ impl Supervisor {
             watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
         }
         let look = Some(self.watch.next_look());
-        let next =
-            [self.site.next_deadline(), self.service.next_sign(), self.operators.deadline(), look];
+        let next = [
+            self.site.next_deadline(),
+            self.service.next_sign(),
+            self.operators.deadline(),
+            self.triggers.next_look(),
+            look,
+        ];
         let next = next.into_iter().flatten().map(|at| at.saturating_sub(self.now()));
         let timeout = next.chain(self.output.stalls_in()).min();
         let found = poll(&watched, timeout)?;
@@ -250,6 +272,7 @@ impl Supervisor {
                     self.on_signal(signal);
                 }
             }
+            Source::Door => self.events.push_back(Event::Wanted),
             Source::Folder => self.watch.on_event(),
             Source::Operator(source) => self.on_operator(source, readiness),
             Source::Output(stream) => self.output.flush(stream),

@@ -21,6 +21,21 @@ pub(super) fn status(pid: i32) -> ProcessStatus {
     }
 }
 
+/// The memory that `pid` and what it has started have each for itself, in bytes: without files
+/// that are merely mapped.
+pub(super) fn private_memory(pid: i32) -> u64 {
+    below(pid).into_iter().chain([pid]).map(own_memory).sum()
+}
+
+fn own_memory(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = |name: &str| -> u64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|rest| rest.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+    };
+    (kib("RssAnon") + kib("VmSwap")) * 1024
+}
+
 /// The processes that `pid` has started, those that they have started, and so on.
 pub(super) fn below(pid: i32) -> Vec<i32> {
     let mut found = vec![pid];
@@ -49,6 +64,7 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         assert!(below(own).contains(&pid));
         assert!(status(pid).memory_bytes > 0);
+        assert!(private_memory(own) > own_memory(own) && own_memory(own) > 1 << 16);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!((status(pid).memory_bytes, below(pid)), (0, vec![]));

@@ -50,6 +50,8 @@ impl Supervisor {
             SiteState::Offline
         } else if self.site.is_halted() {
             SiteState::Stopped
+        } else if self.site.is_idle() {
+            SiteState::Idle
         } else if is_serving(Payload::App) {
             SiteState::Serving
         } else if is_serving(Payload::Page) {

@@ -20,8 +20,8 @@ pub(super) struct Kind {
     reference: String,
 }
 
-/// What the service manager is told of an application that is not to run.
-pub(super) const AWAY: &str = "the application is offline or stopped";
+/// What the service manager is told of an application that does not run now.
+pub(super) const AWAY: &str = "the application is offline, stopped or idle";
 
 impl Supervisor {
     /// Composes the report of a failed start. The first of its kind is told in full.
@@ -73,6 +73,10 @@ impl Supervisor {
             Notice::Halted => {
                 self.service.ready(AWAY);
                 Told::Halted
+            }
+            Notice::Idle => {
+                self.service.ready(AWAY);
+                Told::Idle
             }
             Notice::Offline => {
                 self.service.ready(AWAY);

@@ -50,6 +50,7 @@ pub(super) struct Worker {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
     pub(super) in_flight: usize,
+    pub(super) upgraded: usize,
     pub(super) taken: u64,
 }
 
@@ -109,8 +110,9 @@ impl Worker {
                 }
                 ToSupervisor::Failed { report } => self.report = Some((**report).clone()),
                 ToSupervisor::Stopping { reason } => self.stopping = Some(reason.clone()),
-                ToSupervisor::Load { in_flight, taken } => {
-                    self.load = Some(Load { in_flight: *in_flight, taken: *taken });
+                ToSupervisor::Load { in_flight, upgraded, taken } => {
+                    let (in_flight, upgraded, taken) = (*in_flight, *upgraded, *taken);
+                    self.load = Some(Load { in_flight, upgraded, taken });
                     self.is_asked = false;
                 }
                 ToSupervisor::Debug { .. }

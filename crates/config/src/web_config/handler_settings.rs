@@ -13,7 +13,7 @@ use crate::{
 
 use super::read::excerpt;
 use super::written::{At, Pair, Section};
-use super::{Report, limits, number, schema};
+use super::{Report, limits, number, recycling, schema};
 
 /// Reads the known settings and reports the others.
 pub(super) fn read(
@@ -86,6 +86,7 @@ pub(super) fn read(
         typed.stdout_log_size_limit = limit;
     }
     typed.readiness = read.readiness();
+    typed.recycling = recycling::read(&section.handler_settings, report);
     typed.handler_version = typed.handler_version.filter(|version| !version.is_empty());
     typed
 }

@@ -10,6 +10,7 @@ mod initialization;
 mod limits;
 mod number;
 mod read;
+mod recycling;
 mod schema;
 mod sections;
 mod shape;

@@ -123,6 +123,31 @@ fn nat_05_of_equal_settings_the_first_counts() {
 }
 
 #[test]
+fn settings_of_an_application_pool_are_read_in_its_words() {
+    let typed = handler_settings(&[
+        ("idleTimeout", "00:20:00"),
+        ("periodicRestartPrivateMemory", "500000"),
+        ("periodicRestartRequests", "0"),
+        ("periodicRestartSchedule", "15:00:00,03:00:00"),
+        ("periodicRestartTime", "1.05:00:00"),
+    ]);
+    let recycling = typed.recycling;
+    assert_eq!(recycling.idle_timeout, Some(Duration::from_secs(1200)));
+    assert_eq!(recycling.private_memory, Some(512_000_000));
+    assert_eq!(recycling.requests, None);
+    assert_eq!(recycling.schedule, [10_800, 54_000].map(Duration::from_secs));
+    assert_eq!(recycling.time, Some(Duration::from_secs(104_400)));
+    let mut findings = Findings::default();
+    let text = in_section(
+        "<handlerSettings><handlerSetting name='idleTimeout' value='20'/><handlerSetting \
+         name='periodicRestartSchedule' value='25:00:00'/></handlerSettings>",
+    );
+    read(text.as_bytes(), "web.config", &Env::default(), &mut findings);
+    let errors = findings.errors().filter(|it| it.code == "handler-setting-value");
+    assert_eq!(errors.count(), 2);
+}
+
+#[test]
 fn nat_06_collections_may_be_missing() {
     let settings = settings_of("");
     assert_eq!(settings.handler_settings, crate::HandlerSettings::default());

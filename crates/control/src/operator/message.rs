@@ -154,6 +154,8 @@ pub struct Status {
 pub enum SiteState {
     /// The application could not be started; a page says why.
     Failed,
+    /// Nobody has asked for long; the next request starts the application.
+    Idle,
     /// `app_offline.htm` is served.
     Offline,
     /// The application is served.

@@ -178,7 +178,7 @@ impl Client {
                 Ok(written) => {
                     self.response.begin(&written, &mut self.inbound);
                     if self.response.is_raw() {
-                        lane.uncount(slot);
+                        lane.leave_http(slot);
                         let early = self.early_bytes(lane);
                         // SAFETY: the lane is the one producer. The bytes came with a request
                         // head, so they are fewer than an empty ring has room for.

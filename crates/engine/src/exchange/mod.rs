@@ -87,6 +87,8 @@ pub(crate) struct LaneSide {
     pub(crate) begun: u64,
     /// It counts among those that the application has at once.
     pub(crate) counted: bool,
+    /// It is no request any more, but another protocol.
+    pub(crate) upgraded: bool,
     /// How often it was given back to the application unsent.
     pub(crate) attempts: u32,
     /// It was sent to a backend, and is sent once more.
@@ -173,6 +175,7 @@ impl SlotRef {
                 spent: false,
                 begun: 0,
                 counted: false,
+                upgraded: false,
                 attempts: 0,
                 repeated: false,
                 held_since: None,

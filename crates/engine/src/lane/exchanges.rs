@@ -140,7 +140,7 @@ impl Lane {
 
     /// Takes a slot back that nobody uses any more.
     pub(crate) fn recycle(&mut self, slot: SlotRef) {
-        self.uncount(slot);
+        self.forget(slot);
         if slot.recycle() {
             self.in_use -= 1;
             self.free.push(slot);

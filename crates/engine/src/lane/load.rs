@@ -140,11 +140,26 @@ impl Lane {
         }
     }
 
-    /// It has it no more, or it is no request any more.
+    /// It has it no more.
     pub(crate) fn uncount(&mut self, slot: SlotRef) {
         if std::mem::replace(&mut slot.lane().counted, false) {
             self.inside -= 1;
             self.shared.gauge.inside.store(self.inside, Ordering::Relaxed);
+        }
+    }
+    /// It is no request any more. A handler keeps it until the connection ends.
+    pub(crate) fn leave_http(&mut self, slot: SlotRef) {
+        self.uncount(slot);
+        if !std::mem::replace(&mut slot.lane().upgraded, true) {
+            self.shared.gauge.upgraded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Its connection has ended.
+    pub(super) fn forget(&mut self, slot: SlotRef) {
+        self.uncount(slot);
+        if std::mem::replace(&mut slot.lane().upgraded, false) {
+            self.shared.gauge.upgraded.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -1,0 +1,61 @@
+//! Measures what serves, and follows what `lifecycle::trigger` makes of it.
+
+use config::App;
+use lifecycle::Reason;
+use lifecycle::generation::Payload;
+use lifecycle::site::Event;
+use lifecycle::trigger::{Limits, Measured};
+
+use super::worker::Worker;
+use super::{Supervisor, processes};
+
+/// The limits that the application's configuration has.
+pub(super) fn limits(app: &App) -> Limits {
+    let recycling = &app.settings.handler_settings.recycling;
+    Limits {
+        idle: recycling.idle_timeout,
+        lifetime: recycling.time,
+        memory: recycling.private_memory,
+        requests: recycling.requests,
+        schedule: recycling.schedule.clone(),
+    }
+}
+
+impl Supervisor {
+    /// Looks at the generation that serves, when that is due.
+    pub(super) fn follow_triggers(&mut self) {
+        let now = self.now();
+        if self.triggers.next_look().is_none_or(|at| at > now) {
+            return;
+        }
+        let serving = self.site.generations().iter().find(|it| it.is_serving(Payload::App));
+        let serving = serving.and_then(|generation| {
+            let worker = self.workers.get(&generation.id)?;
+            Some((generation.id, generation.since, self.measured(worker)))
+        });
+        let reason = self.triggers.look(serving, os::clock::time_of_day(), now);
+        // For the next look.
+        self.measure();
+        match reason {
+            None => {}
+            Some(Reason::Idle) => self.events.push_back(Event::Idle),
+            // A configuration that cannot be used was told; what is too old is replaced all the same.
+            Some(reason) if !self.recycle(reason) => {
+                self.events.push_back(Event::Recycle(reason));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn measured(&self, worker: &Worker) -> Measured {
+        let pid = worker.child.pid().number();
+        let memory = self.triggers.wants_memory().then(|| processes::private_memory(pid));
+        // A worker that does not tell is occupied.
+        let (taken, busy) = match worker.load {
+            Some(load) if !worker.is_asked => (load.taken, load.in_flight + load.upgraded),
+            Some(load) => (load.taken, 1),
+            None => (0, 1),
+        };
+        Measured { taken, busy, memory }
+    }
+}
