@@ -74,7 +74,7 @@ pub struct Options {
     /// How long the rest of a request is read and dropped behind an answer (Kestrel's 5 s).
     pub linger: Duration,
     /// How long after the beginning of a drain a connection may still begin a request: one that
-    /// crossed with the drain would be lost otherwise.
+    /// crossed with the drain would be lost otherwise. One that has not had any has a second.
     pub last_request: Duration,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,

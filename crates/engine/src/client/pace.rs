@@ -46,6 +46,12 @@ impl Client {
                 Fate::Close
             }
             State::Reading => {
+                // A busy lane hears of a request later than of the time.
+                self.look_again();
+                let fate = self.drive(lane);
+                if fate == Fate::Keep && (self.state != State::Reading || self.slot.is_some()) {
+                    return Fate::Keep;
+                }
                 lane.common.tally.note(Limit::KeepAlive);
                 Fate::Close
             }

@@ -17,6 +17,9 @@ use crate::limits::Limit;
 use crate::response::Response;
 use abi::request;
 
+/// For the first request of a connection that came before a drain, at least; in milliseconds.
+const FIRST_REQUEST: u64 = 1_000;
+
 impl Client {
     pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {
         if self.out.len() > PIPELINE {
@@ -87,7 +90,9 @@ impl Client {
     /// other cannot tell whether it was taken. They are served, and told to come back on another
     /// connection.
     fn may_be_about_to_ask(&mut self, lane: &Lane) -> bool {
-        let until = lane.drain_begun + lane.options.last_request.as_millis() as u64;
+        let time = lane.options.last_request.as_millis() as u64;
+        let time = if self.requests == 0 { time.max(FIRST_REQUEST) } else { time };
+        let until = lane.drain_begun + time;
         let may_be = lane.clock.now() < until;
         if may_be {
             self.deadline = self.deadline.min(until);

@@ -15,6 +15,8 @@ impl Lane {
         }
         self.set_accepting(false);
         self.draining = true;
+        // The turn in which this is heard may have begun long ago.
+        self.clock.tick();
         self.drain_begun = self.clock.now();
         self.deadline = Some(self.clock.at(deadline));
         for key in self.entries.keys() {

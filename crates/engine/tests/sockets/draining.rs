@@ -221,3 +221,43 @@ fn a_lane_that_is_held_up_is_told_of() {
     assert!(drained.to_string().contains("lane 0: held up by the application"), "{drained}");
     door.open();
 }
+
+/// The lane was held up: the request had come in time, and was read too late.
+#[test]
+fn a_request_that_came_before_its_time_was_over_is_not_lost() {
+    const LAST_REQUEST: Duration = Duration::from_secs(2);
+    let (door, entered) = (Door::default(), Door::default());
+    let (behind, inside) = (door.clone(), entered.clone());
+    let application = crate::support::Does(move |exchange: &mut ancm_engine::Exchange<'_>| {
+        if exchange.request().path() == b"/blocks" {
+            inside.open();
+            behind.pass();
+        }
+        crate::support::respond(exchange, 200, "done")
+    });
+    let site = Site::with(application, 1, |options| {
+        (options.threads, options.last_request) = (1, LAST_REQUEST);
+    });
+    let mut clients: Vec<_> = (0..3).map(|_| site.connect()).collect();
+    for client in &mut clients {
+        client.get("/");
+        assert_eq!(client.response().text(), "done");
+    }
+    let [blocked, kept, told] = &mut clients[..] else { panic!("three") };
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| site.engine.drain(PATIENCE));
+        while {
+            told.get("/");
+            told.response().field("connection") != Some("close")
+        } {}
+        let begun = Instant::now();
+        blocked.get("/blocks");
+        entered.pass();
+        kept.get("/");
+        std::thread::sleep(LAST_REQUEST.saturating_sub(begun.elapsed()));
+        door.open();
+        assert_eq!(blocked.response().text(), "done");
+        assert_eq!(kept.response().text(), "done");
+        assert!(drain.join().unwrap().is_clean());
+    });
+}
