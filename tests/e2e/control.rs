@@ -107,7 +107,8 @@ both_models! {
     fn a_stopped_application_is_answered_for_until_it_is_started(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let application = site.application();
-        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        // A page keeps no connection waiting for a request that might come.
+        let load = Load::start(site.address(), "/HelloWorld", 0, 4);
         load.wait_for_more(10);
         let ended = site.command("stop", &[]);
         assert_eq!((ended.status.code(), &*ended.stdout), (Some(0), "the application is stopped\n"));
