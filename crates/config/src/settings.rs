@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    DebugLog, ForwardedFields, Limits, Page, Readiness, Recycling, TrustedProxies,
-};
+use crate::{DebugLog, ForwardedFields, Limits, Page, Readiness, Recycling, TrustedProxies};
 
 /// Where the application runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
