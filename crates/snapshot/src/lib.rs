@@ -6,10 +6,12 @@
 //! where the file system can), and executed from the copy. All else in the snapshot is a link into
 //! the application's folder, so that whoever looks for a file beside its assembly finds it.
 //!
-//! A snapshot has one owner, which holds a lock on it for as long as it lives. Nobody ever uses
+//! A snapshot has one owner, which holds a lock on it for as long as it lives. Nobody ever runs from
 //! another's, so one that was interrupted needs no more than to be found without an owner, and goes.
+//! What has not changed since the snapshot before was complete is shared with that one.
 #![forbid(unsafe_code)]
 
+mod before;
 mod place;
 mod plan;
 mod take;

@@ -127,7 +127,7 @@ pub fn is_one(name: &std::ffi::OsStr) -> bool {
     number(name).is_some()
 }
 
-fn number(name: &std::ffi::OsStr) -> Option<u64> {
+pub(crate) fn number(name: &std::ffi::OsStr) -> Option<u64> {
     name.to_str()?.strip_prefix(NAME)?.parse().ok()
 }
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::before::Before;
+
 /// Folders below the application's that code is looked for in. `runtimes/RID/lib/TFM` has four.
 const DEEPEST: usize = 6;
 /// A folder with more entries than this is one of data.
@@ -26,7 +28,7 @@ pub(crate) struct Code {
     pub(crate) path: PathBuf,
     pub(crate) len: u64,
     /// Device, inode, and the times of the last change of content and of anything.
-    state: [i64; 6],
+    pub(crate) state: [i64; 6],
 }
 
 /// The content of a snapshot.
@@ -62,8 +64,14 @@ impl Plan {
         self.code.iter().map(|code| code.len).sum()
     }
 
-    /// Makes it in the empty folder `to`. The error names the file.
-    pub(crate) fn make(&self, app: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> {
+    /// Makes it in the empty folder `to`. Files that `before` has as they are now are shared with it.
+    /// The error names the file.
+    pub(crate) fn make(
+        &self,
+        app: &Path,
+        to: &Path,
+        before: Option<&Before>,
+    ) -> Result<(), (PathBuf, io::Error)> {
         let name = |path: &PathBuf| {
             let path = app.join(path);
             move |error| (path, error)
@@ -71,7 +79,10 @@ impl Plan {
         for folder in &self.folders {
             fs::create_dir(to.join(folder)).map_err(name(folder))?;
         }
-        for Code { path, .. } in &self.code {
+        for code @ Code { path, .. } in &self.code {
+            if before.is_some_and(|before| before.share(code, &to.join(path)).is_ok()) {
+                continue;
+            }
             // Shares blocks where the file system can; takes the mode along.
             fs::copy(app.join(path), to.join(path)).map_err(name(path))?;
         }
@@ -235,7 +246,7 @@ mod tests {
 
         let plan = Plan::of(&app, &app.join("copies/.")).unwrap();
         fs::create_dir(&to).unwrap();
-        plan.make(&app, &to).unwrap();
+        plan.make(&app, &to, None).unwrap();
         let is_link = |name: &str| to.join(name).symlink_metadata().unwrap().is_symlink();
         for name in [
             "App",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::before::{self, Before};
 use crate::place;
 use crate::plan::Plan;
 
@@ -134,16 +135,21 @@ impl Request<'_> {
 
     fn fill(&self, dir: &Path, place: &Path, begun: Instant) -> Result<Plan, Refusal> {
         let [mut pause, longest] = PAUSES;
+        let before = Before::newest(place);
         loop {
             let plan = Plan::of(self.app, place).map_err(Refusal::Read)?;
             if plan.bytes() > self.most_bytes {
                 return Err(Refusal::TooLarge { bytes: plan.bytes(), most: self.most_bytes });
             }
-            let changing = match plan.make(self.app, dir) {
+            let changing = match plan.make(self.app, dir, before.as_ref()) {
                 Ok(()) => {
                     let now = Plan::of(self.app, place).map_err(Refusal::Read)?;
                     match plan.difference(&now).or(plan.just_changed()) {
-                        None => return Ok(plan),
+                        None => {
+                            // Without it the next one copies everything.
+                            let _ = before::complete(dir, &plan.code);
+                            return Ok(plan);
+                        }
                         Some(path) => self.app.join(path),
                     }
                 }
@@ -210,6 +216,38 @@ mod tests {
         drop(snapshot);
         crate::clear(&places[0]);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left");
+    }
+
+    #[test]
+    fn what_has_not_changed_is_shared_with_the_snapshot_before() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let app = dir.path().join("app");
+        fs::create_dir(&app).unwrap();
+        for name in ["A.dll", "B.dll"] {
+            fs::write(app.join(name), "1").unwrap();
+        }
+        let places = places(&app);
+        let take = || Snapshot::take(request(&app, &places)).unwrap();
+        let inode = |snapshot: &Snapshot, name: &str| {
+            fs::metadata(snapshot.dir().join(name)).unwrap().ino()
+        };
+        let one = take();
+        // In place: the file is the same.
+        fs::write(app.join("B.dll"), "2").unwrap();
+        let two = take();
+        assert_eq!(inode(&one, "A.dll"), inode(&two, "A.dll"));
+        assert_ne!(inode(&two, "A.dll"), fs::metadata(app.join("A.dll")).unwrap().ino());
+        assert_ne!(inode(&one, "B.dll"), inode(&two, "B.dll"));
+        for (snapshot, expected) in [(&one, "1"), (&two, "2")] {
+            assert_eq!(fs::read_to_string(snapshot.dir().join("B.dll")).unwrap(), expected);
+        }
+        // It stays when the one before goes.
+        let gone = one.dir().to_owned();
+        drop(one);
+        crate::sweep(&places[0]);
+        assert!(!gone.exists());
+        assert_eq!(fs::read_to_string(two.dir().join("A.dll")).unwrap(), "1");
     }
 
     fn places(app: &Path) -> Vec<PathBuf> {
