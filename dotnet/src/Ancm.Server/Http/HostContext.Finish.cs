@@ -60,7 +60,18 @@ internal abstract partial class HostContext
 
     private async Task StartAfterCallbacks()
     {
-        await FireOnStarting().ConfigureAwait(false);
+        try
+        {
+            await FireOnStarting().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // The request has failed, whatever the app makes of it; the rest is not called.
+            Report(error);
+            _onStarting.Clear();
+            throw new ObjectDisposedException("The response has been aborted due to an unhandled application exception.", error);
+        }
+
         TryStart();
     }
 

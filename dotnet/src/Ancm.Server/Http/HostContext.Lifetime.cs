@@ -71,7 +71,8 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
     }
 
     /// <summary>
-    /// Records the first cause; false when it does not count. A client that closes after the last
+    /// Records the first cause, and that the app gives up after a client that may still listen; false
+    /// when it does not count. A client that closes after the last
     /// byte of its response has not aborted anything, and the news may come while the request ends
     /// on another thread: under the lock, it either precedes the reset or finds the request over.
     /// </summary>
@@ -81,7 +82,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
         lock (_abortGate)
         {
             var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase == Phase.Ended);
-            if (!counts || id != _id || IsAborted)
+            if (!counts || id != _id || IsAbortedByApp || (IsAborted && cause == Abortion.Client))
             {
                 return false;
             }

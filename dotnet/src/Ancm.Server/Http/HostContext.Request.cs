@@ -104,7 +104,7 @@ internal abstract unsafe partial class HostContext :
         {
             if (_setRequestBody is null || ReferenceEquals(_setRequestBody, _requestStream))
             {
-                return _reader ??= new RequestReader(_body);
+                return _reader ??= _body.Reader = new RequestReader(_body);
             }
 
             // The app put its own stream there; a reader must see that one.

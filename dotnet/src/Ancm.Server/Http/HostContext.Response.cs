@@ -205,6 +205,12 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         var progress = HeadUnlessAborted | ProgressFlags.Ended;
         if (_phase == Phase.Open)
         {
+            if (IsAbortedByApp)
+            {
+                // For the log: nobody else sees it.
+                _status = StatusCodes.Status499ClientClosedRequest;
+            }
+
             StartAtEnd(error);
         }
         else if (error is not null)

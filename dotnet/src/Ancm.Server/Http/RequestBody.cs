@@ -34,6 +34,12 @@ internal sealed class RequestBody
     /// <summary>Largest body that will be handed out; null for no limit.</summary>
     internal long? Limit { get; set; }
 
+    /// <summary>
+    /// The pipe over this body, once somebody has asked for it: what it has taken and not given away
+    /// belongs to readers of the stream, too.
+    /// </summary>
+    internal RequestReader? Reader { get; set; }
+
     /// <summary>The limit cannot change any more.</summary>
     internal bool IsLimitFixed => _started || IsUpgraded;
 

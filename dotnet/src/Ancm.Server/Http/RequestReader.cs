@@ -73,6 +73,17 @@ internal sealed class RequestReader : PipeReader
         return false;
     }
 
+    /// <summary>For the stream: what was read and not consumed; false when there is nothing of it.</summary>
+    internal bool TryTake(Span<byte> into, out int taken)
+    {
+        ThrowIfCompleted();
+        taken = Math.Min(Unread, into.Length);
+        _buffer.AsSpan(_start, taken).CopyTo(into);
+        _start += taken;
+        _examined = Math.Max(_examined, _start);
+        return taken > 0 || _ended;
+    }
+
     public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)

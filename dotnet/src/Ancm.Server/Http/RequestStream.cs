@@ -45,6 +45,11 @@ internal sealed class RequestStream : BodyStream
 
         try
         {
+            if (_body.Reader is { } reader && reader.TryTake(buffer.Span, out var taken))
+            {
+                return new(taken);
+            }
+
             var read = _body.TryRead(buffer.Span);
             return read >= 0 ? new(read) : _body.ReadAfterWait(buffer, cancellationToken);
         }

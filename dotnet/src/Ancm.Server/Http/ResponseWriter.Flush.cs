@@ -87,7 +87,8 @@ internal sealed unsafe partial class ResponseWriter
     {
         var canceled = _cancelNext;
         _cancelNext = false;
-        return canceled ? new(new FlushResult(isCanceled: true, isCompleted: false)) : default;
+        var nobodyReads = _context.IsAborted;
+        return canceled || nobodyReads ? new(new FlushResult(canceled, nobodyReads)) : default;
     }
 
     private ValueTask<FlushResult> WaitForSpace(CancellationToken cancellationToken)

@@ -45,6 +45,7 @@ app.MapControllers();
 app.MapRazorComponents<Page>();
 Stalls.Map(app);
 Headers.Map(app);
+Odd.Map(app);
 Tokens.Map(app);
 app.MapGet("/observed", (Observer observer, string of) => observer.Of(of));
 app.MapFallback(async context =>
