@@ -75,6 +75,11 @@ impl Tree {
 /// Takes away what came to this process and has ended.
 pub(crate) fn reap_strays() {
     let backends = BACKENDS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Usually there is none, and looking at every process of the system would be for nothing.
+    let children = tree::children();
+    if children.is_some_and(|children| children.iter().all(|child| backends.contains(child))) {
+        return;
+    }
     let all = tree::all();
     let ended = strays_but(&all, &backends).filter(|stray| stray.has_ended);
     ended.for_each(|stray| stray.reap());

@@ -44,6 +44,19 @@ pub fn all() -> Vec<Seen> {
     pids.filter_map(Seen::look).collect()
 }
 
+/// The numbers of this process' children. `None` when the system does not say; [`all`] knows.
+pub fn children() -> Option<Vec<i32>> {
+    let threads = fs::read_dir("/proc/self/task").ok()?;
+    let mut children = Vec::new();
+    for thread in threads.flatten() {
+        // A thread that has ended meanwhile has given its children to another, which may have been
+        // looked at before.
+        let list = fs::read_to_string(thread.path().join("children")).ok()?;
+        children.extend(list.split_ascii_whitespace().flat_map(str::parse::<i32>));
+    }
+    Some(children)
+}
+
 /// `root` if it is among `all`, and all its descendants after it.
 pub fn family(all: &[Seen], root: i32) -> Vec<Seen> {
     let mut family: Vec<Seen> = all.iter().filter(|seen| seen.pid == root).copied().collect();
@@ -150,6 +163,9 @@ mod tests {
         let mut child =
             std::process::Command::new("sleep").env("A", "b").arg("60").spawn().unwrap();
         let seen = Seen::look(child.id().cast_signed()).unwrap();
+        // Not every kernel says so.
+        let children = children().unwrap_or_else(|| vec![child.id().cast_signed()]);
+        assert!(children.contains(&child.id().cast_signed()), "{children:?}");
         assert!(family(&all(), Pid::own().number()).contains(&seen));
         // Between fork and exec it still has our environment.
         while seen.variable("A").as_deref() != Some(b"b") {
