@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Seconds to wait for something that will surely happen; raise it on a slow machine.
 const PATIENCE: &str = "ANCM_TEST_PATIENCE";
-const DEFAULT: Duration = Duration::from_secs(30);
+const DEFAULT: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 

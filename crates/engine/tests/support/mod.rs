@@ -18,7 +18,7 @@ use ancm_engine::{Answer, Application, Engine, Exchange, Listener, Options, Outc
 pub(crate) use client::{Client, Response};
 
 /// How long anything may take before it counts as hanging.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine on a port of its own; dropped, it is cut off.
 pub(crate) struct Site {

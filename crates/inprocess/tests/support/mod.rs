@@ -19,7 +19,7 @@ mod exchange;
 pub use exchange::{Answer, Kept, Request};
 
 /// Longest wait for anything that a test expects.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A report of the handler.
 #[derive(Debug)]
