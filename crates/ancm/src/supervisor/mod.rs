@@ -69,6 +69,8 @@ pub(crate) struct Supervisor {
     snapshots: Snapshots,
     site: Site,
     triggers: Triggers,
+    /// A generation that was idle at the last look, and the requests that it had had by then.
+    idle: Option<(GenerationId, u64)>,
     workers: BTreeMap<GenerationId, Worker>,
     /// Why a generation has no process, until the site has heard of it.
     unlaunched: BTreeMap<GenerationId, LaunchError>,
@@ -118,6 +120,7 @@ impl Supervisor {
             snapshots: Snapshots::default(),
             site,
             triggers,
+            idle: None,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
             events: VecDeque::new(),
@@ -348,9 +351,8 @@ impl Supervisor {
     fn on_message(&mut self, id: GenerationId, message: ToSupervisor) {
         match message {
             ToSupervisor::Debug { line } => self.log(Level::Information, DEBUG_LINE, line),
-            ToSupervisor::Drained { left: 0, .. }
-            | ToSupervisor::Load { .. }
-            | ToSupervisor::Step { .. } => {}
+            ToSupervisor::Drained { left: 0, .. } | ToSupervisor::Step { .. } => {}
+            ToSupervisor::Load { .. } => self.stop_if_idle(id),
             ToSupervisor::Drained { left, report } => {
                 self.tell(&Told::ExchangesLeft { generation: id, left, report });
             }

@@ -1,12 +1,12 @@
 //! Measures what serves, and follows what `lifecycle::trigger` makes of it.
 
 use config::App;
-use lifecycle::Reason;
 use lifecycle::generation::Payload;
 use lifecycle::site::Event;
 use lifecycle::trigger::{Limits, Measured};
+use lifecycle::{GenerationId, Reason};
 
-use super::worker::Worker;
+use super::worker::{Load, Worker};
 use super::{Supervisor, processes};
 
 /// The limits that the application's configuration has.
@@ -34,16 +34,29 @@ impl Supervisor {
             Some((generation.id, generation.since, self.measured(worker)))
         });
         let reason = self.triggers.look(serving, os::clock::time_of_day(), now);
+        self.idle = serving
+            .filter(|_| reason == Some(Reason::Idle))
+            .map(|(id, _, measured)| (id, measured.taken));
         // For the next look.
         self.measure();
         match reason {
-            None => {}
-            Some(Reason::Idle) => self.events.push_back(Event::Idle),
+            // What was measured is as old as the last look: somebody may have come since.
+            None | Some(Reason::Idle) => {}
             // A configuration that cannot be used was told; what is too old is replaced all the same.
             Some(reason) if !self.recycle(reason) => {
                 self.events.push_back(Event::Recycle(reason));
             }
             Some(_) => {}
+        }
+    }
+
+    /// The generation has told anew what it has to do.
+    pub(super) fn stop_if_idle(&mut self, id: GenerationId) {
+        let Some((_, taken)) = self.idle.take_if(|(idle, _)| *idle == id) else { return };
+        let load = self.workers.get(&id).and_then(|worker| worker.load);
+        let is_idle = |load: Load| load.taken == taken && load.in_flight == 0 && load.upgraded == 0;
+        if load.is_some_and(is_idle) {
+            self.events.push_back(Event::Idle);
         }
     }
 
