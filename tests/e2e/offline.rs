@@ -104,8 +104,8 @@ both_models! {
                 });
             }
             let mut random = 7_u32;
-            for round in 0..12 {
-                for _ in 0..200 {
+            for round in 0..8 {
+                for _ in 0..50 {
                     random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     // Each may fail, since the file is there or is not.
                     let _ = match random >> 30 {

@@ -14,7 +14,8 @@ fn status(site: &Site) -> Value {
 fn is_replaced(model: Model, (name, value): (&str, &str), reason: &str) {
     let app = App::test("Site").handler_setting(name, value);
     let site = Site::start(app, model);
-    let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+    // Kept connections are the matter of `changes`.
+    let load = Load::start(site.address(), "/HelloWorld", 0, 4);
     site.wait_for_log(name);
     eventually("a generation with that reason", || {
         let told = status(&site);
