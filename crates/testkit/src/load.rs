@@ -93,7 +93,7 @@ fn run(address: SocketAddr, request: &str, stop: &AtomicBool, answered: &AtomicU
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let used = kept.is_some();
-        let sent = kept.take().map_or_else(|| open(address), Ok);
+        let sent = kept.take().filter(is_open).map_or_else(|| open(address), Ok);
         match sent.and_then(|mut stream| Ok((exchange(&mut stream, request)?, stream))) {
             Ok(((status, is_kept), stream)) => {
                 *tally.statuses.entry(status).or_default() += 1;
@@ -107,6 +107,17 @@ fn run(address: SocketAddr, request: &str, stop: &AtomicBool, answered: &AtomicU
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     tally
+}
+
+/// Whether the server has not ended the connection, as far as one can know. Clients that keep
+/// connections look before they use one again.
+fn is_open(stream: &TcpStream) -> bool {
+    let look = || {
+        stream.set_nonblocking(true)?;
+        let found = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).and(found)
+    };
+    look().is_err_and(|error: io::Error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpStream> {

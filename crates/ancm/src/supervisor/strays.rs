@@ -32,14 +32,17 @@ pub(super) fn end(workers: &[i32]) {
         let strays: Vec<_> = all
             .iter()
             .filter(|it| it.parent == own && !workers.contains(&it.pid))
-            .filter(|it| it.has_ended || is_of_a_backend(it))
+            .filter(|it| it.has_ended || is_of_a_backend(it) || it.is_ending())
             .collect();
         if strays.is_empty() {
             return;
         }
         for stray in strays {
-            // Their children come here as they go, and are found by the next look.
-            let _ = stray.signal(Signal::KILL);
+            // Their children come here as they go, and are found by the next look. One that is ending
+            // cannot be asked whose it was any more; its end is waited for, to be taken away.
+            if is_of_a_backend(stray) {
+                let _ = stray.signal(Signal::KILL);
+            }
             stray.reap();
         }
         thread::sleep(Duration::from_millis(1));
