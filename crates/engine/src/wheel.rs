@@ -9,6 +9,9 @@ const TICK: u64 = 100;
 /// Slots; what lies beyond a turn of the wheel comes up early and is put in again.
 const SLOTS: u64 = 512;
 
+/// Keys for which an empty slot keeps room. A crowd must not cost memory for ever.
+const KEPT: usize = 256;
+
 /// Keys by the time at which they come up.
 pub(crate) struct Wheel {
     slots: Vec<Vec<u64>>,
@@ -36,6 +39,13 @@ impl Wheel {
         tick * TICK
     }
 
+    /// Whether `deadline` passes before a key comes up that is in already, until `armed` as
+    /// [`Wheel::insert`] said. Times are as exact as the wheel: to ask `deadline < armed` would put a
+    /// key in again and again for one and the same time.
+    pub(crate) fn is_before(deadline: u64, armed: u64) -> bool {
+        deadline.div_ceil(TICK) < armed / TICK
+    }
+
     /// Takes the keys that have come up by `now`.
     pub(crate) fn turn(&mut self, now: u64, out: &mut Vec<u64>) {
         let until = now / TICK;
@@ -47,6 +57,9 @@ impl Wheel {
             let place = (self.tick % SLOTS) as usize;
             self.len -= self.slots[place].len();
             out.append(&mut self.slots[place]);
+            if self.slots[place].capacity() > KEPT {
+                self.slots[place] = Vec::new();
+            }
             self.filled[place / 64] &= !(1 << (place % 64));
             self.tick += 1;
             if self.len == 0 {
@@ -86,6 +99,15 @@ mod tests {
         let mut out = Vec::new();
         wheel.turn(now, &mut out);
         out
+    }
+
+    #[test]
+    fn one_time_is_one_entry() {
+        let armed = Wheel::new().insert(3, 9_150);
+        assert_eq!(armed, 9_200);
+        assert!(!Wheel::is_before(9_150, armed) && !Wheel::is_before(u64::MAX, armed));
+        assert!(Wheel::is_before(9_100, armed) && Wheel::is_before(9_150, u64::MAX));
+        assert!(!Wheel::is_before(u64::MAX, u64::MAX));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::Lane;
 use crate::client::{Client, Fate};
 use crate::exchange::ConnectionKey;
 use crate::forward::Idle;
+use crate::wheel::Wheel;
 
 /// What is under a connection key.
 pub(crate) enum Entry {
@@ -57,7 +58,7 @@ impl Lane {
         match fate {
             Fate::Keep => {
                 let key = client.key;
-                if client.deadline() < client.armed {
+                if Wheel::is_before(client.deadline(), client.armed) {
                     client.armed = self.wheel.insert(key, client.deadline());
                 }
                 self.entries.put(key, Entry::Client(client));

@@ -4,6 +4,9 @@ use super::Lane;
 use super::connections::Entry;
 use crate::client::Fate;
 
+/// Keys that come up together, at the most, without the room for them being given back.
+const USUAL: usize = 1024;
+
 impl Lane {
     pub(super) fn on_tick(&mut self) {
         self.retry_held();
@@ -39,6 +42,7 @@ impl Lane {
                 None => {}
             }
         }
+        up.shrink_to(USUAL);
         self.come_up = up;
     }
 }
