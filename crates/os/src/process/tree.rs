@@ -114,8 +114,11 @@ impl Seen {
     /// Whether it is past the point where it has memory, and so has no environment any more, and not
     /// yet one that [`Seen::reap`] takes away. Also of one that was executed without any variable.
     pub fn is_ending(&self) -> bool {
-        let environment = fs::read(format!("/proc/{}/environ", self.pid));
-        environment.is_ok_and(|environment| environment.is_empty())
+        match fs::read(format!("/proc/{}/environ", self.pid)) {
+            Ok(environment) => environment.is_empty(),
+            // What newer kernels say of a process without memory.
+            Err(error) => error.raw_os_error() == Some(libc::ESRCH),
+        }
     }
 
     /// The value that the variable `name` had when its program was executed. `None` when it may not
