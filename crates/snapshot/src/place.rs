@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// First part of the name of a snapshot; a number follows.
 const NAME: &str = "snapshot-";
@@ -109,9 +111,21 @@ pub fn sweep(place: &Path) {
     }
 }
 
+/// How often, and how long apart, it is looked whether an owner that has ended is gone for good.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The same, and removes the place when nothing is left in it.
 pub fn clear(place: &Path) {
     sweep(place);
+    // A process that has ended may keep its files, and with them its lock, for a moment more.
+    for _ in 0..LOOKS {
+        if !has_snapshots(place) {
+            break;
+        }
+        thread::sleep(PAUSE);
+        sweep(place);
+    }
     // Fails while there is something in them.
     if fs::remove_dir(place).is_ok() {
         let parent = place.parent().filter(|parent| {
@@ -120,6 +134,11 @@ pub fn clear(place: &Path) {
         });
         let _ = parent.map(fs::remove_dir);
     }
+}
+
+fn has_snapshots(place: &Path) -> bool {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| number(&entry.file_name()).is_some())
 }
 
 /// Whether this is the name of a snapshot's folder.
