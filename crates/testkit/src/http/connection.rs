@@ -67,9 +67,12 @@ impl Connection {
         self.request(&Request::get(target))
     }
 
-    /// Says that nothing more will be sent.
+    /// Says that nothing more will be sent; nothing to say when the server has reset the connection.
     pub fn finish_sending(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => panic!("{error}"),
+            _ => {}
+        }
     }
 
     /// A second handle, for a thread that sends while this one reads.
