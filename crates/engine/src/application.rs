@@ -49,6 +49,9 @@ pub struct Upstream {
     pub id: u64,
     /// Where it listens.
     pub address: UpstreamAddress,
+    /// Where it takes links, which carry many exchanges each; those that may change protocols go to
+    /// the address all the same.
+    pub link: Option<PathBuf>,
     /// What is sent to it and taken from it.
     pub rules: Arc<dyn Forward>,
 }

@@ -28,6 +28,7 @@ pub mod http1;
 mod inbox;
 mod lane;
 mod limits;
+mod link;
 mod outgoing;
 mod response;
 mod ring;

@@ -45,6 +45,9 @@ const OTHERS_PORT: [&str; 2] = ["HTTP_PLATFORM_PORT", "PORT"];
 /// Names the socket on which a backend may listen instead of on its port.
 const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
 
+/// Names the socket on which the helper takes links, beside that.
+const LINK_VARIABLE: &str = "ANCM_LINK";
+
 /// Tells the helper that the host limits no request body, so the server has to.
 const BODY_LIMIT: (&str, &str) = ("ANCM_BODY_LIMIT", "server");
 
@@ -178,6 +181,9 @@ impl Template {
             environment.set(SOCKET_VARIABLE, path.display().to_string());
         }
         if let Some(helper) = &self.helper {
+            if let Some(path) = &places.link {
+                environment.set(LINK_VARIABLE, path.display().to_string());
+            }
             if self.app.settings.limits.max_allowed_content_length.is_none() {
                 environment.set(BODY_LIMIT.0, BODY_LIMIT.1);
             }
@@ -229,7 +235,7 @@ mod tests {
 
     use super::*;
 
-    const PLACES: Places = Places { socket: None, port: 12_345 };
+    const PLACES: Places = Places { socket: None, link: None, port: 12_345 };
     const VARIANT: Variant<'static> = Variant { places: &PLACES, token: Some("secret") };
 
     fn app(settings: AspNetCore, dir: PathBuf) -> App {
@@ -338,7 +344,11 @@ mod tests {
 
     #[test]
     fn only_dotnet_programs_get_the_helper_and_keep_their_own_hooks() {
-        let places = Places { socket: Some("/run/ancm/w1/b1.sock".into()), port: 12_345 };
+        let places = Places {
+            socket: Some("/run/ancm/w1/b1.sock".into()),
+            link: Some("/run/ancm/w1/b1.link".into()),
+            port: 12_345,
+        };
         let environment = |program: &str| {
             let mut settings = AspNetCore::of(program, Vec::new());
             let written = [("DOTNET_STARTUP_HOOKS", "/mine.dll"), ("WHERE", "unix:%ANCM_SOCKET%")];

@@ -1,5 +1,6 @@
 //! A start, attempt by attempt, and the report of one that failed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -24,6 +25,9 @@ use crate::transport::{Found, Places};
 /// Numbers every socket that this process ever named: what a backend left is in nobody's way.
 static SOCKETS: AtomicU64 = AtomicU64::new(1);
 
+/// What a socket for links is called; another protocol will have another name.
+const LINK: &str = "link";
+
 /// What stays the same from start to start.
 pub(crate) struct Startup {
     pub(crate) app: App,
@@ -38,6 +42,7 @@ pub(crate) struct Startup {
 pub(crate) struct Started {
     pub(crate) backend: Backend,
     pub(crate) address: UpstreamAddress,
+    pub(crate) link: Option<PathBuf>,
     pub(crate) token: Option<String>,
 }
 
@@ -175,12 +180,12 @@ impl Startup {
         let mut backend = Backend::spawn(command, places, token.clone(), sinks)?;
         trace.on_step(Step::BackendSpawned);
         match backend.until_ready(settings.startup_time_limit, around.stop) {
-            Ok(Found { address, pid: listening_pid }) => {
+            Ok(Found { address, link, pid: listening_pid }) => {
                 let (pid, took) = (backend.pid(), backend.age());
                 let place = address.clone();
                 let event = Event::BackendStarted { pid, listening_pid, address: place, took };
                 (around.tell)(event);
-                Ok(Started { backend, address, token: token.clone() })
+                Ok(Started { backend, address, link, token: token.clone() })
             }
             Err(error) => {
                 trace.remains = Some(backend.bury());
@@ -200,7 +205,9 @@ impl Startup {
         };
         let run_dir = self.run_dir.as_ref().filter(|_| wants_socket);
         let socket = run_dir.map(|dir| dir.socket(SOCKETS.fetch_add(1, Ordering::Relaxed)));
-        Ok(Places { socket, port: choice.next()? })
+        let takes_links = self.transport == BackendTransport::Auto && self.template.has_helper();
+        let link = socket.as_ref().filter(|_| takes_links).map(|path| path.with_extension(LINK));
+        Ok(Places { socket, link, port: choice.next()? })
     }
 
     /// What requests to the backend prove their origin by; `None` when it would not look.

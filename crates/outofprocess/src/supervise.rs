@@ -14,6 +14,7 @@
 //! parent-death signal wants. It waits for two things only: the end of the process and the order to
 //! stop.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,9 +97,9 @@ impl Place {
         }
     }
 
-    fn serve(&mut self, Started { backend, address, token }: Started) -> Option<Duration> {
+    fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Duration> {
         let ready = Instant::now();
-        let upstream = self.upstream(address, token);
+        let upstream = self.upstream(address, link, token);
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
         self.tell_first(Ok(()));
@@ -114,7 +115,12 @@ impl Place {
         }
     }
 
-    fn upstream(&self, address: UpstreamAddress, token: Option<String>) -> Arc<Upstream> {
+    fn upstream(
+        &self,
+        address: UpstreamAddress,
+        link: Option<PathBuf>,
+        token: Option<String>,
+    ) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
         let rules = Rules::new(
@@ -123,7 +129,7 @@ impl Place {
             Arc::clone(&self.shared.answers),
             Arc::clone(&self.shared.failures),
         );
-        Arc::new(Upstream { id, address, rules: Arc::new(rules) })
+        Arc::new(Upstream { id, address, link, rules: Arc::new(rules) })
     }
 
     fn on_start_failed(&mut self, failure: &StartFailure) -> Duration {

@@ -36,6 +36,8 @@ pub(crate) fn asked_for(settings: &AspNetCore, process: &Env) -> BackendTranspor
 pub(crate) struct Places {
     /// Offered to those who can use it.
     pub(crate) socket: Option<PathBuf>,
+    /// Offered beside the socket to those who carry many connections on one.
+    pub(crate) link: Option<PathBuf>,
     /// Of the loopback.
     pub(crate) port: u16,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) address: UpstreamAddress,
+    /// Where it takes links.
+    pub(crate) link: Option<PathBuf>,
     /// Who listens.
     pub(crate) pid: i32,
 }
@@ -63,16 +67,20 @@ impl Places {
         if let Some(path) = &self.socket
             && let Ok(stream) = UnixStream::connect(path)
         {
-            // Only its owner can reach it through the folder; for whoever moves it elsewhere.
-            let _ = std::fs::set_permissions(path, PermissionsExt::from_mode(0o600));
+            // Whoever takes links does so before it listens on the socket.
+            let link = self.link.clone().filter(|path| path.exists());
+            for path in [Some(path), link.as_ref()].into_iter().flatten() {
+                // Only its owner can reach it through the folder; for whoever moves it elsewhere.
+                let _ = std::fs::set_permissions(path, PermissionsExt::from_mode(0o600));
+            }
             let pid = os::socket::peer_process(stream.as_fd()).unwrap_or(backend.root);
-            return Look::Found(Found { address: UpstreamAddress::Unix(path.clone()), pid });
+            return Look::Found(Found { address: UpstreamAddress::Unix(path.clone()), link, pid });
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         if !listening::is_accepting(address) {
             return Look::Nobody;
         }
-        let found = |pid| Look::Found(Found { address: UpstreamAddress::Tcp(address), pid });
+        let found = |pid| Look::Found(Found { address: UpstreamAddress::Tcp(address), link: None, pid });
         match listening::listener(self.port, backend) {
             Listener::Own(pid) => found(pid),
             Listener::Unknown => found(backend.root),
@@ -83,7 +91,7 @@ impl Places {
 
     /// Removes what a backend that is gone has left.
     pub(crate) fn clean_up(&self) {
-        if let Some(path) = &self.socket {
+        for path in [&self.socket, &self.link].into_iter().flatten() {
             // Kestrel removes it itself when it ends as it should.
             let _ = std::fs::remove_file(path);
         }

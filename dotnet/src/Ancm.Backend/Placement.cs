@@ -3,7 +3,10 @@ using System.Linq;
 using System.Net;
 using System.Threading;
 
+using Ancm.Backend.Links;
+
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
@@ -38,6 +41,13 @@ internal static class Placement
     internal static void Add(IServiceCollection services)
     {
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, AddressFilter>());
+        if (LinkTransport.Paths is not null)
+        {
+            // Of several the server asks the last one first; this one stands in for the usual one, which
+            // is not added where there is another.
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, LinkTransport>());
+        }
+
         if (!BodyLimit.IsWanted)
         {
             return;

@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 
 using Ancm.Backend;
+using Ancm.Backend.Links;
 
 /// <summary>
 /// What the runtime calls before the app's Main because <c>DOTNET_STARTUP_HOOKS</c> names this
@@ -13,21 +14,26 @@ internal static class StartupHook
     public static void Initialize()
     {
         Variables.TakeBase();
-        var (address, keepsLimit) = Variables.Take();
+        var (socket, link, keepsLimit) = Variables.Take();
         // Without a web host the backend is as silent as it would be without us, and the host,
         // which looks for a port as well, says so.
-        if ((address is not null || keepsLimit) && HasWebFramework())
+        if ((socket is not null || keepsLimit) && HasWebFramework())
         {
-            Prepare(address, keepsLimit);
+            Prepare(socket, link, keepsLimit);
         }
     }
 
     /// <summary>Apart from its caller, which is compiled where there is no ASP.NET Core.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Prepare(string? address, bool keepsLimit)
+    private static void Prepare(string? socket, string? link, bool keepsLimit)
     {
         BodyLimit.IsWanted = keepsLimit;
-        HostEvents.Subscribe(address);
+        if (socket is not null && link is not null)
+        {
+            LinkTransport.Paths = (socket, link);
+        }
+
+        HostEvents.Subscribe(socket is null ? null : "http://unix:" + socket);
     }
 
     private static bool HasWebFramework()

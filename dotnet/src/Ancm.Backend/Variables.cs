@@ -10,6 +10,7 @@ namespace Ancm.Backend;
 internal static class Variables
 {
     private const string Socket = "ANCM_SOCKET";
+    private const string Link = "ANCM_LINK";
     private const string Base = "ANCM_BASE_DIRECTORY";
     private const string KeepsLimit = "ANCM_BODY_LIMIT";
     private const string Hooks = "DOTNET_STARTUP_HOOKS";
@@ -19,25 +20,27 @@ internal static class Variables
     private static readonly string s_name = typeof(Variables).Assembly.GetName().Name!;
 
     /// <summary>
-    /// The address to listen on, if this process is the one that was meant, and whether the limit of
-    /// request bodies is the server's affair.
+    /// The socket to listen on, if this process is the one that was meant, that for links beside it, and
+    /// whether the limit of request bodies is the server's affair.
     /// </summary>
-    internal static (string? Address, bool KeepsLimit) Take()
+    internal static (string? Socket, string? Link, bool KeepsLimit) Take()
     {
         var path = Environment.GetEnvironmentVariable(Socket);
         var keepsLimit = Environment.GetEnvironmentVariable(KeepsLimit) == "server";
+        var link = Environment.GetEnvironmentVariable(Link);
         Environment.SetEnvironmentVariable(Socket, null);
+        Environment.SetEnvironmentVariable(Link, null);
         Environment.SetEnvironmentVariable(KeepsLimit, null);
         Without(Hooks, ':', s_own);
         if (string.IsNullOrEmpty(path) && !keepsLimit)
         {
-            return (null, false);
+            return (null, null, false);
         }
 
         // The legacy WebHostBuilder raises no event while it builds, but loads what is listed here.
         var startups = Environment.GetEnvironmentVariable(Startups);
         Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
-        return (string.IsNullOrEmpty(path) ? null : "http://unix:" + path, keepsLimit);
+        return (string.IsNullOrEmpty(path) ? null : path, string.IsNullOrEmpty(link) ? null : link, keepsLimit);
     }
 
     /// <summary>

@@ -5,14 +5,14 @@ use std::{io, iter, mem};
 use abi::method;
 use os::socket::Transfer;
 
-use super::{Answer, Forwarding, INTERIMS, WAITING};
+use super::{Answer, Forwarding, INTERIMS, Line, WAITING};
 use crate::body::Inbound;
 use crate::client::Client;
 use crate::exchange::SlotRef;
 use crate::http1::chunked::Step;
 use crate::http1::response::{BodyFraming, encode_head};
 use crate::http1::upstream::{ANSWER_LIMITS, parse_response};
-use crate::lane::Lane;
+use crate::lane::{Lane, Received};
 
 impl Forwarding {
     /// `Ok(true)`: the answer is complete.
@@ -23,23 +23,40 @@ impl Forwarding {
         slot: SlotRef,
     ) -> io::Result<bool> {
         while self.readable && client.out.len() < WAITING && self.turns > 0 {
-            let Some(socket) = self.socket.as_ref() else { return Ok(false) };
+            let Some(line) = self.line.as_ref() else { return Ok(false) };
             self.turns -= 1;
-            match socket.receive(&mut lane.scratch)? {
-                Transfer::WouldBlock => self.readable = false,
-                Transfer::Bytes(0) => return self.on_end(client),
-                Transfer::Bytes(count) => {
-                    // Out of the lane for the time, so that the lane can be used beside it.
-                    let scratch = mem::take(&mut lane.scratch);
-                    let complete = self.on_bytes(lane, client, slot, &scratch[..count]);
-                    lane.scratch = scratch;
-                    if complete? {
-                        return Ok(true);
+            // Out of the lane for the time, so that the lane can be used beside the bytes.
+            match line {
+                Line::Socket(socket) => match socket.receive(&mut lane.scratch)? {
+                    Transfer::WouldBlock => self.readable = false,
+                    Transfer::Bytes(0) => return self.on_end(client),
+                    Transfer::Bytes(count) => {
+                        let scratch = mem::take(&mut lane.scratch);
+                        let complete = self.on_bytes(lane, client, slot, &scratch[..count]);
+                        lane.scratch = scratch;
+                        if complete? {
+                            return Ok(true);
+                        }
+                        if count < lane.scratch.len() {
+                            // Emptied; the next byte, or the end, will be an event. An end that
+                            // was reported together with these bytes is still to be read.
+                            self.readable = self.ended_early();
+                        }
                     }
-                    if count < lane.scratch.len() {
-                        // Emptied; the next byte, or the end, will be an event. An end that was
-                        // reported together with these bytes is still to be read.
-                        self.readable = self.ended_early();
+                },
+                Line::Channel(channel) => {
+                    let channel = *channel;
+                    match lane.links.receive(channel)? {
+                        Received::Nothing => self.readable = false,
+                        Received::End => return self.on_end(client),
+                        Received::Bytes(buffer, range) => {
+                            let complete = self.on_bytes(lane, client, slot, &buffer[range]);
+                            lane.links.put_back(buffer);
+                            if complete? {
+                                return Ok(true);
+                            }
+                            self.readable = lane.links.has_more(channel);
+                        }
                     }
                 }
             }

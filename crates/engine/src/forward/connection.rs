@@ -10,7 +10,7 @@ use super::{Forwarding, is_safe};
 use crate::application::UpstreamAddress;
 use crate::client::Client;
 use crate::exchange::{ConnectionKey, SlotRef};
-use crate::lane::{Entry, Lane};
+use crate::lane::{ChannelRef, Entry, Lane};
 
 /// What is always told of a connection.
 const READS: u32 = epoll::IN | epoll::RDHUP | epoll::EDGE;
@@ -21,10 +21,19 @@ const RETRY: u64 = 20;
 /// How long one may idle, in milliseconds; below Kestrel's own 130 s, so that we close first.
 const IDLE_TIME: u64 = 90_000;
 
+/// What a connection to a backend is made of.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// A socket of its own.
+    Socket(Socket),
+    /// A part of a link.
+    Channel(ChannelRef),
+}
+
 /// A connection to a backend that waits for an exchange.
 pub(crate) struct Idle {
     pub(crate) upstream: u64,
-    socket: Socket,
+    pub(crate) line: Line,
     deadline: u64,
     /// The kernel tells when it takes bytes again.
     tells_room: bool,
@@ -109,7 +118,8 @@ impl Forwarding {
     }
 
     fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey, slot: SlotRef) -> bool {
-        if slot.lane().attempts > 0 || slot.lane().repeated {
+        let is_odd_one = self.upstream.link.is_some() && !self.takes_link;
+        if is_odd_one || slot.lane().attempts > 0 || slot.lane().repeated {
             // One idle connection was dead; the others may be just as old.
             return false;
         }
@@ -118,8 +128,16 @@ impl Forwarding {
             if let Some(Entry::Idle(idle)) = lane.entries.take(key) {
                 // What a backend says unasked, or in parting, is no answer. And what must not be sent
                 // twice is not sent into a connection that has just closed.
-                let is_silent = !lane.is_reported(key)
-                    && (safe || matches!(idle.socket.receive(&mut [0]), Ok(Transfer::WouldBlock)));
+                let is_silent = match &idle.line {
+                    Line::Socket(socket) => {
+                        !lane.is_reported(key)
+                            && (safe
+                                || matches!(socket.receive(&mut [0]), Ok(Transfer::WouldBlock)))
+                    }
+                    // What has come was looked at. What has not is told from an answer by how much
+                    // the server has taken.
+                    Line::Channel(channel) => !lane.links.has_more(*channel),
+                };
                 if !is_silent {
                     lane.drop_idle(key, &idle);
                     continue;
@@ -128,7 +146,7 @@ impl Forwarding {
                 self.key = key;
                 self.armed = idle.armed;
                 self.tells_room = idle.tells_room;
-                self.socket = Some(idle.socket);
+                self.set_line(lane, idle.line);
                 self.reused = true;
                 return true;
             }
@@ -137,6 +155,14 @@ impl Forwarding {
     }
 
     fn connect(&mut self, lane: &mut Lane, client: ConnectionKey) -> io::Result<()> {
+        let path = self.upstream.link.as_ref().filter(|_| self.takes_link);
+        if let Some(path) = path {
+            let key = lane.entries.reserve();
+            let opened = lane.open_channel(self.upstream.id, path, key);
+            let channel = opened.inspect_err(|_| lane.entries.remove(key))?;
+            self.connected(lane, client, key, Line::Channel(channel));
+            return Ok(());
+        }
         let (socket, interest) = match &self.upstream.address {
             UpstreamAddress::Tcp(address) => (Socket::connect_tcp(*address)?, READS | epoll::OUT),
             // Connected at once. The kernel reports a Unix socket as writable whenever its peer has
@@ -149,25 +175,75 @@ impl Forwarding {
             lane.entries.remove(key);
             return Err(error);
         }
+        self.connected(lane, client, key, Line::Socket(socket));
+        Ok(())
+    }
+
+    fn connected(
+        &mut self,
+        lane: &mut Lane,
+        client: ConnectionKey,
+        key: ConnectionKey,
+        line: Line,
+    ) {
         lane.entries.put(key, Entry::Busy(client));
         lane.pools.of(self.upstream.id).open += 1;
         self.key = key;
-        self.socket = Some(socket);
-        Ok(())
+        self.set_line(lane, line);
+    }
+
+    fn set_line(&mut self, lane: &mut Lane, line: Line) {
+        if let Line::Channel(channel) = line {
+            self.sent_before = lane.links.sent(channel);
+        }
+        self.line = Some(line);
+    }
+
+    /// Sends what waits for the backend. `true` when nothing is left.
+    pub(super) fn send(&mut self, lane: &mut Lane) -> io::Result<bool> {
+        match &self.line {
+            None => Ok(false),
+            Some(Line::Socket(socket)) => self.out.flush(socket),
+            Some(Line::Channel(channel)) => {
+                let channel = *channel;
+                let count = lane.links.send(channel, self.out.waiting())?;
+                self.out.advance(count);
+                lane.flush_full_link(channel);
+                Ok(self.out.is_empty())
+            }
+        }
+    }
+
+    /// Whether the backend has closed the connection without its server having looked at the request.
+    pub(super) fn was_never_seen(&self, lane: &mut Lane) -> bool {
+        match self.line {
+            Some(Line::Channel(channel)) => {
+                lane.links.has_seen_nothing_since(channel, self.sent_before)
+            }
+            _ => false,
+        }
     }
 
     /// Has the kernel tell when the socket takes more bytes, which it does not now.
     pub(super) fn await_room(&mut self, lane: &Lane) -> io::Result<()> {
-        let Some(socket) = self.socket.as_ref().filter(|_| !self.tells_room) else { return Ok(()) };
-        self.tells_room = true;
-        lane.epoll.change(socket.as_fd(), READS | epoll::OUT, self.key)
+        match &self.line {
+            Some(Line::Socket(socket)) if !self.tells_room => {
+                self.tells_room = true;
+                lane.epoll.change(socket.as_fd(), READS | epoll::OUT, self.key)
+            }
+            // A channel tells when it had too little.
+            _ => Ok(()),
+        }
     }
 
     /// Lets go of the connection, or of the wait for one.
     pub(super) fn drop_connection(&mut self, lane: &mut Lane, client: ConnectionKey) {
         self.stop_waiting(lane, client);
-        if self.socket.take().is_some() {
+        if let Some(line) = self.line.take() {
             lane.entries.remove(self.key);
+            if let Line::Channel(channel) = line {
+                lane.close_channel(channel);
+            }
             self.uncount(lane);
         }
     }
@@ -186,19 +262,20 @@ impl Forwarding {
             && !self.hung_up
             && self.out.is_empty()
             && client.inbound.is_complete()
-            && !lane.draining;
+            && !lane.draining
+            && self.takes_link == self.upstream.link.is_some();
         if !fit || lane.pools.of(self.upstream.id).idle.len() >= POOL {
             self.drop_connection(lane, client.key);
             return;
         }
-        if let Some(socket) = self.socket.take() {
+        if let Some(line) = self.line.take() {
             let deadline = lane.clock.now() + IDLE_TIME;
             if self.armed <= lane.clock.now() {
                 self.armed = lane.wheel.insert(self.key, deadline);
             }
             let idle = Idle {
                 upstream: self.upstream.id,
-                socket,
+                line,
                 deadline,
                 armed: self.armed,
                 tells_room: self.tells_room,

@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use abi::{method, request as flag};
 use os::epoll;
-use os::socket::Socket;
 
 use crate::application::{Upstream, UpstreamFailure, UpstreamPhase};
 use crate::client::Client;
@@ -26,7 +25,7 @@ use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
 
-pub(crate) use connection::Idle;
+pub(crate) use connection::{Idle, Line};
 pub(crate) use pool::Pools;
 use request::{push_body, push_end};
 
@@ -81,7 +80,11 @@ enum Turn {
 pub(crate) struct Forwarding {
     upstream: Arc<Upstream>,
     key: ConnectionKey,
-    socket: Option<Socket>,
+    line: Option<Line>,
+    /// It may go over a link.
+    takes_link: bool,
+    /// What the channel had sent before.
+    sent_before: u32,
     refused: Option<io::Error>,
     readable: bool,
     writable: bool,
@@ -134,7 +137,9 @@ impl Forwarding {
         let mut forwarding = Self {
             upstream,
             key: 0,
-            socket: None,
+            line: None,
+            takes_link: false,
+            sent_before: 0,
             refused: None,
             readable: false,
             writable: true,
@@ -159,8 +164,10 @@ impl Forwarding {
             continue_at: lane.clock.now() + CONTINUE_TIME,
             deadline: u64::MAX,
         };
-        forwarding.acquire(lane, client, slot);
         let view = slot.request();
+        let may_switch = view.is_upgrade() || view.method_id() == method::CONNECT;
+        forwarding.takes_link = forwarding.upstream.link.is_some() && !may_switch;
+        forwarding.acquire(lane, client, slot);
         forwarding.chunked = view.is_chunked();
         let out = forwarding.out.tail();
         forwarding.upstream.rules.request_head(&view, out);
@@ -356,6 +363,7 @@ impl Forwarding {
         phase: UpstreamPhase,
         error: io::Error,
     ) -> Progress {
+        self.sent &= !self.was_never_seen(lane);
         self.drop_connection(lane, client.key);
         let request = slot.request();
         let elapsed = self.began.elapsed();

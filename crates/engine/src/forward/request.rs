@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Answer, Forwarding, WAITING};
+use super::{Answer, Forwarding, Line, WAITING};
 use crate::application::Upstream;
 use crate::body::{Inbound, Taken};
 use crate::client::Client;
@@ -20,10 +20,12 @@ impl Forwarding {
         slot: SlotRef,
     ) -> io::Result<Option<Cause>> {
         loop {
-            let Some(socket) = self.socket.as_ref() else { return Ok(None) };
+            if self.line.is_none() {
+                return Ok(None);
+            }
             if self.writable && !self.out.is_empty() {
                 let before = self.out.len();
-                self.writable = self.out.flush(socket)?;
+                self.writable = self.send(lane)?;
                 self.sent |= self.out.len() < before;
                 if !self.writable {
                     self.await_room(lane)?;
@@ -69,7 +71,7 @@ impl Forwarding {
         }
         if self.client_ended
             && self.out.is_empty()
-            && let Some(socket) = &self.socket
+            && let Some(Line::Socket(socket)) = &self.line
         {
             socket.shut_down_send();
         }

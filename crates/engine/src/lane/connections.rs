@@ -5,7 +5,7 @@ use os::epoll;
 use super::Lane;
 use crate::client::{Client, Fate};
 use crate::exchange::ConnectionKey;
-use crate::forward::Idle;
+use crate::forward::{Idle, Line};
 use crate::wheel::Wheel;
 
 /// What is under a connection key.
@@ -16,6 +16,8 @@ pub(crate) enum Entry {
     Busy(ConnectionKey),
     /// A connection to a backend that waits for its next exchange.
     Idle(Idle),
+    /// A socket that carries channels to a backend, see [`super::Links`].
+    Link,
 }
 
 impl Lane {
@@ -43,6 +45,10 @@ impl Lane {
                 } else {
                     self.drop_idle(key, &idle);
                 }
+            }
+            Some(Entry::Link) => {
+                self.entries.put(key, Entry::Link);
+                self.drive_link(key, bits);
             }
             None => {}
         }
@@ -76,5 +82,8 @@ impl Lane {
         let next = self.pools.forget(idle.upstream, key);
         self.backlog.extend(next);
         self.entries.remove(key);
+        if let Line::Channel(channel) = idle.line {
+            self.close_channel(channel);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod accept;
 mod connections;
 mod draining;
 mod exchanges;
+mod links;
 mod load;
 mod run;
 mod timers;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use os::epoll::{self, Epoll, Event};
 
 pub(crate) use self::connections::Entry;
+pub(crate) use self::links::{ChannelRef, Links, Received};
 pub(crate) use self::run::LaneRun;
 use self::together::Together;
 use crate::application::Application;
@@ -91,6 +93,8 @@ pub(crate) struct Lane {
     held: Vec<SlotRef>,
     /// Connections to backends, by backend.
     pub(crate) pools: Pools,
+    /// What carries those that need no socket of their own.
+    pub(crate) links: Links,
     /// No more connections or requests are taken.
     pub(crate) draining: bool,
     /// When that began, in the lane's milliseconds.
@@ -153,6 +157,7 @@ impl Lane {
             calls: CALLS,
             held: Vec::new(),
             pools: Pools::default(),
+            links: Links::default(),
             draining: false,
             drain_begun: 0,
             clients: 0,
@@ -215,6 +220,7 @@ impl Lane {
             if self.together.is_some() {
                 self.send_together();
             }
+            self.flush_links();
             if self.draining && self.is_over() {
                 return Next::End;
             }

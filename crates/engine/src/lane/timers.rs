@@ -38,7 +38,7 @@ impl Lane {
                     }
                     self.entries.put(key, Entry::Idle(idle));
                 }
-                Some(Entry::Busy(owner)) => self.entries.put(key, Entry::Busy(owner)),
+                Some(entry @ (Entry::Busy(_) | Entry::Link)) => self.entries.put(key, entry),
                 None => {}
             }
         }

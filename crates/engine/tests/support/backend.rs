@@ -149,7 +149,7 @@ impl Proxy {
 
     pub(crate) fn with(address: UpstreamAddress, rules: Rules) -> Self {
         let rules = Arc::new(rules);
-        let upstream = Upstream { id: 1, address, rules: rules.clone() };
+        let upstream = Upstream { id: 1, address, link: None, rules: rules.clone() };
         Self { upstream: Arc::new(upstream), rules }
     }
 }

@@ -1,0 +1,269 @@
+using System;
+using System.Buffers;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Threading;
+using System.Threading.Tasks;
+
+using Microsoft.AspNetCore.Connections;
+
+namespace Ancm.Backend.Links;
+
+/// <summary>
+/// One socket to the host that carries many connections, so that what is ready on any of them is
+/// received and sent together: with a socket for each, the system calls cost more than everything
+/// else that a proxied request is made of.
+/// </summary>
+internal sealed class Link : IThreadPoolWorkItem
+{
+    private const int BufferLength = 256 * 1024;
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    private static int s_links;
+
+    private readonly Socket _socket;
+    private readonly EndPoint _endPoint;
+    private readonly LinkOptions _options;
+    private readonly Func<ConnectionContext, bool> _accept;
+    private readonly Action<Link> _onGone;
+    private readonly Dictionary<uint, LinkChannel> _channels = [];
+    private readonly string _name = Interlocked.Increment(ref s_links).ToString(CultureInfo.InvariantCulture);
+    private readonly object _sending = new();
+
+    /// <summary>What waits to be sent, and what is being sent. Under the lock, as the next two.</summary>
+    private ArrayBufferWriter<byte> _waiting = new();
+    private ArrayBufferWriter<byte> _underway = new();
+    private bool _isSending;
+    private bool _isGone;
+    private TaskCompletionSource? _sent;
+
+    internal Link(Socket socket, EndPoint endPoint, LinkOptions options, Func<ConnectionContext, bool> accept, Action<Link> onGone)
+    {
+        _socket = socket;
+        _endPoint = endPoint;
+        _options = options;
+        _accept = accept;
+        _onGone = onGone;
+    }
+
+    internal void Start()
+    {
+        // Blocked in its read it costs nothing, and one wake-up serves all that has come meanwhile.
+        new Thread(Receive) { IsBackground = true, Name = "ancm link " + _name }.UnsafeStart();
+    }
+
+    /// <summary>Ends the link when what was given to it is sent, or nobody takes it.</summary>
+    internal async Task EndAsync()
+    {
+        Task sent;
+        lock (_sending)
+        {
+            _sent = _isSending ? new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) : null;
+            sent = _sent?.Task ?? Task.CompletedTask;
+        }
+
+        await Task.WhenAny(sent, Task.Delay(s_patience)).ConfigureAwait(false);
+        _socket.Dispose();
+    }
+
+    internal string NameOf(uint number) => string.Create(CultureInfo.InvariantCulture, $"ancm-{_name}-{number}");
+
+    internal void Send(Frame frame) => Send(frame, default);
+
+    /// <summary>Sends a frame soon, behind those before it.</summary>
+    internal void Send(Frame frame, ReadOnlySequence<byte> payload)
+    {
+        lock (_sending)
+        {
+            if (_isGone)
+            {
+                return;
+            }
+
+            frame.Write(_waiting.GetSpan(Frame.HeaderLength));
+            _waiting.Advance(Frame.HeaderLength);
+            foreach (var piece in payload)
+            {
+                _waiting.Write(piece.Span);
+            }
+
+            if (_isSending)
+            {
+                return;
+            }
+
+            _isSending = true;
+        }
+
+        // Behind the requests that are ready now, whose answers will be sent together with this one.
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>The server is done with a channel.</summary>
+    internal void Forget(LinkChannel channel, uint number)
+    {
+        lock (_channels)
+        {
+            if (channel.IsOver && _channels.TryGetValue(number, out var known) && ReferenceEquals(known, channel))
+            {
+                _channels.Remove(number);
+            }
+        }
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        while (true)
+        {
+            lock (_sending)
+            {
+                _underway.ResetWrittenCount();
+                if (_waiting.WrittenCount == 0 || _isGone)
+                {
+                    _isSending = false;
+                    _sent?.TrySetResult();
+                    return;
+                }
+
+                (_waiting, _underway) = (_underway, _waiting);
+            }
+
+            try
+            {
+                for (var rest = _underway.WrittenSpan; !rest.IsEmpty;)
+                {
+                    rest = rest[_socket.Send(rest)..];
+                }
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // The thread that receives sees the end.
+                _socket.Dispose();
+            }
+        }
+    }
+
+    private void Receive()
+    {
+        var buffer = GC.AllocateUninitializedArray<byte>(BufferLength, pinned: true);
+        var filled = 0;
+        try
+        {
+            while (_socket.Receive(buffer.AsSpan(filled)) is > 0 and var count)
+            {
+                filled += count;
+                var used = Take(buffer.AsSpan(0, filled));
+                if (used < 0)
+                {
+                    break;
+                }
+
+                buffer.AsSpan(used, filled - used).CopyTo(buffer);
+                filled -= used;
+            }
+        }
+        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        {
+            // Gone, as below.
+        }
+
+        BeGone();
+    }
+
+    /// <summary>Takes the whole frames at the start; how long they are, or less than zero if they are none.</summary>
+    private int Take(ReadOnlySpan<byte> bytes)
+    {
+        var at = 0;
+        while (bytes.Length - at >= Frame.HeaderLength)
+        {
+            var frame = Frame.Read(bytes[at..]);
+            var length = frame.Kind == Kind.Data ? frame.Value : 0;
+            if (length > Frame.MaxPayload)
+            {
+                return -1;
+            }
+
+            if (bytes.Length - at - Frame.HeaderLength < length)
+            {
+                break;
+            }
+
+            at += Frame.HeaderLength;
+            if (!Take(frame, bytes.Slice(at, length)))
+            {
+                return -1;
+            }
+
+            at += length;
+        }
+
+        return at;
+    }
+
+    private bool Take(Frame frame, ReadOnlySpan<byte> payload)
+    {
+        LinkChannel? channel;
+        lock (_channels)
+        {
+            _channels.TryGetValue(frame.Number, out channel);
+        }
+
+        return (frame.Kind, channel) switch
+        {
+            (Kind.Open, null) => Open(frame.Number),
+            (Kind.Data, { } known) => known.Receive(payload),
+            (Kind.Credit, { } known) => known.Grant(frame.Value),
+            (Kind.Close, { } known) => Close(known, frame.Number),
+            _ => false,
+        };
+    }
+
+    private bool Open(uint number)
+    {
+        var channel = new LinkChannel(this, number, _endPoint, _options);
+        lock (_channels)
+        {
+            _channels.Add(number, channel);
+        }
+
+        if (!_accept(channel))
+        {
+            // The server takes no more; the host asks another.
+            channel.Abort(new ConnectionAbortedException("The server is stopping."));
+        }
+
+        return true;
+    }
+
+    private bool Close(LinkChannel channel, uint number)
+    {
+        channel.OnClosed(isLinkGone: false);
+        Forget(channel, number);
+        return true;
+    }
+
+    private void BeGone()
+    {
+        lock (_sending)
+        {
+            _isGone = true;
+        }
+
+        _socket.Dispose();
+        LinkChannel[] left;
+        lock (_channels)
+        {
+            left = [.. _channels.Values];
+            _channels.Clear();
+        }
+
+        foreach (var channel in left)
+        {
+            channel.OnClosed(isLinkGone: true);
+        }
+
+        _onGone(this);
+    }
+}
