@@ -51,7 +51,7 @@ impl Forwarding {
                         Received::End => return self.on_end(client),
                         Received::Bytes(buffer, range) => {
                             let complete = self.on_bytes(lane, client, slot, &buffer[range]);
-                            lane.links.put_back(buffer);
+                            lane.links.put_back(channel, buffer);
                             if complete? {
                                 return Ok(true);
                             }

@@ -24,6 +24,8 @@ const SCRATCH: usize = 256 * 1024;
 const TURN: u32 = 8;
 /// Bytes that may wait for a link; exchanges beyond that wait for room.
 const BACKLOG: usize = 1024 * 1024;
+/// Data that is copied, so that an exchange takes several pieces of it at once.
+const SMALL: usize = 8 * 1024;
 /// Bytes that go out before the end of the lane's turn.
 const ENOUGH: usize = 64 * 1024;
 
@@ -52,6 +54,9 @@ pub(crate) struct Links {
     scratch: Vec<u8>,
     /// The part of it that a channel may take.
     offered: Option<(ChannelRef, Range<usize>)>,
+    /// Whom the frames of one receive are for, and the bits that say so. An answer that comes in
+    /// pieces goes on as one.
+    due: Vec<(ConnectionKey, u32)>,
     /// Links with something to send.
     unsent: Vec<ConnectionKey>,
 }
@@ -71,12 +76,6 @@ struct Link {
     is_short: bool,
     /// Why it was given up.
     violation: Option<Violation>,
-}
-
-/// What a frame asks the lane for.
-enum Due {
-    Nothing,
-    Drive(ConnectionKey, u32),
 }
 
 impl Links {
@@ -144,10 +143,12 @@ impl Links {
         Ok(Received::Bytes(buffer, range))
     }
 
-    /// Takes the buffer of received bytes back.
-    pub(crate) fn put_back(&mut self, buffer: Vec<u8>) {
+    /// Takes the buffer of what a channel has received back.
+    pub(crate) fn put_back(&mut self, channel: ChannelRef, buffer: Vec<u8>) {
         if buffer.len() == SCRATCH {
             self.scratch = buffer;
+        } else if let Some(link) = self.get(channel.link) {
+            link.channels.reuse(channel.number, buffer);
         }
     }
 
@@ -177,42 +178,40 @@ impl Links {
         }
     }
 
-    /// Takes the next frame from the scratch buffer: how much of it, and what is due; `None` when
-    /// there is nothing whole.
-    fn step(
-        &mut self,
-        key: ConnectionKey,
-        at: usize,
-        end: usize,
-    ) -> Result<(usize, Option<Due>), Violation> {
-        let Some(link) = self.links.iter_mut().find(|link| link.key == key) else {
-            return Ok((0, None));
-        };
+    fn owner(&mut self, channel: ChannelRef) -> Option<ConnectionKey> {
+        self.get(channel.link)?.channels.owner(channel.number)
+    }
+
+    /// Takes the next frame from the scratch buffer: how much of it, 0 when nothing is left. Much
+    /// data is offered where it lies; of all else is noted whom it is for.
+    fn step(&mut self, key: ConnectionKey, at: usize, end: usize) -> Result<usize, Violation> {
+        let Some(link) = self.links.iter_mut().find(|link| link.key == key) else { return Ok(0) };
         let (used, step) = link.decoder.step(&self.scratch[at..end]);
-        let due = match step {
-            Step::More => return Ok((used, None)),
+        let (owner, bits) = match step {
+            Step::More => return Ok(0),
             Step::Malformed => return Err(Violation::Malformed),
             Step::Data(number, count) => {
                 let range = at + used - count..at + used;
-                match link.channels.on_data(number, &self.scratch[range.clone()])? {
-                    Some(owner) => {
-                        self.offered = Some((ChannelRef { link: key, number }, range));
-                        Due::Drive(owner, epoll::IN)
-                    }
-                    None => Due::Nothing,
+                let owner = link.channels.on_data(number, &self.scratch[range.clone()])?;
+                if owner.is_some() && count > SMALL {
+                    self.offered = Some((ChannelRef { link: key, number }, range));
+                    return Ok(used);
                 }
+                if owner.is_some() {
+                    link.channels.keep(number, &self.scratch[range]);
+                }
+                (owner, epoll::IN)
             }
             Step::Frame(number, Frame::Credit(bytes)) => {
-                let owner = link.channels.on_credit(number, bytes)?;
-                owner.map_or(Due::Nothing, |owner| Due::Drive(owner, epoll::OUT))
+                (link.channels.on_credit(number, bytes)?, epoll::OUT)
             }
             Step::Frame(number, Frame::Close(taken)) => {
-                let owner = link.channels.on_close(number, taken)?;
-                owner.map_or(Due::Nothing, |owner| Due::Drive(owner, epoll::IN | epoll::RDHUP))
+                (link.channels.on_close(number, taken)?, epoll::IN | epoll::RDHUP)
             }
             Step::Frame(..) => return Err(Violation::Malformed),
         };
-        Ok((used, Some(due)))
+        self.due.extend(owner.map(|owner| (owner, bits)));
+        Ok(used)
     }
 }
 
@@ -334,14 +333,25 @@ impl Lane {
 
     fn take_frames(&mut self, key: ConnectionKey, end: usize) -> Result<(), Violation> {
         let mut at = 0;
-        while let (used, Some(due)) = self.links.step(key, at, end)? {
-            at += used;
-            if let Due::Drive(owner, bits) = due {
-                self.drive(owner, bits);
+        let outcome = loop {
+            match self.links.step(key, at, end) {
+                Ok(0) => break Ok(()),
+                Ok(used) => at += used,
+                Err(violation) => break Err(violation),
+            }
+            if let Some((channel, _)) = &self.links.offered
+                && let Some(owner) = self.links.owner(*channel)
+            {
+                self.drive(owner, epoll::IN);
                 self.links.keep_offered();
             }
+        };
+        let mut due = mem::take(&mut self.links.due);
+        for (owner, bits) in due.drain(..) {
+            self.drive(owner, bits);
         }
-        Ok(())
+        self.links.due = due;
+        outcome
     }
 
     /// A link is gone: every exchange on it finds its connection closed.

@@ -3,6 +3,9 @@
 use super::frame::{Frame, VALUE, WINDOW};
 use crate::exchange::ConnectionKey;
 
+/// A larger buffer is given back to the system when it is empty.
+const REUSED: usize = 4 * 1024;
+
 /// The backend has done what the protocol does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
@@ -149,6 +152,11 @@ impl Channels {
         Ok(channel.owner.filter(|_| waits))
     }
 
+    /// Who has the channel.
+    pub(crate) fn owner(&self, number: u32) -> Option<ConnectionKey> {
+        self.places.get(number as usize)?.as_ref()?.owner
+    }
+
     /// Keeps bytes that the owner did not take.
     pub(crate) fn keep(&mut self, number: u32, bytes: &[u8]) {
         if let Some(channel) = self.get(number).filter(|it| it.owner.is_some()) {
@@ -159,6 +167,17 @@ impl Channels {
     /// What was kept, and is now taken.
     pub(crate) fn kept(&mut self, number: u32) -> Vec<u8> {
         self.get(number).map(|channel| std::mem::take(&mut channel.kept)).unwrap_or_default()
+    }
+
+    /// Has the buffer of [`Channels::kept`] used for what comes next.
+    pub(crate) fn reuse(&mut self, number: u32, mut buffer: Vec<u8>) {
+        if let Some(channel) = self.get(number)
+            && channel.kept.capacity() == 0
+            && buffer.capacity() <= REUSED
+        {
+            buffer.clear();
+            channel.kept = buffer;
+        }
     }
 
     /// The owner has taken bytes: the credit to be given for them, when there is enough of it.
