@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define ANCM_MAJOR 1
-#define ANCM_MINOR 1
+#define ANCM_MINOR 2
 
 /* Facts about a request. */
 #define ANCM_REQUEST_HAS_BODY (1) /* A body may follow: chunked, or a length above zero. */
@@ -36,6 +36,8 @@
 #define ANCM_PROGRESS_READING (16) /* The handler has asked for body bytes at least once. */
 #define ANCM_PROGRESS_CLOSE (32) /* Close the connection after this response. */
 #define ANCM_PROGRESS_TRUNCATED (64) /* With `ENDED`: what is committed is not the whole response. Send it, then close the connection in a way that the client can tell. */
+#define ANCM_PROGRESS_RATES (128) /* The handler has stored rates of its own in the exchange. Set it after each change, and notify. Since 1.2. */
+#define ANCM_PROGRESS_WATCHED (256) /* Tell when the connection of this exchange is over, be that long after the exchange: an event `CLOSED`. Since 1.2. */
 
 /* What the handler waits for. */
 #define ANCM_WAITING_SPACE (1) /* Space: tell it when at most half of what was unsent is left. */
@@ -45,6 +47,7 @@
 #define ANCM_EVENT_READABLE (1) /* `read` will not answer `WOULD_BLOCK`. */
 #define ANCM_EVENT_WRITABLE (2) /* The response body has drained to half of the high-water mark or below. */
 #define ANCM_EVENT_ABORTED (4) /* The client is gone. Nothing that is written will arrive. */
+#define ANCM_EVENT_CLOSED (8) /* A connection is over that somebody watches. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2. */
 
 /* Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then
    per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned.
@@ -214,8 +217,17 @@ struct ancm_exchange {
     uint32_t trailer_count;
     /* Nothing yet. */
     uint32_t reserved;
+    /* Bytes per second below which the request body is too slow; 0: none is. Holds the
+       worker's own limit until the handler stores another; see `progress::RATES`. Since 1.2. */
+    uint32_t body_rate;
+    /* Milliseconds for which the body may be slower than that. Since 1.2. */
+    uint32_t body_grace;
+    /* As `body_rate`, for the client as one that takes its answer. Since 1.2. */
+    uint32_t answer_rate;
+    /* As `body_grace`. Since 1.2. */
+    uint32_t answer_grace;
 };
-_Static_assert(sizeof(ancm_exchange) == 232, "layout of ancm_exchange");
+_Static_assert(sizeof(ancm_exchange) == 248, "layout of ancm_exchange");
 
 /* What a worker offers to a handler. Lives as long as the process.
    All functions may be called from any thread and never block. */

@@ -8,6 +8,7 @@ mod bodies;
 mod changes;
 mod client_limits;
 mod configuration;
+mod connections;
 mod control;
 mod debug_log;
 mod deploy;

@@ -149,6 +149,15 @@ abi_struct! {
         pub trailer_count: AtomicU32,
         /// Nothing yet.
         pub reserved: u32,
+        /// Bytes per second below which the request body is too slow; 0: none is. Holds the
+        /// worker's own limit until the handler stores another; see `progress::RATES`. Since 1.2.
+        pub body_rate: AtomicU32,
+        /// Milliseconds for which the body may be slower than that. Since 1.2.
+        pub body_grace: AtomicU32,
+        /// As `body_rate`, for the client as one that takes its answer. Since 1.2.
+        pub answer_rate: AtomicU32,
+        /// As `body_grace`. Since 1.2.
+        pub answer_grace: AtomicU32,
     }
 }
 
@@ -213,6 +222,12 @@ abi_constants! {
         /// With `ENDED`: what is committed is not the whole response. Send it, then close the
         /// connection in a way that the client can tell.
         TRUNCATED = 64;
+        /// The handler has stored rates of its own in the exchange. Set it after each change, and
+        /// notify. Since 1.2.
+        RATES = 128;
+        /// Tell when the connection of this exchange is over, be that long after the exchange: an
+        /// event `CLOSED`. Since 1.2.
+        WATCHED = 256;
     }
 }
 
@@ -235,6 +250,9 @@ abi_constants! {
         WRITABLE = 2;
         /// The client is gone. Nothing that is written will arrive.
         ABORTED = 4;
+        /// A connection is over that somebody watches. There is no exchange: the pointer is null
+        /// and the id is that of the connection. May come twice. Since 1.2.
+        CLOSED = 8;
     }
 }
 

@@ -24,7 +24,8 @@ pub trait Application: Send + Sync + 'static {
     /// Delivers bits of [`abi::event`] for an exchange whose dispatch said [`Outcome::Pending`].
     /// Runs on the lane and must not block.
     ///
-    /// The pointer is valid; `id` tells whether it still names the same exchange.
+    /// The pointer is valid; `id` tells whether it still names the same exchange. Only
+    /// [`event::CLOSED`] comes with a null pointer and the id of a connection.
     fn signal(&self, exchange: *mut abi::Exchange, id: u64, events: u32) {
         let _ = (exchange, id, events);
     }

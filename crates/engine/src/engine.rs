@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use os::socket::Socket;
 
 use crate::application::Application;
+use crate::exchange::{Rate, Rates};
 use crate::filter::Filter;
 use crate::handoff::{Crew, Runnable};
 use crate::http1::request::Limits;
@@ -118,6 +119,14 @@ impl Options {
             queue_time: Duration::from_secs(120),
             concurrent: 5000,
         }
+    }
+
+    /// How slow clients may be.
+    pub(crate) fn rates(&self) -> Rates {
+        let bytes = u32::try_from(self.min_rate).unwrap_or(u32::MAX);
+        let grace = u32::try_from(self.rate_grace.as_millis()).unwrap_or(u32::MAX);
+        let rate = Rate { bytes, grace };
+        Rates { body: rate, answer: rate }
     }
 }
 

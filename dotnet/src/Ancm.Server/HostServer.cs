@@ -25,6 +25,7 @@ namespace Ancm.Server;
 internal sealed class HostServer : IServer
 {
     private readonly ContextTable _contexts = new();
+    private readonly WatchedConnections _connections = new();
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _workerStops = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -109,7 +110,21 @@ internal sealed class HostServer : IServer
         return context.Run(exchange);
     }
 
-    internal void Signal(ulong id, uint events) => _contexts.Find(NativeExtensions.SlotOf(id))?.Signal(id, events);
+    /// <summary>Delivers an event, to a request or to whoever watches a connection.</summary>
+    internal void Signal(ulong id, uint events)
+    {
+        if ((events & EventFlags.Closed) != 0)
+        {
+            _connections.Close(id);
+        }
+        else
+        {
+            _contexts.Find(NativeExtensions.SlotOf(id))?.Signal(id, events);
+        }
+    }
+
+    /// <summary>Canceled when the connection of that number is over.</summary>
+    internal CancellationToken Watch(ulong connection) => _connections.Watch(connection);
 
     /// <summary>Asks the app to stop. Its callbacks are user code, so they run on the pool.</summary>
     internal void RequestStop()

@@ -34,8 +34,6 @@ const fn differs(
 
 /// What the host refuses by itself it explains; Kestrel leaves the body empty.
 const EXPLAINED: &str = "a refusal names its cause";
-const LIFETIME: &str =
-    "a connection has no lifetime of its own to abort: no IConnectionLifetimeFeature";
 const PROXIED: &str = "a proxy rewrites the target to the form that servers get";
 
 const UTF_8: &str = "header values are UTF-8 and checked less, as under IIS";
@@ -63,7 +61,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("responses", IN, "GET /null-headers", "header x-empty", EMPTY),
     differs("responses", IN, "GET /bad-header", "body", UTF_8),
     differs("responses", IN, "GET /bad-header", "header x-accent", UTF_8),
-    differs("contexts", IN, "GET /features", "body", LIFETIME),
     differs("responses", IN, "GET /redirect", "header location", UTF_8),
     differs("responses", IN, "GET /redirect", "reason", UTF_8),
     differs("responses", IN, "GET /redirect", "status", UTF_8),

@@ -281,9 +281,12 @@ impl Client {
 
     /// Lets an exchange go: back to the lane, or to its handler until that lets go too.
     fn release(&mut self, lane: &mut Lane, slot: SlotRef) {
+        self.note_rates();
         self.slot = None;
         slot.lane().owner = None;
-        if slot.progress() & progress::RELEASED != 0 {
+        let progress = slot.progress();
+        self.watched |= progress & progress::WATCHED != 0;
+        if progress & progress::RELEASED != 0 {
             lane.recycle(slot);
         } else {
             // Nobody will read the rest of the body; a handler that waits for it must not for ever.
@@ -292,7 +295,7 @@ impl Client {
             if slot.take_body_wish() {
                 lane.application.signal(slot.as_abi(), slot.id(), event::READABLE);
             }
-            lane.settle_orphan(slot);
+            self.watched |= lane.settle_orphan(slot) & progress::WATCHED != 0;
         }
     }
 }

@@ -94,13 +94,16 @@ impl Client {
         if let Some(surplus) = self.surplus.take() {
             lane.recycle(surplus);
         }
-        let Some(slot) = self.slot.take() else { return };
-        match forwarding {
-            Some(mut forwarding) => {
+        match (self.slot.take(), forwarding) {
+            (Some(slot), Some(mut forwarding)) => {
                 forwarding.abandon(lane, self.key);
                 lane.recycle(slot);
             }
-            None => self.give_back(lane, slot),
+            (Some(slot), None) => self.give_back(lane, slot),
+            (None, _) => {}
+        }
+        if self.watched {
+            lane.tell_closed(self.number);
         }
     }
 
@@ -119,7 +122,7 @@ impl Client {
                     lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
                 }
             }
-            lane.settle_orphan(slot);
+            self.watched |= lane.settle_orphan(slot) & progress::WATCHED != 0;
         } else if !waits_in_a_queue {
             lane.recycle(slot);
         }

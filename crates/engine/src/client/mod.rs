@@ -24,7 +24,7 @@ use os::socket::{Socket, Transfer};
 
 use self::pace::Pace;
 use crate::body::Inbound;
-use crate::exchange::{ConnectionKey, SlotRef};
+use crate::exchange::{ConnectionKey, Rates, SlotRef};
 use crate::forward::Forwarding;
 use crate::lane::Lane;
 use crate::outgoing::Outgoing;
@@ -97,6 +97,10 @@ pub(crate) struct Client {
     /// The client's speed as a sender of body bytes, and as a taker of ours.
     sending: Pace,
     taking: Pace,
+    /// What the application has said of these speeds for the exchange.
+    rates: Option<Rates>,
+    /// The application wants to hear of the connection's end.
+    pub(crate) watched: bool,
 }
 
 impl Client {
@@ -133,6 +137,8 @@ impl Client {
             armed: u64::MAX,
             sending: Pace::default(),
             taking: Pace::default(),
+            rates: None,
+            watched: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use abi::progress;
 
 use super::{Client, Fate, State, Step};
+use crate::exchange::Rates;
 use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::limits::Limit;
@@ -62,11 +63,13 @@ impl Client {
     /// Sets the clock of a client that is waited for during an exchange: it must keep up the
     /// minimum rate, as under Kestrel, counted from the moment at which waiting began.
     pub(super) fn set_pace(&mut self, lane: &Lane) {
+        self.note_rates();
         self.deadline = self.pace_answer(lane).unwrap_or(u64::MAX);
         if self.waits_for_body() {
             let begun = *self.sending.begun.get_or_insert((lane.clock.now(), self.received));
             let bytes = self.received - begun.1;
-            self.deadline = self.deadline.min(begun.0 + allowed(lane, bytes));
+            let rate = self.rates(lane).body;
+            self.deadline = self.deadline.min(begun.0 + rate.allows(bytes));
         } else {
             self.sending.begun = None;
         }
@@ -112,7 +115,19 @@ impl Client {
         // What waits counts as taken: a slow client has until all of it could have been.
         let waiting = self.out.len() + self.slot.map_or(0, |slot| slot.lane().unsent());
         let bytes = self.out.sent_total() - begun.1 + waiting as u64;
-        Some(begun.0 + allowed(lane, bytes))
+        Some(begun.0 + self.rates(lane).answer.allows(bytes))
+    }
+
+    /// Keeps what the handler has said of rates: its answer may outlast the exchange.
+    pub(super) fn note_rates(&mut self) {
+        if let Some(rates) = self.slot.and_then(|slot| slot.own_rates()) {
+            self.rates = Some(rates);
+        }
+    }
+
+    /// How slow the client may be now.
+    pub(super) fn rates(&self, lane: &Lane) -> Rates {
+        self.rates.unwrap_or_else(|| lane.options.rates())
     }
 
     /// Whether the next thing to happen to the exchange is a byte of its body.
@@ -134,11 +149,4 @@ impl Client {
             (None, None) => false,
         }
     }
-}
-
-/// How long that many bytes may take, in milliseconds.
-fn allowed(lane: &Lane, bytes: u64) -> u64 {
-    let grace = lane.options.rate_grace.as_millis() as u64;
-    // Without a rate there is all the time in the world.
-    (bytes * 1000).checked_div(lane.options.min_rate).map_or(u64::MAX / 2, |time| grace.max(time))
 }

@@ -7,7 +7,7 @@ use super::{Client, DRAIN, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
 use crate::engine::Options;
-use crate::exchange::SlotRef;
+use crate::exchange::{Rate, SlotRef};
 use crate::http1::reject::{Cause, Reject};
 use crate::http1::request::{Form, Framing, Limits, parse};
 use crate::http1::response::{HeadContext, write_head};
@@ -199,9 +199,11 @@ impl Client {
             self.surplus = Some(surplus);
         }
         side.owner = Some(self.key);
+        side.key = self.key;
         side.begun = lane.clock.now();
         self.deadline = u64::MAX;
         self.sending = Pace::default();
+        self.rates = None;
         self.state = State::Active;
         lane.enqueue(slot);
         Ok(true)
@@ -210,7 +212,7 @@ impl Client {
     /// Answers a request that does not deserve an exchange, or no longer does.
     pub(crate) fn refuse(&mut self, lane: &mut Lane, cause: Cause) {
         let status = cause.status();
-        let hint = hint(cause, &lane.options);
+        let hint = hint(cause, &lane.options, self.rates(lane).body);
         let answer = Answer::text(status, format!("{status}: {cause}{hint}\n"));
         if let Some(limit) = Limit::behind(cause) {
             lane.common.tally.note(limit);
@@ -292,7 +294,7 @@ fn fields(headers: &[abi::Header]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// How much is allowed where a limit was broken.
-fn hint(cause: Cause, options: &Options) -> String {
+fn hint(cause: Cause, options: &Options, rate: Rate) -> String {
     let bytes = |most: usize| format!(" of {most} bytes");
     match cause {
         Cause::RequestLineTooLong => bytes(options.head.request_line),
@@ -304,7 +306,7 @@ fn hint(cause: Cause, options: &Options) -> String {
             options.max_body.map(|most| format!(" of {most} bytes")).unwrap_or_default()
         }
         Cause::HeadTooSlow => format!(" (more than {} s)", options.head_time.as_secs_f32()),
-        Cause::BodyTooSlow => format!(" (less than {} bytes per second)", options.min_rate),
+        Cause::BodyTooSlow => format!(" (less than {} bytes per second)", rate.bytes),
         _ => String::new(),
     }
 }

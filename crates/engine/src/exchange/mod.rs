@@ -17,6 +17,7 @@
 //! changes first, so late calls miss.
 
 mod blocks;
+mod rates;
 mod signal;
 
 use std::ptr::{self, NonNull};
@@ -24,7 +25,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use abi::{Block, event};
+use abi::{Block, event, progress};
+
+pub(crate) use self::rates::{Rate, Rates};
 
 use crate::application::Request;
 use crate::http1::trailers::Trailers;
@@ -74,6 +77,8 @@ pub(crate) struct LaneSide {
     pub(crate) connection: abi::Connection,
     /// The connection that waits for the answer; `None` once it is sent, or the client is gone.
     pub(crate) owner: Option<ConnectionKey>,
+    /// The connection that the request came from.
+    pub(crate) key: ConnectionKey,
     /// Whether a handler knows the exchange and has not released it.
     pub(crate) in_use: bool,
     /// It waits for its turn in the application.
@@ -95,6 +100,8 @@ pub(crate) struct LaneSide {
     pub(crate) repeated: bool,
     /// Since when the exchange waits for its application.
     pub(crate) held_since: Option<Instant>,
+    /// How slow clients may be unless the handler says otherwise.
+    rates: Rates,
     /// Where sending of response blocks stands.
     block: *mut Block,
     offset: u32,
@@ -120,7 +127,7 @@ unsafe impl Send for SlotRef {}
 
 impl SlotRef {
     /// Allocates a slot for a lane. `index` is unique in the worker.
-    pub(crate) fn allocate(index: u32, home: Arc<LaneShared>) -> Self {
+    pub(crate) fn allocate(index: u32, home: Arc<LaneShared>, rates: Rates) -> Self {
         let address = || abi::Address { family: 0, port: 0, scope: 0, ip: [0; 16] };
         let empty = || abi::Str { ptr: ptr::null(), len: 0 };
         let slot = Box::new(Slot {
@@ -154,6 +161,10 @@ impl SlotRef {
                 trailers: AtomicPtr::new(ptr::null_mut()),
                 trailer_count: AtomicU32::new(0),
                 reserved: 0,
+                body_rate: AtomicU32::new(0),
+                body_grace: AtomicU32::new(0),
+                answer_rate: AtomicU32::new(0),
+                answer_grace: AtomicU32::new(0),
             },
             lane: LaneSide {
                 input: Vec::with_capacity(INPUT),
@@ -169,6 +180,7 @@ impl SlotRef {
                     local: address(),
                 },
                 owner: None,
+                key: 0,
                 in_use: false,
                 queued: false,
                 listening: false,
@@ -179,6 +191,7 @@ impl SlotRef {
                 attempts: 0,
                 repeated: false,
                 held_since: None,
+                rates,
                 block: ptr::null_mut(),
                 offset: 0,
             },
@@ -201,6 +214,7 @@ impl SlotRef {
         let slot = unsafe { &mut *this.as_ptr() };
         slot.handler.first.data = slot.handler.first_data.as_mut_ptr();
         slot.shared.connection = &raw const slot.lane.connection;
+        slot.show_rates();
         this.prepare_response();
         this
     }
@@ -324,6 +338,9 @@ impl SlotRef {
         slot.lane.attempts = 0;
         slot.lane.repeated = false;
         slot.lane.held_since = None;
+        if *slot.shared.progress.get_mut() & progress::RATES != 0 {
+            slot.show_rates();
+        }
         self.prepare_response();
         true
     }

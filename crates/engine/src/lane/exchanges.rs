@@ -39,13 +39,37 @@ impl Lane {
         }
         match slot.lane().owner {
             Some(key) => self.drive(key, 0),
-            None => self.settle_orphan(slot),
+            None => {
+                self.pass_on_watch(slot);
+                self.settle_orphan(slot);
+            }
         }
     }
 
+    /// A handler may ask to be told of the end of a connection that is done with its exchange.
+    fn pass_on_watch(&mut self, slot: SlotRef) {
+        if slot.progress() & progress::WATCHED == 0 {
+            return;
+        }
+        match self.entries.take(slot.lane().key) {
+            Some(Entry::Client(mut client)) => {
+                client.watched = true;
+                self.entries.put(client.key, Entry::Client(client));
+            }
+            _ => self.tell_closed(slot.lane().connection.id),
+        }
+    }
+
+    /// Tells the application of the end of a connection that it watches.
+    pub(crate) fn tell_closed(&self, connection: u64) {
+        self.application.signal(std::ptr::null_mut(), connection, event::CLOSED);
+    }
+
     /// An exchange without a connection: what it writes is dropped until its handler lets go.
-    pub(crate) fn settle_orphan(&mut self, slot: SlotRef) {
-        let over = slot.progress() & progress::RELEASED != 0;
+    /// Answers with its progress; once that has `RELEASED`, the slot may be another's.
+    pub(crate) fn settle_orphan(&mut self, slot: SlotRef) -> u32 {
+        let progress = slot.progress();
+        let over = progress & progress::RELEASED != 0;
         let unsent = slot.lane().unsent();
         slot.take_sent(unsent);
         if over && self.running != Some(slot) {
@@ -53,6 +77,7 @@ impl Lane {
         } else if slot.take_space_wish() {
             self.application.signal(slot.as_abi(), slot.id(), event::WRITABLE);
         }
+        progress
     }
 
     /// Takes the outcome of a dispatch, or the news that it will come from elsewhere.
@@ -134,7 +159,7 @@ impl Lane {
         self.in_use += 1;
         self.free.pop().unwrap_or_else(|| {
             let number = self.common.slot_numbers.fetch_add(1, Ordering::Relaxed) as u32;
-            SlotRef::allocate(number, self.shared.clone())
+            SlotRef::allocate(number, self.shared.clone(), self.options.rates())
         })
     }
 

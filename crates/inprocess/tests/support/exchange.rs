@@ -174,6 +174,10 @@ fn slot_for(request: &Request) -> &'static mut Slot {
         trailers: AtomicPtr::new(ptr::null_mut()),
         trailer_count: AtomicU32::new(0),
         reserved: 0,
+        body_rate: AtomicU32::new(0),
+        body_grace: AtomicU32::new(0),
+        answer_rate: AtomicU32::new(0),
+        answer_grace: AtomicU32::new(0),
     };
     Box::leak(Box::new(Slot {
         exchange,

@@ -21,6 +21,7 @@ internal abstract unsafe partial class HostContext :
     IConnectionIdFeature,
     IConnectionItemsFeature,
     IConnectionEndPointFeature,
+    IConnectionLifetimeFeature,
     IConnectionLifetimeNotificationFeature,
     IMemoryPoolFeature
 {
@@ -36,6 +37,7 @@ internal abstract unsafe partial class HostContext :
     private bool _addressesKnown;
     private Dictionary<object, object?>? _persistent;
     private IDictionary<object, object?>? _connectionItems;
+    private CancellationToken? _connectionClosed;
 
     /// <summary>The engine's number of the connection.</summary>
     internal ulong ConnectionNumber => _connection;
@@ -99,6 +101,12 @@ internal abstract unsafe partial class HostContext :
 
     MemoryPool<byte> IMemoryPoolFeature.MemoryPool => MemoryPool<byte>.Shared;
 
+    CancellationToken IConnectionLifetimeFeature.ConnectionClosed
+    {
+        get => _connectionClosed ??= WatchConnection();
+        set => _connectionClosed = value;
+    }
+
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
 
     void IConnectionLifetimeNotificationFeature.RequestClose()
@@ -112,12 +120,39 @@ internal abstract unsafe partial class HostContext :
     private void BeginConnection(NativeConnection* connection)
     {
         var id = connection is null ? 0 : connection->Id;
+        if (id != _connection)
+        {
+            _connectionClosed = null;
+        }
+
         if (id != _connection || _connectionChanged)
         {
             _connection = id;
             _connectionChanged = false;
             _connectionId = null;
             _addressesKnown = false;
+        }
+    }
+
+    private CancellationToken WatchConnection()
+    {
+        lock (_abortGate)
+        {
+            var exchange = _exchange;
+            if (exchange is null || _phase == Phase.Idle)
+            {
+                // Nobody is left who could be asked to tell.
+                return new CancellationToken(canceled: true);
+            }
+
+            if (!exchange->HasRates())
+            {
+                return RequestAborted;
+            }
+
+            var token = _server.Watch(_connection);
+            Interlocked.Or(ref exchange->Progress, ProgressFlags.Watched);
+            return token;
         }
     }
 

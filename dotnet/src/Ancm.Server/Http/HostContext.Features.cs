@@ -7,7 +7,9 @@ using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.Features.Authentication;
+using Microsoft.AspNetCore.Http.Timeouts;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace Ancm.Server;
 
@@ -51,7 +53,11 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         typeof(IConnectionIdFeature),
         typeof(IConnectionItemsFeature),
         typeof(IConnectionEndPointFeature),
+        typeof(IConnectionLifetimeFeature),
         typeof(IMemoryPoolFeature),
+        typeof(IHttpRequestTimeoutFeature),
+        typeof(IHttpMinRequestBodyDataRateFeature),
+        typeof(IHttpMinResponseDataRateFeature),
     ];
 
     private static readonly ulong s_own = OwnFeatures();

@@ -28,7 +28,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestTrailersFeature
     {
         var trailers = new HeaderDictionary();
         // A host of the contract's first version has no such fields.
-        if (exchange is null || exchange->Size < sizeof(NativeExchange))
+        if (exchange is null || !exchange->HasTrailers())
         {
             return trailers;
         }

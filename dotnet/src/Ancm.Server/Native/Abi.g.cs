@@ -10,7 +10,7 @@ namespace Ancm.Server.Native;
 internal static class AbiVersion
 {
     public const ushort Major = 1;
-    public const ushort Minor = 1;
+    public const ushort Minor = 2;
 }
 /// <summary>Facts about a request.</summary>
 internal static class RequestFlags
@@ -67,6 +67,10 @@ internal static class ProgressFlags
     public const uint Close = 32;
     /// <summary>With `ENDED`: what is committed is not the whole response. Send it, then close the connection in a way that the client can tell.</summary>
     public const uint Truncated = 64;
+    /// <summary>The handler has stored rates of its own in the exchange. Set it after each change, and notify. Since 1.2.</summary>
+    public const uint Rates = 128;
+    /// <summary>Tell when the connection of this exchange is over, be that long after the exchange: an event `CLOSED`. Since 1.2.</summary>
+    public const uint Watched = 256;
 }
 /// <summary>What the handler waits for.</summary>
 internal static class WaitingFlags
@@ -85,6 +89,8 @@ internal static class EventFlags
     public const uint Writable = 2;
     /// <summary>The client is gone. Nothing that is written will arrive.</summary>
     public const uint Aborted = 4;
+    /// <summary>A connection is over that somebody watches. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2.</summary>
+    public const uint Closed = 8;
 }
 /// <summary>Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned. The engine writes framing, `Date`, `Connection` and a missing `Server` by itself.</summary>
 internal static class HeadLayout
@@ -212,7 +218,7 @@ internal unsafe struct NativeBlock
     [FieldOffset(16)] public byte* Data;
 }
 /// <summary>One request and its response.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 232)]
+[StructLayout(LayoutKind.Explicit, Size = 248)]
 internal unsafe struct NativeExchange
 {
     /// <summary>`sizeof` this struct as the engine knows it.</summary>
@@ -273,6 +279,14 @@ internal unsafe struct NativeExchange
     [FieldOffset(224)] public uint TrailerCount;
     /// <summary>Nothing yet.</summary>
     [FieldOffset(228)] public uint Reserved;
+    /// <summary>Bytes per second below which the request body is too slow; 0: none is. Holds the worker's own limit until the handler stores another; see `progress::RATES`. Since 1.2.</summary>
+    [FieldOffset(232)] public uint BodyRate;
+    /// <summary>Milliseconds for which the body may be slower than that. Since 1.2.</summary>
+    [FieldOffset(236)] public uint BodyGrace;
+    /// <summary>As `body_rate`, for the client as one that takes its answer. Since 1.2.</summary>
+    [FieldOffset(240)] public uint AnswerRate;
+    /// <summary>As `body_grace`. Since 1.2.</summary>
+    [FieldOffset(244)] public uint AnswerGrace;
 }
 /// <summary>What a worker offers to a handler. Lives as long as the process. All functions may be called from any thread and never block.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 64)]

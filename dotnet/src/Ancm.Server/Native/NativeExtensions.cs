@@ -29,6 +29,15 @@ internal static unsafe class NativeExtensions
         }
     }
 
+    /// <summary>Whether the host is of version 1.1 of the contract, or later.</summary>
+    internal static bool HasTrailers(this ref NativeExchange exchange) => Reaches(ref exchange, ref exchange.BodyRate);
+
+    /// <summary>Whether the host is of version 1.2 of the contract, or later.</summary>
+    internal static bool HasRates(this ref NativeExchange exchange) => exchange.Size >= sizeof(NativeExchange);
+
     /// <summary>Slot of an exchange: dense from 0, stable while its memory is reused.</summary>
     internal static int SlotOf(ulong id) => (int)(uint)id;
+
+    private static bool Reaches(ref NativeExchange exchange, ref uint field)
+        => exchange.Size >= Unsafe.ByteOffset(ref Unsafe.As<NativeExchange, byte>(ref exchange), ref Unsafe.As<uint, byte>(ref field));
 }

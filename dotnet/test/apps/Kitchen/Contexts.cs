@@ -5,6 +5,7 @@ using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Extensions;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 
 namespace Kitchen;
 
@@ -165,6 +166,9 @@ internal static class Contexts
             Say<IConnectionItemsFeature>("connection items");
             Say<IConnectionLifetimeFeature>("connection lifetime");
             Say<IMemoryPoolFeature>("memory pool");
+            var body = context.Features.Get<IHttpMinRequestBodyDataRateFeature>()?.MinDataRate;
+            var answer = context.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate;
+            text.Append($"rates {body?.BytesPerSecond} {body?.GracePeriod}, {answer?.BytesPerSecond} {answer?.GracePeriod}\n");
             return text.ToString();
         });
         app.MapGet("/persistent", (HttpContext context) =>
