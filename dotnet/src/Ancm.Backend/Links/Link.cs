@@ -101,15 +101,12 @@ internal sealed class Link : IThreadPoolWorkItem
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>The server is done with a channel.</summary>
-    internal void Forget(LinkChannel channel, uint number)
+    /// <summary>Both sides have closed a channel.</summary>
+    internal void Forget(uint number)
     {
         lock (_channels)
         {
-            if (channel.IsOver && _channels.TryGetValue(number, out var known) && ReferenceEquals(known, channel))
-            {
-                _channels.Remove(number);
-            }
+            _channels.Remove(number);
         }
     }
 
@@ -215,7 +212,7 @@ internal sealed class Link : IThreadPoolWorkItem
             (Kind.Open, null) => Open(frame.Number),
             (Kind.Data, { } known) => known.Receive(payload),
             (Kind.Credit, { } known) => known.Grant(frame.Value),
-            (Kind.Close, { } known) => Close(known, frame.Number),
+            (Kind.Close, { } known) => Close(known),
             _ => false,
         };
     }
@@ -237,10 +234,9 @@ internal sealed class Link : IThreadPoolWorkItem
         return true;
     }
 
-    private bool Close(LinkChannel channel, uint number)
+    private static bool Close(LinkChannel channel)
     {
         channel.OnClosed(isLinkGone: false);
-        Forget(channel, number);
         return true;
     }
 

@@ -6,6 +6,7 @@ using System.Threading;
 using System.Threading.Tasks;
 
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Ancm.Backend.Links;
 
@@ -45,21 +46,10 @@ internal sealed class LinkChannel : DefaultConnectionContext
         _input = new Pipe(options.Input);
         _output = new Pipe(options.Output);
         Transport = new DuplexPipe(new CountedReader(_input.Reader, OnConsumed), _output.Writer);
+        Features.Set<IMemoryPoolFeature>(options);
         LocalEndPoint = endPoint;
         ConnectionClosed = _closed.Token;
         _sending = SendAsync();
-    }
-
-    /// <summary>Whether the number may be used again.</summary>
-    internal bool IsOver
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _isClosedHere && _isClosedThere;
-            }
-        }
     }
 
     /// <summary>Bytes have come. False: they must not have.</summary>
@@ -115,6 +105,11 @@ internal sealed class LinkChannel : DefaultConnectionContext
         lock (_lock)
         {
             _isClosedThere = true;
+            if (_isClosedHere)
+            {
+                _link.Forget(_number);
+            }
+
             _isClosedHere |= isLinkGone;
         }
 
@@ -140,7 +135,6 @@ internal sealed class LinkChannel : DefaultConnectionContext
             _input.Writer.Complete();
         }
 
-        _link.Forget(this, _number);
         await base.DisposeAsync().ConfigureAwait(false);
     }
 
@@ -173,6 +167,12 @@ internal sealed class LinkChannel : DefaultConnectionContext
             if (!_isClosedHere)
             {
                 _isClosedHere = true;
+                if (_isClosedThere)
+                {
+                    // First, because the host may use the number again as soon as it is told.
+                    _link.Forget(_number);
+                }
+
                 var taken = Volatile.Read(ref _consumed) & 0xFF_FFFF;
                 _link.Send(new Frame { Number = _number, Kind = Kind.Close, Value = taken });
             }

@@ -1,22 +1,27 @@
+using System.Buffers;
 using System.IO.Pipelines;
 
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace Ancm.Backend.Links;
 
-/// <summary>How the pipes of channels are.</summary>
-internal sealed class LinkOptions
+/// <summary>What the channels of a listener have in common: their memory, and how their pipes are.</summary>
+internal sealed class LinkOptions : IMemoryPoolFeature
 {
     internal LinkOptions(SocketTransportOptions options)
     {
+        MemoryPool = new BlockPool();
         // The server's part of a connection runs on the pool: it may block, and the link must not. Ours
         // runs where the other side happens to be.
-        var pool = PipeScheduler.ThreadPool;
-        Input = new PipeOptions(readerScheduler: pool, writerScheduler: PipeScheduler.Inline, pauseWriterThreshold: 0, resumeWriterThreshold: 0, useSynchronizationContext: false);
+        Input = new PipeOptions(MemoryPool, PipeScheduler.ThreadPool, PipeScheduler.Inline, 0, 0, useSynchronizationContext: false);
         // None means without a limit, as there.
         var most = options.MaxWriteBufferSize ?? 0;
-        Output = new PipeOptions(readerScheduler: PipeScheduler.Inline, writerScheduler: pool, pauseWriterThreshold: most, resumeWriterThreshold: most / 2, useSynchronizationContext: false);
+        Output = new PipeOptions(MemoryPool, PipeScheduler.Inline, PipeScheduler.ThreadPool, most, most / 2, useSynchronizationContext: false);
     }
+
+    /// <inheritdoc/>
+    public MemoryPool<byte> MemoryPool { get; }
 
     /// <summary>From the host to the server.</summary>
     internal PipeOptions Input { get; }
