@@ -11,6 +11,28 @@ fn wait_for_another(site: &Site, first: testkit::Process) {
     eventually("the end of the first", || (!first.is_alive()).then_some(()));
 }
 
+/// A .NET that this test may change.
+fn own_dotnet() -> tempfile::TempDir {
+    let dir = tempfile::tempdir_in(testkit::env::programs()).expect("a folder can be made");
+    for name in ["dotnet", "host", "shared"] {
+        link_all(&testkit::env::dotnet_root().join(name), &dir.path().join(name));
+    }
+    dir
+}
+
+/// Copies by hard links: what is mapped then has the new path. What is on another file system is
+/// copied in full.
+fn link_all(from: &Path, to: &Path) {
+    let copy = |how: &str| {
+        let status = std::process::Command::new("cp").args([how, "-rL"]).args([from, to]).status();
+        status.expect("there is a cp").success()
+    };
+    if !copy("-l") {
+        let _ = fs::remove_dir_all(to);
+        assert!(copy("-p"), "{} can be copied", from.display());
+    }
+}
+
 /// As a deployment writes: in place, the content unchanged.
 fn rewrite(path: &Path) {
     let content = fs::read(path).expect("it can be read");
@@ -43,6 +65,50 @@ both_models! {
 
     fn shc_04_a_changed_assembly_loses_nothing(model: Model) {
         lossless(model, |site| rewrite(&site.app().path("Site.dll")));
+    }
+
+    fn code_in_a_subfolder_is_watched_and_what_is_beyond_is_said(model: Model) {
+        let app = App::test("Site");
+        for folder in ["data", "plugins/deep"] {
+            fs::create_dir_all(app.path(folder)).unwrap();
+        }
+        let site = Site::start(app.file("plugins/deep/one.dll", "1"), model);
+        let first = site.application();
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        site.app().write("data/two.txt", "no code");
+        site.app().write("plugins/deep/one.dll", "22");
+        wait_for_another(&site, first);
+        site.wait_for_log("files of the application have changed");
+        fs::create_dir_all(site.app().path("1/2/3/4/5/6/7")).unwrap();
+        site.wait_for_log("warning 1133");
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
+    fn another_version_of_dotnet_is_taken_over_with_its_own_reason(model: Model) {
+        let root = own_dotnet();
+        let app = App::test("Site").model(model);
+        let site = Start::of(app).env("DOTNET_ROOT", root.path()).run();
+        let first = site.application();
+        let version = testkit::env::framework_version();
+        assert!(first.has_mapped(&root.path().display().to_string()));
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        let (minor, _) = version.rsplit_once('.').unwrap();
+        let frameworks = root.path().join("shared/Microsoft.NETCore.App");
+        let newer = frameworks.join(format!("{minor}.999"));
+        link_all(&frameworks.join(&version), &newer);
+        wait_for_another(&site, first);
+        let second = site.application();
+        assert!(second.has_mapped(&newer.display().to_string()));
+        let status: serde_json::Value =
+            serde_json::from_str(&site.command("status", &["--json"]).stdout).unwrap();
+        assert_eq!(status["generations"][0]["reason"], "runtime", "{status}");
+        // Back to the version before, as the package manager would.
+        fs::remove_dir_all(&newer).unwrap();
+        wait_for_another(&site, second);
+        assert!(site.application().has_mapped(&frameworks.join(&version).display().to_string()));
+        load.stop().assert_lossless();
+        site.stop();
     }
 
     fn shut_05_shut_06_v1_11_l22_15_a_touched_configuration_brings_a_new_generation(model: Model) {

@@ -24,14 +24,12 @@ const DEFAULT_URL: &str = "http://127.0.0.1:5000";
 /// Serves one application until a signal ends it; answers the exit code.
 pub(crate) fn run(arguments: cli::Run) -> u8 {
     let mut output = Output::new();
-    let code = prepare(arguments, &mut output)
-        .map(|(launch, signals, reload)| {
-            let output = Output::for_service(&launch.env, &launch.app.name);
-            Supervisor::new(launch, signals, output, reload)
-        })
-        .and_then(|supervisor| {
-            supervisor.run().map_err(|error| refuse(&mut output, exit::SYSTEM, error))
-        });
+    let code = prepare(arguments, &mut output).and_then(|(launch, signals, reload)| {
+        let told = Output::for_service(&launch.env, &launch.app.name);
+        Supervisor::new(launch, signals, told, reload)
+            .and_then(Supervisor::run)
+            .map_err(|error| refuse(&mut output, exit::SYSTEM, error))
+    });
     output.finish();
     code.unwrap_or_else(|code| code)
 }

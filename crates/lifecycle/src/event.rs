@@ -93,6 +93,11 @@ pub enum Event {
         /// Where they are.
         dir: String,
     },
+    /// A part of the application's folder is not watched.
+    NotWatched {
+        /// Which, and why.
+        what: String,
+    },
     /// `app_offline.htm` is there and served.
     Offline,
     /// A generation has ended as it was asked to, with nothing left undone.
@@ -156,6 +161,7 @@ impl Event {
             Self::NoControl { .. } => 1130,
             Self::Halted => 1131,
             Self::Idle => 1132,
+            Self::NotWatched { .. } => 1133,
         }
     }
 
@@ -173,6 +179,7 @@ impl Event {
             Self::DrainIncomplete { .. }
             | Self::ExchangesLeft { .. }
             | Self::NoControl { .. }
+            | Self::NotWatched { .. }
             | Self::RingRefused { .. }
             | Self::StoppedAtOnce => Level::Warning,
             Self::ConfigurationRefused { .. }
@@ -217,6 +224,11 @@ impl fmt::Display for Event {
             Self::NoControl { reason } => write!(
                 f,
                 "no control socket ({reason}); `ancm status` and its like will not find this process"
+            ),
+            Self::NotWatched { what } => write!(
+                f,
+                "not all of the application's folder is watched: {what}; after a change there, \
+                 `ancm recycle`"
             ),
             Self::Snapshot { generation, files, bytes, took_ms, dir } => {
                 let mib = *bytes as f64 / 1_048_576.0;

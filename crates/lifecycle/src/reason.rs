@@ -42,6 +42,8 @@ pub enum Reason {
     Requests,
     /// `ancm rollback` put the version before there.
     Rollback,
+    /// The .NET that it runs on is another, or a newer one is there.
+    Runtime,
     /// It is the time of day for it.
     Schedule,
     /// SIGHUP.
@@ -82,6 +84,7 @@ impl fmt::Display for Reason {
             Self::Retry => "the start before had failed",
             Self::Requests => "the requests of periodicRestartRequests are done",
             Self::Rollback => "the version before was put back",
+            Self::Runtime => "the .NET that it runs on has changed",
             Self::Schedule => "it is a time of periodicRestartSchedule",
             Self::Signal => "a signal asks for it",
             Self::Started => "an operator has started the application",

@@ -17,5 +17,5 @@ mod plan;
 mod take;
 
 pub use place::{beside, clear, is_one, own_folder, places, sweep};
-pub use plan::is_code;
+pub use plan::{DEEPEST, MOST_ENTRIES, MOST_LOOKS, is_code, is_data};
 pub use take::{Refusal, Request, Snapshot};

@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::before::Before;
 
 /// Folders below the application's that code is looked for in. `runtimes/RID/lib/TFM` has four.
-const DEEPEST: usize = 6;
+pub const DEEPEST: usize = 6;
 /// A folder with more entries than this is one of data.
-const MOST_ENTRIES: usize = 5000;
+pub const MOST_ENTRIES: usize = 5000;
 /// Looked at in all folders together; what is left then is linked to.
-const MOST_LOOKS: usize = 50_000;
+pub const MOST_LOOKS: usize = 50_000;
 /// Folders of data by their names, in any letter case: nobody looks for code there.
 const DATA: &[&str] = &["app_data", "logs", "node_modules", "wwwroot"];
 
@@ -179,7 +179,8 @@ impl Code {
     }
 }
 
-fn is_data(name: &OsStr) -> bool {
+/// Whether a folder of this name, below the application's, is one of data, without code in it.
+pub fn is_data(name: &OsStr) -> bool {
     // A name that is no text is none that .NET would look for.
     name.to_str().is_none_or(|name| {
         name.starts_with('.') || DATA.iter().any(|data| name.eq_ignore_ascii_case(data))

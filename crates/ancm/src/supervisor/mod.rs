@@ -93,6 +93,8 @@ enum Source {
     /// A client, while nobody serves.
     Door,
     Folder,
+    /// A look at the folder is over.
+    Looked,
     Operator(control::operator::Source),
     Output(Stream),
     Pipe(GenerationId, Stream),
@@ -102,9 +104,18 @@ enum Source {
 
 impl Supervisor {
     /// A site whose first generation is started by [`Supervisor::run`].
-    pub(crate) fn new(launch: Launch, signals: Signals, output: Output, reload: Reload) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The system grants no thread, or no descriptor.
+    pub(crate) fn new(
+        launch: Launch,
+        signals: Signals,
+        output: Output,
+        reload: Reload,
+    ) -> io::Result<Self> {
         let service = ServiceManager::of(&launch.env);
-        let watch = Watch::new(&launch.dir, Duration::ZERO);
+        let watch = Watch::new(&launch.dir, Duration::ZERO)?;
         let (operators, refusal) = Operators::open(&launch);
         let (site, actions) =
             Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
@@ -137,7 +148,7 @@ impl Supervisor {
         }
         supervisor.perform(actions);
         supervisor.settle();
-        supervisor
+        Ok(supervisor)
     }
 
     /// Keeps the site alive until it was asked to stop and has stopped; answers the exit code.
@@ -180,6 +191,8 @@ impl Supervisor {
                 }
                 Change::Configuration => drop(self.recycle(Reason::Configuration)),
                 Change::Files => drop(self.recycle(Reason::Files)),
+                Change::Runtime => drop(self.recycle(Reason::Runtime)),
+                Change::Beyond(what) => self.tell(&Told::NotWatched { what }),
                 Change::Offline(is_offline) => {
                     if !is_offline && let Some(app) = (self.reload)(&mut self.output) {
                         // Whoever took the application offline did so to change it.
@@ -228,6 +241,7 @@ impl Supervisor {
         if let Some(fd) = self.watch.fd() {
             watch(Source::Folder, fd, Readiness::READ);
         }
+        watch(Source::Looked, self.watch.looked(), Readiness::READ);
         if self.site.is_idle() {
             for socket in &self.launch.sockets.descriptors {
                 watch(Source::Door, socket.as_fd(), Readiness::READ);
@@ -254,13 +268,12 @@ impl Supervisor {
             }
             watch(Source::Process(*id), worker.child.as_fd(), Readiness::READ);
         }
-        let look = Some(self.watch.next_look());
         let next = [
             self.site.next_deadline(),
             self.service.next_sign(),
             self.operators.deadline(),
             self.triggers.next_look(),
-            look,
+            self.watch.next_look(),
         ];
         let next = next.into_iter().flatten().map(|at| at.saturating_sub(self.now()));
         let timeout = next.chain(self.output.stalls_in()).min();
@@ -277,6 +290,8 @@ impl Supervisor {
             }
             Source::Door => self.events.push_back(Event::Wanted),
             Source::Folder => self.watch.on_event(),
+            // What was seen is followed in any case.
+            Source::Looked => {}
             Source::Operator(source) => self.on_operator(source, readiness),
             Source::Output(stream) => self.output.flush(stream),
             Source::Pipe(id, stream) => {
@@ -363,7 +378,12 @@ impl Supervisor {
                 self.snapshots.note(dir.as_ref());
                 self.tell(&Told::Snapshot { generation: id, files, bytes, took_ms, dir });
             }
-            ToSupervisor::Ready => self.events.push_back(Event::Ready(id)),
+            ToSupervisor::Ready => {
+                if let Some(worker) = self.workers.get(&id).filter(|it| it.has_served_app()) {
+                    self.watch.follow_runtime_of(worker.child.pid().number());
+                }
+                self.events.push_back(Event::Ready(id));
+            }
             ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
         }
     }

@@ -1,0 +1,116 @@
+//! The thread that looks: a file system that does not answer must not keep the site from anything.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use os::eventfd::EventFd;
+
+use super::look::{self, Below, Top};
+use super::runtime::Runtime;
+
+/// A wish to look.
+#[derive(Clone, Debug)]
+struct Ask {
+    is_deep: bool,
+    /// Find out what this process runs on before.
+    runtime_of: Option<i32>,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) top: Top,
+    pub(super) deep: Option<Deep>,
+}
+
+/// What was seen by looking further than the folder itself.
+#[derive(Clone, Debug)]
+pub(super) struct Deep {
+    pub(super) below: Below,
+    pub(super) runtime: u64,
+    /// Whether it is that of another generation than before.
+    pub(super) is_new_runtime: bool,
+    /// How long this took.
+    pub(super) took: Duration,
+}
+
+/// The thread, as whoever asks it sees it.
+#[derive(Debug)]
+pub(super) struct Looks {
+    asks: Sender<Ask>,
+    seen: Receiver<Seen>,
+    bell: Arc<EventFd>,
+    /// How many answers are to come.
+    pending: usize,
+}
+
+impl Looks {
+    /// A thread that looks at `dir` when it is asked.
+    pub(super) fn begin(dir: &Path) -> io::Result<Self> {
+        let (asks, asked) = channel::<Ask>();
+        let (tell, seen) = channel();
+        let bell = Arc::new(EventFd::new()?);
+        let (dir, ring) = (dir.to_owned(), bell.clone());
+        thread::Builder::new().name("watch".to_owned()).spawn(move || {
+            let mut runtime = Runtime::default();
+            // Ends with whoever asks.
+            for ask in asked {
+                let found = ask.runtime_of.map(Runtime::of);
+                let is_new_runtime = found.is_some();
+                runtime = found.unwrap_or(runtime);
+                let deep = ask.is_deep.then(|| deep(&dir, &runtime, is_new_runtime));
+                let _ = tell.send(Seen { top: look::top(&dir), deep });
+                ring.wake();
+            }
+        })?;
+        Ok(Self { asks, seen, bell, pending: 0 })
+    }
+
+    /// Readable when there is an answer.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Whether an answer is to come.
+    pub(super) fn is_busy(&self) -> bool {
+        self.pending > 0
+    }
+
+    pub(super) fn ask(&mut self, is_deep: bool, runtime_of: Option<i32>) {
+        let ask = Ask { is_deep: is_deep || runtime_of.is_some(), runtime_of };
+        self.pending += usize::from(self.asks.send(ask).is_ok());
+    }
+
+    /// The next answer that is there.
+    pub(super) fn next(&mut self) -> Option<Seen> {
+        self.bell.clear();
+        let seen = self.seen.try_recv().ok()?;
+        self.pending = self.pending.saturating_sub(1);
+        Some(seen)
+    }
+
+    /// The answer to the last question; what was answered to those before it is dropped. `None` if it
+    /// does not come within `limit`.
+    pub(super) fn last(&mut self, limit: Duration) -> Option<Seen> {
+        let until = Instant::now() + limit;
+        while let Ok(seen) = self.seen.recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            self.pending = self.pending.saturating_sub(1);
+            if self.pending == 0 {
+                return Some(seen);
+            }
+        }
+        None
+    }
+}
+
+fn deep(dir: &Path, runtime: &Runtime, is_new_runtime: bool) -> Deep {
+    let begun = Instant::now();
+    let (below, runtime) = (look::below(dir), runtime.fingerprint());
+    Deep { below, runtime, is_new_runtime, took: begun.elapsed() }
+}
