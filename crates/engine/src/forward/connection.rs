@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use os::epoll;
 use os::socket::{Socket, Transfer};
 
-use super::{Forwarding, is_safe};
+use super::{Answer, Forwarding, is_safe};
 use crate::application::UpstreamAddress;
 use crate::client::Client;
 use crate::exchange::{ConnectionKey, SlotRef};
@@ -217,8 +217,10 @@ impl Forwarding {
     /// Whether the backend has closed the connection without its server having looked at the request.
     pub(super) fn was_never_seen(&self, lane: &mut Lane) -> bool {
         match self.line {
-            Some(Line::Channel(channel)) => {
-                lane.links.has_seen_nothing_since(channel, self.sent_before)
+            Some(Line::Channel(channel)) if matches!(self.answer, Answer::Head) => {
+                self.head.is_empty()
+                    && self.interims == 0
+                    && lane.links.has_seen_nothing_since(channel, self.sent_before)
             }
             _ => false,
         }

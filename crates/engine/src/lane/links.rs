@@ -132,7 +132,10 @@ impl Links {
             Some((_, range)) => (mem::take(&mut self.scratch), range),
             None if !link.channels.is_closed(number) => return Ok(Received::Nothing),
             None => match link.violation {
-                Some(why) => return Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+                Some(why) => {
+                    let text = format!("the backend has spoilt its link with {why}");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
                 None => return Ok(Received::End),
             },
         };
@@ -299,6 +302,21 @@ impl Lane {
         self.links.links.retain(|link| {
             link.key != key || link.socket.is_some() || !link.channels.is_unused()
         });
+    }
+
+    /// What backends have said comes before what clients ask: a channel that was closed, or on which
+    /// somebody spoke unasked, must not be given to the next request.
+    pub(super) fn put_links_first(&mut self) {
+        let mut first = 0;
+        if self.links.links.is_empty() {
+            return;
+        }
+        for at in 0..self.event_count {
+            if self.links.get(self.events[at].token()).is_some() {
+                self.events.swap(first, at);
+                first += 1;
+            }
+        }
     }
 
     /// The kernel, or the lane's backlog, has brought a link up.

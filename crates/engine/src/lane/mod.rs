@@ -256,6 +256,7 @@ impl Lane {
             self.on_tick();
         }
         self.turn_wheel();
+        self.put_links_first();
         if self.together.is_some() {
             self.receive_together();
         }

@@ -15,7 +15,7 @@ pub(crate) enum Violation {
     TooMuch,
     #[error("a credit beyond what was sent")]
     TooMuchCredit,
-    #[error("no frame")]
+    #[error("what is no frame")]
     Malformed,
 }
 

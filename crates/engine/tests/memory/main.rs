@@ -7,6 +7,7 @@
 mod support;
 
 pub(crate) const IO: ancm_engine::Io = ancm_engine::Io::Epoll;
+pub(crate) const LINKED: bool = false;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Read, Write};

@@ -275,7 +275,7 @@ fn what_a_backend_says_unasked_is_nobodys_answer() {
             while peer.request().is_some() {}
         }
     });
-    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let site = Site::with(Proxy::by_socket(backend.address), 1, |_| {});
     let mut client = site.connect();
     for _ in 0..100 {
         client.get("/");

@@ -8,6 +8,8 @@ pub(crate) mod support;
 
 /// How the lanes of this program speak to the kernel.
 pub(crate) const IO: ancm_engine::Io = ancm_engine::Io::Epoll;
+/// Whether exchanges go to backends over a link.
+pub(crate) const LINKED: bool = false;
 
 mod asynchronous;
 mod bodies;

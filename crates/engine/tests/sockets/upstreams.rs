@@ -42,7 +42,7 @@ fn an_answer_and_the_end_in_one_event_cost_no_errors() {
             while peer.request().is_some() {}
         }
     });
-    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let site = Site::with(Proxy::by_socket(backend.address), 1, |_| {});
     let mut client = site.connect();
     for _ in 0..100 {
         client.post("/", b"not to be sent twice");
@@ -132,7 +132,7 @@ fn a_backend_that_refuses_is_502_in_the_end_and_says_why() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let proxy = Proxy::to(address);
+    let proxy = Proxy::by_socket(address);
     let rules = proxy.rules.clone();
     let site = Site::start(proxy);
     let waker = site.engine.waker();

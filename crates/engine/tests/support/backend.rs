@@ -12,7 +12,7 @@ use ancm_engine::{
     UpstreamFailure,
 };
 
-use super::PATIENCE;
+use super::{PATIENCE, link};
 use super::client::Client;
 
 /// A listening backend; every connection runs the script on a thread of its own.
@@ -147,9 +147,22 @@ impl Proxy {
         Self::with(UpstreamAddress::Tcp(address), Rules::default())
     }
 
+    /// Never over a link, which is another thing between the two: for what is about the moment at
+    /// which a socket does something.
+    pub(crate) fn by_socket(address: SocketAddr) -> Self {
+        let rules = Arc::new(Rules::default());
+        let address = UpstreamAddress::Tcp(address);
+        let upstream = Upstream { id: 1, address, link: None, rules: rules.clone() };
+        Self { upstream: Arc::new(upstream), rules }
+    }
+
     pub(crate) fn with(address: UpstreamAddress, rules: Rules) -> Self {
         let rules = Arc::new(rules);
-        let upstream = Upstream { id: 1, address, link: None, rules: rules.clone() };
+        let link = match address {
+            UpstreamAddress::Tcp(address) if crate::LINKED => Some(link::bridge_to(address)),
+            _ => None,
+        };
+        let upstream = Upstream { id: 1, address, link, rules: rules.clone() };
         Self { upstream: Arc::new(upstream), rules }
     }
 }

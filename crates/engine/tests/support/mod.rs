@@ -5,6 +5,7 @@
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod handler;
+pub(crate) mod link;
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;

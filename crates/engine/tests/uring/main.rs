@@ -14,3 +14,5 @@ use sockets::support;
 
 /// How the lanes of this program speak to the kernel.
 pub(crate) const IO: ancm_engine::Io = ancm_engine::Io::Uring;
+/// Whether exchanges go to backends over a link.
+pub(crate) const LINKED: bool = false;
