@@ -47,6 +47,38 @@ both_models! {
         is_replaced(model, ("periodicRestartPrivateMemory", "1000"), "memory");
     }
 
+    fn who_is_not_well_any_more_is_replaced_and_the_log_says_why(model: Model) {
+        let app = App::test("Site")
+            .handler_setting("healthCheckPath", "/WellUntil/2")
+            .handler_setting("healthCheckInterval", "00:00:01")
+            .handler_setting("healthCheckFailures", "2");
+        let site = Site::start(app, model);
+        let load = Load::start(site.address(), "/HelloWorld", 0, 4);
+        site.wait_for_log("warning 1134: health check /WellUntil/2 gave 503 (1 of 2 in a row)");
+        site.wait_for_log("the checks of healthCheckPath have failed");
+        eventually("a generation with that reason", || {
+            let told = status(&site);
+            let mut generations = told["generations"].as_array().unwrap().iter();
+            generations.any(|it| it["reason"] == "unhealthy").then_some(())
+        });
+        load.wait_for_more(20);
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
+    fn who_has_never_been_well_stays_and_checks_are_no_requests_of_clients(model: Model) {
+        let app = App::test("Site")
+            .handler_setting("healthCheckPath", "/NoSuchEndpoint")
+            .handler_setting("healthCheckInterval", "00:00:01")
+            .handler_setting("healthCheckFailures", "2")
+            .handler_setting("idleTimeout", "00:00:05");
+        let site = Site::start(app, model);
+        site.wait_for_log("never passed");
+        wait_until_idle(&site);
+        assert!(!site.log().contains("healthCheckPath have failed"));
+        site.stop();
+    }
+
     fn an_idle_application_is_gone_and_comes_back_with_the_next_request(model: Model) {
         let app = App::test("Site").handler_setting("idleTimeout", "00:00:01");
         let site = Site::start(app, model);

@@ -34,7 +34,7 @@ pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
 pub use forwarded::{ForwardedFields, Network, NoNetwork, TrustedProxies, UnknownField};
 pub use limits::Limits;
-pub use recycling::Recycling;
+pub use recycling::{HealthCheck, Recycling};
 pub use settings::{
     AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,
     UnknownChoice, UnknownHostingModel, UnknownTransport,

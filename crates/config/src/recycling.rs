@@ -5,9 +5,25 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Page;
+
+/// What is asked of a generation that serves, to see whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// `healthCheckPath` and `healthCheckHost` (`localhost`).
+    pub page: Page,
+    /// `healthCheckInterval`: between two checks, and the longest that an answer may take; a second
+    /// to a day, default 10 s.
+    pub interval: Duration,
+    /// `healthCheckFailures`: so many in a row are too many; 1 to 100, default 3.
+    pub failures: u32,
+}
+
 /// All off unless written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recycling {
+    /// `healthCheckPath`: replace a generation that does not answer well any more.
+    pub health_check: Option<HealthCheck>,
     /// `idleTimeout`: stop after so long without a request, until one comes.
     pub idle_timeout: Option<Duration>,
     /// `periodicRestartPrivateMemory`, written in kilobytes: most bytes that a generation, its

@@ -160,6 +160,8 @@ pub enum ToSupervisor {
         /// The step.
         step: Step,
     },
+    /// It serves, but has failed too many checks of its health in a row.
+    Unhealthy,
     /// The application stops by itself; the worker drains and ends.
     Stopping {
         /// What is known of the reason.

@@ -50,6 +50,8 @@ pub enum Reason {
     Signal,
     /// `ancm start`.
     Started,
+    /// The one before has failed its health checks.
+    Unhealthy,
     /// Somebody asks an application that was stopped because nobody did.
     Woken,
 }
@@ -88,6 +90,7 @@ impl fmt::Display for Reason {
             Self::Schedule => "it is a time of periodicRestartSchedule",
             Self::Signal => "a signal asks for it",
             Self::Started => "an operator has started the application",
+            Self::Unhealthy => "the checks of healthCheckPath have failed",
             Self::Woken => "a request came for an application that was idle",
         })
     }

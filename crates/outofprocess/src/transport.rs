@@ -80,7 +80,8 @@ impl Places {
         if !listening::is_accepting(address) {
             return Look::Nobody;
         }
-        let found = |pid| Look::Found(Found { address: UpstreamAddress::Tcp(address), link: None, pid });
+        let found =
+            |pid| Look::Found(Found { address: UpstreamAddress::Tcp(address), link: None, pid });
         match listening::listener(self.port, backend) {
             Listener::Own(pid) => found(pid),
             Listener::Unknown => found(backend.root),

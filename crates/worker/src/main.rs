@@ -13,6 +13,7 @@
 mod code;
 mod debug_log;
 mod gate;
+mod health;
 mod hosted;
 mod options;
 mod orders;
@@ -20,6 +21,7 @@ mod supervisor;
 mod warm_up;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -73,6 +75,7 @@ fn main() {
     // It accepts nobody yet.
     let engine = Engine::start(Vec::new(), hosted.application(), options)
         .unwrap_or_else(|error| cannot_serve(error));
+    let engine = Arc::new(engine);
     if let Some(refusal) = engine.ring_refusal() {
         let event = Event::RingRefused { reason: refusal.to_string() };
         let (level, text) = (event.level(), event.to_string());
@@ -108,6 +111,11 @@ fn main() {
         .and_then(|listeners| engine.listen(listeners))
         .unwrap_or_else(|error| cannot_serve(error));
     supervisor.tell(&ToSupervisor::Ready);
+    let recycling = hosted.app().map(|app| &app.settings.handler_settings.recycling);
+    if let Some(check) = recycling.and_then(|recycling| recycling.health_check.clone()) {
+        let (engine, checks, told) = (engine.clone(), give.checks().clone(), supervisor.clone());
+        thread::spawn(move || health::follow(&check, &engine, &checks, &told));
+    }
 
     let limit = match orders.recv() {
         Ok(Order::Drain(limit)) => limit,
@@ -168,7 +176,7 @@ fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
 /// Lets requests finish, then stops the application. Requests that have not finished after the
 /// shutdown delay need the application's help: it is told while they still run.
 fn drain(
-    engine: Engine,
+    engine: Arc<Engine>,
     hosted: &Hosted,
     limit: Duration,
     orders: &Receiver<Order>,

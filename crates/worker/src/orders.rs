@@ -16,6 +16,7 @@ use os::poll::{Readiness, poll};
 use os::process::exit_now;
 use os::signal::{Signal, Signals};
 
+use crate::health::Checks;
 use crate::supervisor::Supervisor;
 
 /// What the main thread has to do.
@@ -37,6 +38,7 @@ pub(crate) struct Orders {
     sender: Sender<Order>,
     phase: Phase,
     gauges: Arc<OnceLock<engine::Gauges>>,
+    checks: Checks,
 }
 
 /// How far the worker is. Set by the main thread alone.
@@ -64,7 +66,12 @@ impl Phase {
 
 impl Orders {
     pub(crate) fn new(sender: Sender<Order>, phase: Phase) -> Self {
-        Self { sender, phase, gauges: Arc::default() }
+        Self { sender, phase, gauges: Arc::default(), checks: Checks::default() }
+    }
+
+    /// Where checks of the application's health are counted.
+    pub(crate) const fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// What can be measured from now on.
@@ -102,11 +109,9 @@ impl Orders {
                 }
                 Ok(Some(ToWorker::Measure)) => {
                     let load = self.gauges.get().map(engine::Gauges::load).unwrap_or_default();
-                    supervisor.tell(&ToSupervisor::Load {
-                        in_flight: load.in_flight,
-                        upgraded: load.upgraded,
-                        taken: load.taken,
-                    });
+                    let (taken, in_flight) = self.checks.without(load.taken, load.in_flight);
+                    let upgraded = load.upgraded;
+                    supervisor.tell(&ToSupervisor::Load { in_flight, upgraded, taken });
                 }
                 Ok(Some(ToWorker::Stop)) => self.give(Order::Stop),
                 // It is sent once; a second one means that the two do not understand each other.

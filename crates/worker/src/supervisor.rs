@@ -94,5 +94,6 @@ fn in_words(message: &ToSupervisor) -> (DebugLevel, String) {
         }
         ToSupervisor::Step { step } => info(format!("step: {step}")),
         ToSupervisor::Stopping { reason } => info(format!("stopping: {reason}")),
+        ToSupervisor::Unhealthy => (DebugLevel::Warning, "health checks have failed".to_owned()),
     }
 }

@@ -45,16 +45,22 @@ pub(crate) fn warm_up(
     tell: impl Fn(String),
 ) -> Result<(), Box<StartReport>> {
     for page in &app.settings.initialization_pages {
-        let problem = match get(page, engine, deadline) {
-            Ok(answer) if answer.status < 400 => continue,
-            Ok(answer) => format!("gave {}", answer.status),
-            Err(error) => words(&error),
-        };
-        tell(format!("initializationPage {} {problem}", told(page)));
+        if let Some(problem) = problem(page, engine, deadline) {
+            tell(format!("initializationPage {} {problem}", told(page)));
+        }
     }
     match &app.settings.handler_settings.readiness {
         Some(readiness) => wait_until_ready(app, readiness, engine, deadline),
         None => Ok(()),
+    }
+}
+
+/// What is wrong with the answer of `page`, if anything is.
+pub(crate) fn problem(page: &Page, engine: &Engine, deadline: Instant) -> Option<String> {
+    match get(page, engine, deadline) {
+        Ok(answer) if answer.status < 400 => None,
+        Ok(answer) => Some(format!("gave {}", answer.status)),
+        Err(error) => Some(words(&error)),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clr::locate::{self, Framework, Installed, Request, RuntimeConfig};
 use clr::{HostFxr, Version};
 use config::{
-    App, AspNetCore, Env, Finding, Findings, HostingModel, Origin, Overrides, Page, Readiness,
-    Source, environment, paths,
+    App, AspNetCore, Env, Finding, Findings, HealthCheck, HostingModel, Origin, Overrides, Page,
+    Readiness, Source, environment, paths,
 };
 use serde::Serialize;
 
@@ -52,6 +52,7 @@ pub(super) struct Understood {
     pub(super) initialization_pages: Vec<Page>,
     /// What has to be answered, and how, before they may.
     pub(super) readiness: Option<Readiness>,
+    pub(super) health_check: Option<HealthCheck>,
     /// Whether code is executed from a snapshot; null means where one can be had.
     pub(super) enable_shadow_copy: Option<bool>,
     /// Names only: values may be secrets.
@@ -120,6 +121,7 @@ fn understand(app: App, env: &Env, findings: &mut Findings) -> Understood {
         max_allowed_content_length: settings.limits.max_allowed_content_length,
         initialization_pages: settings.initialization_pages.clone(),
         readiness: settings.handler_settings.readiness.clone(),
+        health_check: settings.handler_settings.recycling.health_check.clone(),
         enable_shadow_copy: settings.handler_settings.enable_shadow_copy,
         environment_variables: settings.environment_variables.iter().map(|v| v.0.clone()).collect(),
         changed_limits: changed_limits(settings),

@@ -3,7 +3,7 @@
 use std::io;
 
 use clr::Kind;
-use config::{Origin, Readiness, Severity};
+use config::{HealthCheck, Origin, Readiness, Severity};
 
 use super::examine::{Report, Runtime, Understood};
 
@@ -56,6 +56,11 @@ fn write_summary(app: &Understood, out: &mut dyn io::Write) -> io::Result<()> {
     }
     if let Some(Readiness { page, status }) = &app.readiness {
         line("ready when", format!("{} (host {}) gives {status}", page.target, page.host))?;
+    }
+    if let Some(HealthCheck { page, interval, failures }) = &app.health_check {
+        let every = interval.as_secs();
+        let checked = format!("{} (host {}) every {every} s", page.target, page.host);
+        line("health check", format!("{checked}; replaced after {failures} failures"))?;
     }
     if app.enable_shadow_copy == Some(false) {
         line("code", "executed in the folder, without a snapshot".to_owned())?;

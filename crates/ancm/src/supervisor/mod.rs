@@ -384,6 +384,7 @@ impl Supervisor {
                 }
                 self.events.push_back(Event::Ready(id));
             }
+            ToSupervisor::Unhealthy => self.replace_unhealthy(id),
             ToSupervisor::Stopping { .. } => self.events.push_back(Event::Stopping(id)),
         }
     }

@@ -1,7 +1,7 @@
 //! Measures what serves, and follows what `lifecycle::trigger` makes of it.
 
 use config::App;
-use lifecycle::generation::Payload;
+use lifecycle::generation::{Generation, Payload};
 use lifecycle::site::Event;
 use lifecycle::trigger::{Limits, Measured};
 use lifecycle::{GenerationId, Reason};
@@ -43,10 +43,23 @@ impl Supervisor {
             // What was measured is as old as the last look: somebody may have come since.
             None | Some(Reason::Idle) => {}
             // A configuration that cannot be used was told; what is too old is replaced all the same.
-            Some(reason) if !self.recycle(reason) => {
-                self.events.push_back(Event::Recycle(reason));
-            }
-            Some(_) => {}
+            Some(reason) => self.replace(reason),
+        }
+    }
+
+    /// The generation has failed its health checks.
+    pub(super) fn replace_unhealthy(&mut self, id: GenerationId) {
+        // What is being replaced already needs no more.
+        let is_serving = |it: &Generation| it.id == id && it.is_serving(Payload::App);
+        let is_alone = !self.site.generations().iter().any(Generation::is_starting_app);
+        if is_alone && self.site.generations().iter().any(is_serving) {
+            self.replace(Reason::Unhealthy);
+        }
+    }
+
+    fn replace(&mut self, reason: Reason) {
+        if !self.recycle(reason) {
+            self.events.push_back(Event::Recycle(reason));
         }
     }
 

@@ -118,7 +118,8 @@ impl Worker {
                 ToSupervisor::Debug { .. }
                 | ToSupervisor::Drained { .. }
                 | ToSupervisor::Log { .. }
-                | ToSupervisor::Snapshot { .. } => {}
+                | ToSupervisor::Snapshot { .. }
+                | ToSupervisor::Unhealthy => {}
             }
         }
         Ok(messages)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Recycling;
+use crate::{HealthCheck, Page, Recycling};
 
 use super::read::excerpt;
 use super::written::Pair;
@@ -21,6 +21,7 @@ pub(super) fn read(settings: &[Pair], report: &mut Report<'_>) -> Recycling {
     let count = |text: &str| number::uint(text, 0, u64::MAX / 1024);
     let is_on = |span: &Duration| !span.is_zero();
     Recycling {
+        health_check: health_check(&mut settings),
         idle_timeout: settings.read("idleTimeout", time_span, span).filter(is_on),
         private_memory: settings
             .read("periodicRestartPrivateMemory", "kilobytes; 0 is off", count)
@@ -34,6 +35,27 @@ pub(super) fn read(settings: &[Pair], report: &mut Report<'_>) -> Recycling {
             .unwrap_or_default(),
         time: settings.read("periodicRestartTime", time_span, span).filter(is_on),
     }
+}
+
+fn health_check(settings: &mut Settings<'_, '_, '_>) -> Option<HealthCheck> {
+    let span = |text: &str| {
+        number::time_span(text, DAY_SECONDS).filter(|span| *span >= Duration::from_secs(1))
+    };
+    let interval = settings.read("healthCheckInterval", "hh:mm:ss, a second to a day", span);
+    let failures = settings.read("healthCheckFailures", "a number from 1 to 100", |text| {
+        number::uint(text, 1, 100).and_then(|number| u32::try_from(number).ok())
+    });
+    let host = settings.read("healthCheckHost", "a name such as example.com", |text| {
+        Page::new("/", Some(text)).ok().map(|page| page.host)
+    });
+    let page = settings.read("healthCheckPath", "a path such as /healthz", |text| {
+        Page::new(text, host.as_deref()).ok()
+    });
+    Some(HealthCheck {
+        page: page?,
+        interval: interval.unwrap_or(Duration::from_secs(10)),
+        failures: failures.unwrap_or(3),
+    })
 }
 
 /// Times of day between commas; none is none.

@@ -130,6 +130,8 @@ fn settings_of_an_application_pool_are_read_in_its_words() {
         ("periodicRestartRequests", "0"),
         ("periodicRestartSchedule", "15:00:00,03:00:00"),
         ("periodicRestartTime", "1.05:00:00"),
+        ("healthCheckPath", "/healthz"),
+        ("healthCheckFailures", "5"),
     ]);
     let recycling = typed.recycling;
     assert_eq!(recycling.idle_timeout, Some(Duration::from_secs(1200)));
@@ -137,14 +139,19 @@ fn settings_of_an_application_pool_are_read_in_its_words() {
     assert_eq!(recycling.requests, None);
     assert_eq!(recycling.schedule, [10_800, 54_000].map(Duration::from_secs));
     assert_eq!(recycling.time, Some(Duration::from_secs(104_400)));
+    let check = recycling.health_check.unwrap();
+    assert_eq!((check.page.target.as_str(), check.failures), ("/healthz", 5));
+    assert_eq!(check.interval, Duration::from_secs(10));
     let mut findings = Findings::default();
     let text = in_section(
         "<handlerSettings><handlerSetting name='idleTimeout' value='20'/><handlerSetting \
+         name='healthCheckPath' value='http://a/'/><handlerSetting name='healthCheckFailures' \
+         value='0'/><handlerSetting name='healthCheckInterval' value='00:00:00'/><handlerSetting \
          name='periodicRestartSchedule' value='25:00:00'/></handlerSettings>",
     );
     read(text.as_bytes(), "web.config", &Env::default(), &mut findings);
     let errors = findings.errors().filter(|it| it.code == "handler-setting-value");
-    assert_eq!(errors.count(), 2);
+    assert_eq!(errors.count(), 5);
 }
 
 #[test]

@@ -299,9 +299,9 @@ impl Lane {
 
     /// Forgets a link that is gone when nobody has anything of it any more.
     fn tidy_link(&mut self, key: ConnectionKey) {
-        self.links.links.retain(|link| {
-            link.key != key || link.socket.is_some() || !link.channels.is_unused()
-        });
+        self.links
+            .links
+            .retain(|link| link.key != key || link.socket.is_some() || !link.channels.is_unused());
     }
 
     /// What backends have said comes before what clients ask: a channel that was closed, or on which

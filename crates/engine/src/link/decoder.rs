@@ -73,7 +73,9 @@ mod tests {
                 match step {
                     Step::More => break assert_eq!(used, rest.len()),
                     Step::Malformed => return vec!["malformed".to_owned()],
-                    Step::Frame(number, frame) => said.push((u32::MAX, format!("{number} {frame:?}"))),
+                    Step::Frame(number, frame) => {
+                        said.push((u32::MAX, format!("{number} {frame:?}")))
+                    }
                     Step::Data(number, count) => {
                         let text = str::from_utf8(&rest[used - count..used]).unwrap();
                         match said.last_mut().filter(|(last, _)| *last == number) {

@@ -35,6 +35,14 @@ internal static class WarmUps
         return Task.CompletedTask;
     }
 
+    /// <summary>204 so many times, then 503.</summary>
+    public static Task WellUntil(HttpContext context)
+    {
+        var times = int.Parse(context.Request.Path.Value!.TrimStart('/'), CultureInfo.InvariantCulture);
+        context.Response.StatusCode = Interlocked.Increment(ref s_asked) > times ? 503 : 204;
+        return Task.CompletedTask;
+    }
+
     public static async Task StopAndWait(HttpContext context)
     {
         var lifetime = context.RequestServices.GetRequiredService<IHostApplicationLifetime>();
