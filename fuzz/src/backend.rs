@@ -14,7 +14,7 @@ use engine::{
     UpstreamAddress, UpstreamFailure,
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Its answers are of nobody else's making.
 const REFUSED: &[u8] = b"refused by the rules";
 
@@ -43,7 +43,7 @@ pub fn backend(data: &[u8]) {
 
 /// What one answer says, by the parsers alone.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// No head that counts: it is malformed, incomplete, or asks for what nobody wanted.
     Nothing,
     /// A head, and a body that breaks off or is malformed.
@@ -52,7 +52,7 @@ enum Verdict {
     Whole(u16, Vec<u8>, usize),
 }
 
-fn read_answer(data: &[u8], is_head: bool) -> Verdict {
+pub(crate) fn read_answer(data: &[u8], is_head: bool) -> Verdict {
     let (mut fields, mut at) = (Vec::new(), 0);
     let head = loop {
         match parse_response(&data[at..], is_head, false, &mut fields, &ANSWER_LIMITS) {
@@ -91,7 +91,7 @@ fn read_answer(data: &[u8], is_head: bool) -> Verdict {
     }
 }
 
-fn check(sent: &Verdict, got: &Verdict, is_cut: bool, len: usize) {
+pub(crate) fn check(sent: &Verdict, got: &Verdict, is_cut: bool, len: usize) {
     match (sent, got) {
         // It may have no body (RFC 9110 15.3.6): one is left out, or is too much.
         (Verdict::Whole(205, ..) | Verdict::Part(205), Verdict::Whole(205, body, _)) => {
@@ -122,7 +122,7 @@ fn check(sent: &Verdict, got: &Verdict, is_cut: bool, len: usize) {
 }
 
 /// Passes everything on.
-struct Rules;
+pub(crate) struct Rules;
 
 impl Forward for Rules {
     fn request_head(&self, request: &Request<'_>, out: &mut Vec<u8>) {
@@ -141,7 +141,7 @@ impl Forward for Rules {
     fn connection_lost(&self) {}
 }
 
-struct Proxy(Arc<Upstream>);
+pub(crate) struct Proxy(pub(crate) Arc<Upstream>);
 
 impl Application for Proxy {
     fn dispatch(&self, _exchange: &mut Exchange<'_>) -> Outcome {
@@ -174,7 +174,7 @@ fn site() -> &'static Mutex<Site> {
                 serve(stream, &answer);
             }
         });
-        let upstream = Arc::new(Upstream { id: 1, address, rules: Arc::new(Rules) });
+        let upstream = Arc::new(Upstream { id: 1, address, link: None, rules: Arc::new(Rules) });
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let listeners = vec![Listener { socket: listener.into(), lane: 0 }];

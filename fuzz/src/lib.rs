@@ -12,12 +12,14 @@
 //! | [`target_split`] | no path climbs, hides a control or is no UTF-8 |
 //! | [`web_config`] | no file is too strange for findings |
 //! | [`backend`] | a client gets what a backend says, whole or visibly cut, and nothing else |
+//! | [`link`] | the same over a link, whose frames are read a second time |
 //! | [`connection`] | the engine serves the requests that the parsers find, and no others |
 
 mod backend;
 mod bodies;
 mod connection;
 mod heads;
+mod link;
 mod requests;
 pub mod run;
 
@@ -25,6 +27,7 @@ pub use backend::backend;
 pub use bodies::chunked;
 pub use connection::connection;
 pub use heads::{request_head, response_head, target_split};
+pub use link::link;
 pub use requests::{End, Found, requests};
 
 /// What a target does with its bytes.
@@ -39,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("web_config", web_config),
     ("connection", connection),
     ("backend", backend),
+    ("link", link),
 ];
 
 /// Reads a `web.config`.
