@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use testkit::{App, Model, Site, Start, eventually};
+use testkit::{App, Model, Request, Site, Start, eventually};
 
 /// A site whose sockets are below a folder of the test's own.
 fn start(app: App) -> (Site, tempfile::TempDir) {
@@ -20,12 +20,25 @@ fn start(app: App) -> (Site, tempfile::TempDir) {
     (start.env("XDG_RUNTIME_DIR", session.path()).run(), session)
 }
 
-/// Every socket of a backend below a folder.
+/// Every socket for connections of a backend below a folder.
 fn sockets(dir: &Path) -> Vec<PathBuf> {
+    all_sockets(dir).into_iter().filter(|path| !is_link(path)).collect()
+}
+
+/// Every socket for links.
+fn links(dir: &Path) -> Vec<PathBuf> {
+    all_sockets(dir).into_iter().filter(|path| is_link(path)).collect()
+}
+
+fn is_link(path: &Path) -> bool {
+    path.extension().is_some_and(|name| name == "link")
+}
+
+fn all_sockets(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => found.extend(sockets(&entry.path())),
+            Ok(kind) if kind.is_dir() => found.extend(all_sockets(&entry.path())),
             Ok(kind) if kind.is_socket() && is_in_a_workers_folder(&entry.path()) => {
                 found.push(entry.path());
             }
@@ -65,8 +78,10 @@ fn a_backend_listens_on_a_private_socket_that_goes_with_it() {
     let (site, session) = start(shape("UseUrls"));
     let found = sockets(session.path());
     let [socket] = found.as_slice() else { panic!("{found:?}") };
+    let beside = links(session.path());
+    let [link] = beside.as_slice() else { panic!("{beside:?}") };
     assert_eq!(addresses(&site), format!("http://unix:{}", socket.display()));
-    assert_eq!(mode(socket), 0o600);
+    assert_eq!((mode(socket), mode(link)), (0o600, 0o600));
     assert_eq!(mode(socket.parent().unwrap()), 0o700);
     assert_eq!(mode(&session.path().join("ancm")), 0o700);
     site.stop();
@@ -83,6 +98,37 @@ fn a_new_backend_has_a_socket_of_its_own() {
         (now.len() == 1 && now != before).then_some(())
     });
     site.application();
+    site.stop();
+}
+
+/// The name that the application knows a connection by tells who carries it.
+#[test]
+fn dotnet_backends_are_reached_over_links_unless_a_socket_is_asked_for() {
+    for (transport, is_linked) in [("auto", true), ("unix", false), ("tcp", false)] {
+        let (site, session) =
+            start(App::test("Site").handler_setting("backendTransport", transport));
+        let name = site.get("/ConnectionId").ok().text();
+        assert_eq!(name.starts_with("ancm-"), is_linked, "{transport}: {name}");
+        assert_eq!(links(session.path()).len(), usize::from(is_linked), "{transport}");
+        site.stop();
+    }
+}
+
+#[test]
+fn clients_that_leave_take_their_channels_along_and_not_the_link() {
+    let (site, _session) = start(App::test("Site"));
+    for at in 0..50 {
+        let mut connection = site.connect();
+        let request = Request::post(&format!("/WaitForAbort?id={at}"), vec![b'x'; 100]).to_bytes();
+        connection.send(&request[..request.len() - 50]);
+        site.wait_for_outcome(&at.to_string(), "waiting");
+        drop(connection);
+        site.wait_for_outcome(&at.to_string(), "aborted");
+    }
+    let name = site.get("/ConnectionId").ok().text();
+    let link = name.split('-').nth(1).map(str::to_owned);
+    // Each lane has one, from the first request to the last.
+    assert!(matches!(link.as_deref(), Some("1" | "2" | "3" | "4")), "{name}");
     site.stop();
 }
 

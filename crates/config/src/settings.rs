@@ -98,12 +98,13 @@ impl FromStr for BackendChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendTransport {
-    /// .NET programs by a Unix socket, unless a port is written; others by a port.
+    /// .NET programs by links over a Unix socket, unless a port is written; others by a port.
     #[default]
     Auto,
     /// By a port of the loopback.
     Tcp,
-    /// Any program by a Unix socket, which `ANCM_SOCKET` and `%ANCM_SOCKET%` name.
+    /// Any program by a Unix socket, which `ANCM_SOCKET` and `%ANCM_SOCKET%` name. Each request in
+    /// flight has a connection of its own.
     Unix,
 }
 

@@ -12,8 +12,8 @@ use ancm_engine::{
     UpstreamFailure,
 };
 
-use super::{PATIENCE, link};
 use super::client::Client;
+use super::{PATIENCE, link};
 
 /// A listening backend; every connection runs the script on a thread of its own.
 pub(crate) struct Backend {

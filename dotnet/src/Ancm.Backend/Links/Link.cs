@@ -161,9 +161,9 @@ internal sealed class Link : IThreadPoolWorkItem
                 filled -= used;
             }
         }
-        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        catch (Exception)
         {
-            // Gone, as below.
+            // The socket is gone; or a mistake of ours, which costs the link and not the app.
         }
 
         BeGone();
