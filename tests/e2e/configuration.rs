@@ -241,6 +241,16 @@ fn cfg_25_the_server_s_address_is_the_public_one_in_process() {
 }
 
 #[test]
+fn cfg_19_every_address_of_the_site_is_the_server_s_in_process() {
+    let start = Start::of(site_app().model(Model::InProcess));
+    let site = start.url("http://127.0.0.1:0").url("http://localhost:0").run();
+    assert!(site.addresses().len() > 1, "{:?}", site.addresses());
+    assert_eq!(text(&site, "ServerAddresses"), site.addresses().join("\n"));
+    assert!(site.addresses().iter().all(|address| address.starts_with("http://")));
+    site.stop();
+}
+
+#[test]
 fn cfg_24_the_identity_is_there_as_configuration_in_process() {
     let site = Site::start(site_app(), Model::InProcess);
     for name in [

@@ -26,6 +26,13 @@ impl Backend {
         Connection::open(address).request(request)
     }
 
+    /// The same of the application `Shapes`.
+    fn ask_shape(&self, request: &Request) -> Response {
+        let addresses = self.site.get("/addresses").ok().text();
+        let address = addresses.trim_start_matches("http://").parse().unwrap();
+        Connection::open(address).request(request)
+    }
+
     fn is_there(&self) -> bool {
         self.site.get("/HelloWorld").status() == 200
     }
@@ -73,4 +80,57 @@ fn clients_cannot_shut_the_backend_down_out_of_process() {
     let message = Request::post("/iisintegration", "").header(EVENT, "shutdown");
     assert_ne!(backend.site.request(&message.header(TOKEN, &backend.token)).status(), 202);
     assert_eq!(backend.site.application(), process);
+}
+
+/// A way to build a host, with its integration as that host is told.
+fn shape(arguments: &str) -> Backend {
+    let app = App::test("Shapes").arguments(&format!(r".\Shapes.dll {arguments}"));
+    let app = app.handler_setting("backendTransport", "tcp");
+    let app = app.variables(&[("ASPNETCORE_TOKEN", "known")]);
+    Backend { site: Site::start(app, Model::OutOfProcess), token: "known".to_owned() }
+}
+
+#[test]
+fn mid_01_integration_that_is_asked_for_twice_is_there_once_out_of_process() {
+    let backend = shape("IntegratedTwice");
+    assert_eq!(backend.site.get("/").ok().text(), "IntegratedTwice");
+    assert_eq!(backend.ask_shape(&Request::get("/")).status(), 400);
+    let paired = Request::get("/").header(TOKEN, &backend.token);
+    assert_eq!(backend.ask_shape(&paired).ok().text(), "IntegratedTwice");
+}
+
+#[test]
+fn mid_02_a_host_without_a_token_checks_none_out_of_process() {
+    let backend = shape("WebHostBuilder --TOKEN=");
+    assert_eq!(backend.site.get("/").ok().text(), "WebHostBuilder");
+    assert_eq!(backend.ask_shape(&Request::get("/")).ok().text(), "WebHostBuilder");
+    assert_eq!(backend.site.get("/windows").ok().text(), "none");
+}
+
+#[test]
+fn mid_09_mid_10_a_path_base_is_the_application_s_and_not_the_server_s_out_of_process() {
+    let backend = shape("WebHostBuilder --APPL_PATH /pathbase");
+    assert_eq!(backend.site.get("/PathBase/where").ok().text(), "/PathBase|/where");
+    let addresses = backend.site.get("/pathbase/addresses").ok().text();
+    assert!(!addresses.contains("pathbase"), "{addresses}");
+    assert!(addresses.starts_with("http://127.0.0.1:"), "{addresses}");
+}
+
+const WINDOWS: &str = "Microsoft.AspNetCore.Server.IISIntegration.AuthenticationHandler";
+
+#[test]
+fn mid_11_the_windows_scheme_is_there_where_the_host_does_not_say_otherwise_out_of_process() {
+    let site = shape("WebHostBuilder --IIS_HTTPAUTH=").site;
+    assert_eq!(site.get("/windows").ok().text(), WINDOWS);
+}
+
+#[test]
+fn mid_12_mid_13_the_windows_scheme_follows_what_the_host_says_out_of_process() {
+    let site = shape("WebHostBuilder --IIS_HTTPAUTH=windows;anonymous;").site;
+    assert_eq!(site.get("/windows").ok().text(), WINDOWS);
+    for name in ["CreateBuilder", "CreateEmptyBuilder", "WebHostBuilder"] {
+        let site = shape(name).site;
+        assert_eq!(site.get("/windows").ok().text(), "none", "{name}");
+        assert_eq!(site.get("/").ok().text(), name);
+    }
 }

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
@@ -19,6 +20,14 @@ internal static class Endpoints
                 break;
             case "/server":
                 await context.Response.WriteAsync(services.GetRequiredService<IServer>().GetType().Name);
+                break;
+            case "/where":
+                await context.Response.WriteAsync($"{context.Request.PathBase}|{context.Request.Path}");
+                break;
+            case "/windows":
+                var schemes = services.GetService<IAuthenticationSchemeProvider>();
+                var scheme = schemes is null ? null : await schemes.GetSchemeAsync("Windows");
+                await context.Response.WriteAsync(scheme?.HandlerType.FullName ?? "none");
                 break;
             case "/stop":
                 await context.Response.WriteAsync("stopping");

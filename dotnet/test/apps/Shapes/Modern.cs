@@ -36,6 +36,14 @@ internal static class Modern
         return 0;
     }
 
+    internal static int IntegratedTwice(string[] args)
+    {
+        // The framework's defaults have done so once already.
+        var builder = WebApplication.CreateBuilder(args);
+        builder.WebHost.UseIISIntegration().UseIISIntegration();
+        return Run(builder.Build(), "IntegratedTwice");
+    }
+
     internal static int UseUrls(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);

@@ -11,6 +11,7 @@ return shape switch
     "CreateBuilder" => Modern.CreateBuilder(rest),
     "CreateSlimBuilder" => Modern.CreateSlimBuilder(rest),
     "CreateEmptyBuilder" => Modern.CreateEmptyBuilder(rest),
+    "IntegratedTwice" => Modern.IntegratedTwice(rest),
     "UseUrls" => Modern.UseUrls(rest),
     "ConfigureKestrel" => Modern.ConfigureKestrel(rest),
     "UrlsAdd" => Modern.UrlsAdd(rest),
