@@ -1,11 +1,14 @@
 //! `cargo xtask soak`: hours of every kind of client, and whether the processes stay as they were.
 //!
 //! Clients come and go, keep their connections, send in pieces, leave at every byte position of
-//! their requests and in the middle of answers, and send what is no request. Every answer that a
-//! client stays for is compared. Memory, descriptors and threads are looked at all the time; what
+//! their requests and in the middle of answers, and send what is no request. Under strain they ask
+//! for what blocks threads, starves the pool, fills the heap, throws and aborts. Every answer that
+//! a client stays for is compared. Memory, descriptors and threads are looked at all the time; what
 //! grows between the first and the last quarter is a leak.
 
 #![allow(clippy::print_stdout, reason = "talking to a person is the job")]
+
+mod strain;
 
 use std::{
     io::{Read, Write},
@@ -18,7 +21,6 @@ use std::{
 
 use testkit::{App, Connection, Model, Process, Request, Site, eventually};
 
-const CLIENTS: usize = 8;
 /// Growth that is no leak: heaps breathe.
 const BREATH_BYTES: u64 = 16 << 20;
 const BREATH_HANDLES: u64 = 24;
@@ -40,15 +42,31 @@ fn main() -> ExitCode {
         Some("outofprocess") => Model::OutOfProcess,
         _ => panic!("expected SECONDS MODEL; run `cargo xtask soak`"),
     };
-    soak(model, Duration::from_secs(seconds.expect("a number of seconds")))
+    let load = match arguments.next().as_deref() {
+        Some("strain") => &strain::STRAIN,
+        _ => &USUAL,
+    };
+    soak(model, load, Duration::from_secs(seconds.expect("a number of seconds")))
 }
 
-fn soak(model: Model, length: Duration) -> ExitCode {
-    let site = Site::start(App::sample("hello"), model);
+/// What a run consists of.
+struct Load {
+    app: fn() -> App,
+    clients: usize,
+    /// One visit of a client.
+    visit: Visit,
+}
+
+type Visit = fn(SocketAddr, &mut Random, &mut usize, &Shared);
+
+const USUAL: Load = Load { app: || App::sample("hello"), clients: 8, visit: operate };
+
+fn soak(model: Model, load: &Load, length: Duration) -> ExitCode {
+    let site = Site::start((load.app)(), model);
     let address = site.address();
     let shared = Shared::default();
     let samples = thread::scope(|scope| {
-        for client in 0..CLIENTS {
+        for client in 0..load.clients {
             let shared = &shared;
             scope.spawn(move || {
                 // A client that found something wrong ends the run.
@@ -56,7 +74,7 @@ fn soak(model: Model, length: Duration) -> ExitCode {
                 let mut random = Random(0x9E37_79B9 + client as u64);
                 let mut position = client;
                 while !shared.stop.load(Ordering::Relaxed) {
-                    operate(address, &mut random, &mut position, shared);
+                    (load.visit)(address, &mut random, &mut position, shared);
                     shared.operations.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -219,7 +237,7 @@ fn leave_while_sending(address: SocketAddr, random: &mut Random, position: &mut 
     ];
     let all: usize = REQUESTS.iter().map(|request| request.len() + 1).sum();
     let mut at = *position % all;
-    *position += CLIENTS + 1;
+    *position += USUAL.clients + 1;
     let request = REQUESTS.iter().find(|request| {
         let is_inside = at <= request.len();
         at -= if is_inside { 0 } else { request.len() + 1 };

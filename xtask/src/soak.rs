@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    build::{Build, samples_dir},
+    build::{Build, samples_dir, test_apps_dir},
     workspace::{Profile, Workspace},
 };
 
@@ -16,6 +16,10 @@ pub(crate) struct Arguments {
     /// Only this hosting model: `inprocess` or `outofprocess`
     #[arg(long, value_name = "MODEL", value_parser = MODELS)]
     hosting_model: Option<String>,
+    /// Strain threads and heap instead: blocked requests, a starved pool, collections, exceptions,
+    /// aborts
+    #[arg(long)]
+    strain: bool,
 }
 
 const MODELS: [&str; 2] = ["inprocess", "outofprocess"];
@@ -31,8 +35,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         let mut soak = workspace.cargo(&["run", "--quiet", "--release"]);
         soak.args(["-p", "ancm-tests", "--example", "soak", "--"])
             .args([&arguments.seconds.to_string(), model])
+            .args(arguments.strain.then_some("strain"))
             .env("DOTNET_ROOT", &build.toolchain.root)
             .env("ANCM_TEST_BIN", &build.bin)
+            .env("ANCM_TEST_APPS", test_apps_dir(workspace))
             .env("ANCM_TEST_SAMPLES", samples_dir(workspace));
         ensure!(soak.status()?.success(), "the {model} run failed");
     }

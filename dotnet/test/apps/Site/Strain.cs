@@ -34,6 +34,37 @@ internal static class Strain
         return Task.CompletedTask;
     }
 
+    // Asynchronous work that is waited for with the thread of the request.
+    public static Task BlockOnBody(HttpContext context)
+    {
+        using var reader = new StreamReader(context.Request.Body);
+        var text = reader.ReadToEndAsync().GetAwaiter().GetResult();
+        Task.Delay(1).Wait();
+        return context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{text.Length}"));
+    }
+
+    public static async Task ThrowLate(HttpContext context)
+    {
+        await context.Response.WriteAsync("half of");
+        await context.Response.Body.FlushAsync();
+        Thread.Sleep(1);
+        throw new InvalidOperationException("thrown after the first half");
+    }
+
+    // Garbage of all ages and sizes, some of it pinned while it lives.
+    public static async Task Litter(HttpContext context)
+    {
+        var kept = new List<byte[]>();
+        for (var size = 100; size < 300_000; size += size / 4)
+        {
+            kept.Add(GC.AllocateUninitializedArray<byte>(size, pinned: size % 3 == 0));
+            _ = new object[size / 100];
+        }
+
+        await Task.Yield();
+        await context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{kept.Count} kept"));
+    }
+
     public static Task Collect(HttpContext context)
     {
         GC.Collect(2, GCCollectionMode.Forced, blocking: true);
