@@ -14,4 +14,5 @@ mod server;
 mod shapes;
 mod signalr;
 mod sockets;
+mod todos;
 mod websocket;

@@ -4,16 +4,16 @@ use testkit::Request;
 
 use crate::{client::Client, compare::compare};
 
-fn json(target: &str, body: &str) -> Request {
+pub(crate) fn json(target: &str, body: &str) -> Request {
     Request::post(target, body).header("Content-Type", "application/json")
 }
 
-fn form(target: &str, body: &str) -> Request {
+pub(crate) fn form(target: &str, body: &str) -> Request {
     Request::post(target, body).header("Content-Type", "application/x-www-form-urlencoded")
 }
 
 /// A form of parts: name, file name, content.
-fn parts(target: &str, parts: &[(&str, Option<&str>, &str)]) -> Request {
+pub(crate) fn parts(target: &str, parts: &[(&str, Option<&str>, &str)]) -> Request {
     const BOUNDARY: &str = "----parts-of-a-form";
     let mut body = String::new();
     for (name, file, content) in parts {

@@ -14,6 +14,7 @@ builder.Services.AddAntiforgery();
 builder.Services.AddAuthentication().AddBearerToken();
 builder.Services.AddAuthorization();
 builder.Services.AddSingleton<Observer>();
+builder.Services.AddTodos();
 builder.Services.Configure<CookiePolicyOptions>(options =>
 {
     options.CheckConsentNeeded = context => context.Request.Path.StartsWithSegments("/cookies");
@@ -35,15 +36,19 @@ app.Use((context, next) =>
 });
 app.UseExceptionHandler(new ExceptionHandlerOptions { ExceptionHandlingPath = "/oops", AllowStatusCode404Response = true });
 app.UseStatusCodePagesWithReExecute("/coded/{0}");
+app.UseUploadBranches();
 app.UseCookiePolicy();
 app.UseRouting();
 app.UseAuthentication();
 app.UseAuthorization();
 app.UseAntiforgery();
+app.UseOutputCache();
 
 app.MapControllers();
 app.MapRazorComponents<Page>();
 Stalls.Map(app);
+Todos.Map(app);
+Uploads.Map(app);
 Headers.Map(app);
 Odd.Map(app);
 Tokens.Map(app);
