@@ -117,7 +117,8 @@ internal static class Todos
             await errands.Send(name);
             return TypedResults.Accepted($"/todos/errands/{name}");
         });
-        group.MapGet("/errands/{name}", (Errands errands, string name) => errands.Of(name));
+        group.MapGet("/errands/{name}", (Errands errands, string name)
+            => errands.Of(name) is { } done ? Results.Text(done) : Results.NotFound());
         group.MapPost("/hook", Hook);
         group.MapGet("/feed", Feed);
     }
