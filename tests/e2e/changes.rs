@@ -54,6 +54,23 @@ fn lossless(model: Model, change: impl Fn(&Site)) {
     site.stop();
 }
 
+/// Three recycles under load; never are there two workers.
+fn rotate_without_overlap(site: &Site) {
+    let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+    for _ in 0..3 {
+        let first = site.application();
+        let children = site.supervisor().children();
+        site.signal("HUP");
+        eventually("another worker", || {
+            let now = site.supervisor().children();
+            assert!(now.len() <= 1, "{now:?}");
+            (!now.is_empty() && now != children).then_some(())
+        });
+        wait_for_another(site, first);
+    }
+    load.stop().assert_lossless();
+}
+
 both_models! {
     fn shut_04_v1_34_a_recycle_by_signal_loses_nothing(model: Model) {
         lossless(model, |site| site.signal("HUP"));
@@ -173,19 +190,22 @@ both_models! {
     fn a_rotation_without_overlap_never_has_two_and_loses_nothing(model: Model) {
         let app = App::test("Site").handler_setting("disallowOverlappingRotation", "true");
         let site = Site::start(app, model);
-        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
-        for _ in 0..3 {
-            let first = site.application();
-            let children = site.supervisor().children();
-            site.signal("HUP");
-            eventually("another worker", || {
-                let now = site.supervisor().children();
-                assert!(now.len() <= 1, "{now:?}");
-                (!now.is_empty() && now != children).then_some(())
-            });
-            wait_for_another(&site, first);
-        }
-        load.stop().assert_lossless();
+        rotate_without_overlap(&site);
+        site.stop();
+    }
+
+    fn a_rotation_without_memory_for_two_never_has_two_and_says_so(model: Model) {
+        // A PiB that has to be left.
+        let app = App::test("Site").handler_setting("overlapMemoryReserve", "1099511627776");
+        let site = Site::start(app, model);
+        rotate_without_overlap(&site);
+        site.wait_for_log("warning 1135: no memory for two generations at once");
+        let status: serde_json::Value =
+            serde_json::from_str(&site.command("status", &["--json"]).stdout).unwrap();
+        let shortage = &status["memory_shortage"];
+        let snapshot = status["generations"][0]["snapshot"].as_str().unwrap();
+        assert!(Path::new(snapshot).join("Site.dll").is_file(), "{status}");
+        assert!(shortage["needed_bytes"].as_u64() > shortage["available_bytes"].as_u64());
         site.stop();
     }
 

@@ -26,6 +26,9 @@ pub struct Recycling {
     pub health_check: Option<HealthCheck>,
     /// `idleTimeout`: stop after so long without a request, until one comes.
     pub idle_timeout: Option<Duration>,
+    /// `overlapMemoryReserve`, written in kilobytes: bytes that have to be left when a second
+    /// generation runs beside the first.
+    pub overlap_memory_reserve: u64,
     /// `periodicRestartPrivateMemory`, written in kilobytes: most bytes that a generation, its
     /// backends included, may have for itself.
     pub private_memory: Option<u64>,

@@ -75,6 +75,13 @@ pub enum Event {
     Halted,
     /// The application is stopped because nobody asks.
     Idle,
+    /// A new generation has to wait for the end of the one before, for lack of memory.
+    NoRoom {
+        /// What a second one would need, in bytes.
+        needed: u64,
+        /// What there is.
+        available: u64,
+    },
     /// Operators' commands cannot be taken.
     NoControl {
         /// Why.
@@ -162,6 +169,7 @@ impl Event {
             Self::Halted => 1131,
             Self::Idle => 1132,
             Self::NotWatched { .. } => 1133,
+            Self::NoRoom { .. } => 1135,
         }
     }
 
@@ -179,6 +187,7 @@ impl Event {
             Self::DrainIncomplete { .. }
             | Self::ExchangesLeft { .. }
             | Self::NoControl { .. }
+            | Self::NoRoom { .. }
             | Self::NotWatched { .. }
             | Self::RingRefused { .. }
             | Self::StoppedAtOnce => Level::Warning,
@@ -225,6 +234,15 @@ impl fmt::Display for Event {
                 f,
                 "no control socket ({reason}); `ancm status` and its like will not find this process"
             ),
+            Self::NoRoom { needed, available } => {
+                let [needed, available] = [needed, available].map(|it| *it as f64 / 1_048_576.0);
+                write!(
+                    f,
+                    "no memory for two generations at once ({needed:.1} MiB would be needed, \
+                     {available:.1} MiB are available): the old one ends first, and requests wait \
+                     until the new one serves"
+                )
+            }
             Self::NotWatched { what } => write!(
                 f,
                 "not all of the application's folder is watched: {what}; after a change there, \

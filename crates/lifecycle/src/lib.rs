@@ -10,6 +10,7 @@ pub mod code;
 pub mod event;
 pub mod exit;
 pub mod generation;
+pub mod headroom;
 pub mod health;
 pub mod ids;
 pub mod journey;

@@ -6,7 +6,8 @@
 //!    it will, or is idle and told when somebody asks.
 //! 2. At most one generation of the application is starting; when one becomes ready, every other
 //!    generation is drained.
-//! 3. Without overlap, never are two processes of the application alive at once.
+//! 3. Without overlap, never are two processes of the application alive at once; and without room
+//!    none is started beside another.
 //! 4. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
 
 use std::time::Duration;
@@ -124,6 +125,8 @@ pub enum Notice {
     Halted,
     /// The application is stopped because nobody asks.
     Idle,
+    /// There is no room for two generations: the old one ends before the new one is started.
+    NoRoom,
     /// The application is offline: what its file says is served.
     Offline,
     /// A generation serves again, after a failure or in place of another.
@@ -159,6 +162,8 @@ pub struct Site {
     is_halted: bool,
     /// Nobody asks for the application; it is started when somebody does.
     is_idle: bool,
+    /// Whether memory suffices for a second generation beside the first.
+    has_room: bool,
     /// The application is started when its last process has ended.
     waits_for_end: Option<Reason>,
     is_announced: bool,
@@ -181,6 +186,7 @@ impl Site {
             is_offline,
             is_halted: false,
             is_idle: false,
+            has_room: true,
             waits_for_end: None,
             is_announced: false,
             actions: Vec::new(),
@@ -226,6 +232,26 @@ impl Site {
     /// The limits from now on; what runs keeps the deadlines it has.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
+    }
+
+    /// Whether memory suffices, from now on, for a second generation beside the first.
+    pub fn set_room(&mut self, has_room: bool) {
+        self.has_room = has_room;
+    }
+
+    /// Whether `event` may start a generation of the application beside another, so that it has to be
+    /// known before whether there is room.
+    pub fn may_double(&self, event: Event, now: Duration) -> bool {
+        let may_start = match event {
+            Event::Recycle(_) | Event::Stopping(_) => true,
+            Event::Halted(is_away) | Event::Offline(is_away) => !is_away,
+            Event::Wanted => self.is_idle,
+            Event::Ready(_) => self.outdated.is_some(),
+            Event::Exited(_) | Event::NotSpawned(_) => true,
+            Event::Tick => self.next_try().is_some_and(|at| at <= now),
+            Event::Failed(_) | Event::Idle | Event::Stop | Event::StopAtOnce => false,
+        };
+        may_start && self.phase == Phase::Running && self.policy.overlap && self.has_app()
     }
 
     /// When the next [`Event::Tick`] is due.
@@ -559,7 +585,12 @@ impl Site {
             return;
         }
         self.is_idle = false;
-        self.waits_for_end = Some(reason).filter(|_| !self.policy.overlap && self.has_app());
+        let is_alone = !self.policy.overlap || !self.has_room;
+        let waited = self.waits_for_end.is_some();
+        self.waits_for_end = Some(reason).filter(|_| is_alone && self.has_app());
+        if self.waits_for_end.is_some() && self.policy.overlap && !waited {
+            self.actions.push(Action::Tell(Notice::NoRoom));
+        }
         match self.waits_for_end {
             Some(_) => self.drain_where(now, |other| other.is_serving(Payload::App)),
             None => self.spawn(Payload::App, reason, self.policy.start_limit, now),

@@ -224,6 +224,20 @@ fn without_overlap_the_old_one_ends_first() {
     assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), [start(2, Payload::App)]);
 }
 
+#[test]
+fn without_room_the_old_one_ends_first_and_it_is_said() {
+    let mut site = serving();
+    assert!(site.may_double(Event::Recycle(Reason::Signal), at(50)));
+    site.set_room(false);
+    let no_room = Action::Tell(Notice::NoRoom);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), [no_room, drain(1)]);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(50)), []);
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(51)), [start(2, Payload::App)]);
+    site.on_event(Event::Ready(id(2)), at(52));
+    site.set_room(true);
+    assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(60)), [start(3, Payload::App)]);
+}
+
 /// Processes that do anything at any time, as long as it is possible.
 struct World {
     random: Random,
@@ -261,7 +275,17 @@ impl World {
     }
 
     fn event(&mut self, event: Event) {
+        let is_measured = self.site.may_double(event, self.now);
+        if is_measured {
+            let has_room = self.chance(3) > 0;
+            self.site.set_room(has_room);
+        }
+        let is_beside = self.alive.iter().any(|(_, payload)| *payload == Payload::App);
         let actions = self.site.on_event(event, self.now);
+        let is_start = |it: &Action| matches!(it, Action::Start { payload: Payload::App, .. });
+        if is_beside && actions.iter().any(is_start) {
+            assert!(is_measured && self.site.has_room, "{event:?} {:?}", self.site);
+        }
         self.perform(actions);
         self.check();
     }

@@ -14,6 +14,7 @@ pub mod inotify;
 pub mod library;
 pub mod limits;
 pub mod listen;
+pub mod memory;
 pub mod mount;
 pub mod pipe;
 pub mod poll;

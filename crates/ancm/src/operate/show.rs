@@ -25,6 +25,10 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
             line("", &format!("tried again in {}", duration(seconds)))?;
         }
     }
+    if let Some(shortage) = &status.memory_shortage {
+        let [needed, available] = [shortage.needed_bytes, shortage.available_bytes].map(bytes);
+        line("no overlap", &format!("{needed} needed for it, {available} available"))?;
+    }
     writeln!(out)?;
     writeln!(
         out,
@@ -57,7 +61,11 @@ fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> i
         let (name, memory) = (printable(&child.name), bytes(child.memory_bytes));
         writeln!(out, "       {name:<19}{:>8}  {memory:>10}", child.pid)
     };
-    generation.children.iter().try_for_each(&mut child)
+    generation.children.iter().try_for_each(&mut child)?;
+    match &generation.snapshot {
+        Some(dir) => writeln!(out, "       code in {}", printable(dir)),
+        None => Ok(()),
+    }
 }
 
 const fn site(state: SiteState) -> &'static str {

@@ -26,6 +26,7 @@ use control::{ToSupervisor, ToWorker};
 use lifecycle::GenerationId;
 use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::Payload;
+use lifecycle::headroom::Headroom;
 use lifecycle::report::StartReport;
 use lifecycle::site::{Action, Event, Policy, Site};
 use lifecycle::trigger::Triggers;
@@ -69,6 +70,8 @@ pub(crate) struct Supervisor {
     snapshots: Snapshots,
     site: Site,
     triggers: Triggers,
+    /// What there was when a generation was to be started beside another last.
+    headroom: Headroom,
     /// A generation that was idle at the last look, and the requests that it had had by then.
     idle: Option<(GenerationId, u64)>,
     workers: BTreeMap<GenerationId, Worker>,
@@ -131,6 +134,7 @@ impl Supervisor {
             snapshots: Snapshots::default(),
             site,
             triggers,
+            headroom: Headroom::default(),
             idle: None,
             workers: BTreeMap::new(),
             unlaunched: BTreeMap::new(),
@@ -392,6 +396,10 @@ impl Supervisor {
     /// Gives every event to the site and does what it says, until there is nothing left to do.
     fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
+            if self.site.may_double(event, self.now()) {
+                self.headroom = self.measured_headroom();
+                self.site.set_room(self.headroom.is_enough());
+            }
             let actions = self.site.on_event(event, self.now());
             self.perform(actions);
             self.grant_wishes();

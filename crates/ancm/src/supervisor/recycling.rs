@@ -2,6 +2,7 @@
 
 use config::App;
 use lifecycle::generation::{Generation, Payload};
+use lifecycle::headroom::Headroom;
 use lifecycle::site::Event;
 use lifecycle::trigger::{Limits, Measured};
 use lifecycle::{GenerationId, Reason};
@@ -54,6 +55,19 @@ impl Supervisor {
         let is_alone = !self.site.generations().iter().any(Generation::is_starting_app);
         if is_alone && self.site.generations().iter().any(is_serving) {
             self.replace(Reason::Unhealthy);
+        }
+    }
+
+    /// What a second generation would need, and what there is.
+    pub(super) fn measured_headroom(&self) -> Headroom {
+        let apps = self.site.generations().iter().filter(|it| it.payload == Payload::App);
+        let workers = apps.filter_map(|it| self.workers.get(&it.id));
+        // A new one comes in place of one of them.
+        let used = workers.map(|it| processes::private_memory(it.child.pid().number())).max();
+        Headroom {
+            used: used.unwrap_or(0),
+            available: os::memory::available(),
+            reserve: self.launch.app.settings.handler_settings.recycling.overlap_memory_reserve,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control::operator::{
-    Failure, GenerationStatus, ProcessStatus, Serves, SiteState, Stage, Status, VERSION,
+    Failure, GenerationStatus, ProcessStatus, Serves, Shortage, SiteState, Stage, Status, VERSION,
 };
 use lifecycle::generation::{Generation, Payload, State};
 
@@ -37,9 +37,18 @@ impl Supervisor {
             up_seconds: now.as_secs(),
             is_offline: self.site.is_offline(),
             is_stopped: self.site.is_halted(),
+            memory_shortage: self.shortage(),
             generations: generations.map(|it| self.generation(it, now)).collect(),
             last_failure: failure,
         }
+    }
+
+    fn shortage(&self) -> Option<Shortage> {
+        let headroom = Some(self.headroom).filter(|it| !it.is_enough())?;
+        Some(Shortage {
+            needed_bytes: headroom.needed(),
+            available_bytes: headroom.available.unwrap_or(0),
+        })
     }
 
     fn state(&self) -> SiteState {
@@ -91,6 +100,7 @@ impl Supervisor {
             memory_bytes: children.iter().chain([&worker]).map(|it| it.memory_bytes).sum(),
             requests_in_flight: load.map(|load| load.in_flight as u64),
             requests_taken: load.map(|load| load.taken),
+            snapshot: self.workers.get(&generation.id).and_then(|it| it.snapshot.clone()),
             worker,
             children,
         }

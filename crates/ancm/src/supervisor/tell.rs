@@ -78,6 +78,10 @@ impl Supervisor {
                 self.service.ready(AWAY);
                 Told::Idle
             }
+            Notice::NoRoom => Told::NoRoom {
+                needed: self.headroom.needed(),
+                available: self.headroom.available.unwrap_or(0),
+            },
             Notice::Offline => {
                 self.service.ready(AWAY);
                 Told::Offline

@@ -32,6 +32,8 @@ pub(super) struct Worker {
     pub(super) report: Option<StartReport>,
     /// Why the application stops by itself.
     pub(super) stopping: Option<String>,
+    /// Where the code that it executes is, if not in the application's folder.
+    pub(super) snapshot: Option<String>,
     /// What it has to do, as it told last.
     pub(super) load: Option<Load>,
     /// It was asked and has not told yet.
@@ -81,6 +83,7 @@ impl Worker {
             journey: Journey::new(route),
             report: None,
             stopping: None,
+            snapshot: None,
             load: None,
             is_asked: false,
             ending: None,
@@ -109,6 +112,7 @@ impl Worker {
                     self.stderr.capture.on_ready();
                 }
                 ToSupervisor::Failed { report } => self.report = Some((**report).clone()),
+                ToSupervisor::Snapshot { dir, .. } => self.snapshot = Some(dir.clone()),
                 ToSupervisor::Stopping { reason } => self.stopping = Some(reason.clone()),
                 ToSupervisor::Load { in_flight, upgraded, taken } => {
                     let (in_flight, upgraded, taken) = (*in_flight, *upgraded, *taken);
@@ -118,7 +122,6 @@ impl Worker {
                 ToSupervisor::Debug { .. }
                 | ToSupervisor::Drained { .. }
                 | ToSupervisor::Log { .. }
-                | ToSupervisor::Snapshot { .. }
                 | ToSupervisor::Unhealthy => {}
             }
         }

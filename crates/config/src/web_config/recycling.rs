@@ -23,6 +23,9 @@ pub(super) fn read(settings: &[Pair], report: &mut Report<'_>) -> Recycling {
     Recycling {
         health_check: health_check(&mut settings),
         idle_timeout: settings.read("idleTimeout", time_span, span).filter(is_on),
+        overlap_memory_reserve: settings
+            .read("overlapMemoryReserve", "kilobytes", count)
+            .map_or(0, |kilobytes| kilobytes * 1024),
         private_memory: settings
             .read("periodicRestartPrivateMemory", "kilobytes; 0 is off", count)
             .filter(|kilobytes| *kilobytes > 0)

@@ -155,6 +155,7 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "healthCheckPath",
     "idleTimeout",
     "maxBlockedThreads",
+    "overlapMemoryReserve",
     "periodicRestartPrivateMemory",
     "periodicRestartRequests",
     "periodicRestartSchedule",

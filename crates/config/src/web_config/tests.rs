@@ -132,10 +132,12 @@ fn settings_of_an_application_pool_are_read_in_its_words() {
         ("periodicRestartTime", "1.05:00:00"),
         ("healthCheckPath", "/healthz"),
         ("healthCheckFailures", "5"),
+        ("overlapMemoryReserve", "2000"),
     ]);
     let recycling = typed.recycling;
     assert_eq!(recycling.idle_timeout, Some(Duration::from_secs(1200)));
     assert_eq!(recycling.private_memory, Some(512_000_000));
+    assert_eq!(recycling.overlap_memory_reserve, 2_048_000);
     assert_eq!(recycling.requests, None);
     assert_eq!(recycling.schedule, [10_800, 54_000].map(Duration::from_secs));
     assert_eq!(recycling.time, Some(Duration::from_secs(104_400)));

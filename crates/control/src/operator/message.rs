@@ -141,11 +141,23 @@ pub struct Status {
     /// Whether an operator has stopped the application.
     #[serde(default)]
     pub is_stopped: bool,
+    /// Why the last generation could not be started beside the one before, if that was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_shortage: Option<Shortage>,
     /// The generations that have a process, oldest first.
     pub generations: Vec<GenerationStatus>,
     /// The last start that failed since the application was ready last.
     #[serde(default)]
     pub last_failure: Option<Failure>,
+}
+
+/// There was not enough memory for two generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// What a second one would have needed, in bytes.
+    pub needed_bytes: u64,
+    /// What was available.
+    pub available_bytes: u64,
 }
 
 /// How a site is, in one word.
@@ -194,6 +206,9 @@ pub struct GenerationStatus {
     pub requests_taken: Option<u64>,
     /// Its worker.
     pub worker: ProcessStatus,
+    /// The folder with the copy of the application's code that it executes, if it has one.
+    #[serde(default)]
+    pub snapshot: Option<String>,
     /// What the worker has started.
     pub children: Vec<ProcessStatus>,
     /// Resident memory of all of them, in bytes.
