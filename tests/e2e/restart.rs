@@ -58,6 +58,24 @@ both_models! {
         site.stop();
     }
 
+    fn too_many_ends_within_a_minute_wait_until_something_changes(model: Model) {
+        let app = App::test("Site").attribute("rapidFailsPerMinute", "1");
+        let site = Site::start(app, model);
+        let starts = |site: &Site| site.log().matches("runs from a snapshot").count();
+        site.worker().signal("KILL");
+        eventually("the second start", || (starts(&site) == 2).then_some(()));
+        eventually("an answer", || (site.get("/HelloWorld").status() == 200).then_some(()));
+        site.worker().signal("KILL");
+        site.wait_for_log("(rapidFailsPerMinute)");
+        assert!(site.get("/HelloWorld").status() >= 500);
+        assert_eq!(starts(&site), 2);
+        let text = site.app().read("web.config");
+        site.app().write("web.config", text);
+        eventually("an answer", || (site.get("/HelloWorld").status() == 200).then_some(()));
+        assert_eq!(starts(&site), 3);
+        site.stop();
+    }
+
     fn a_stack_overflow_ends_one_generation_only(model: Model) {
         let site = Site::start(App::misbehaving("Serve"), model);
         let first = site.get("/pid").ok().text();

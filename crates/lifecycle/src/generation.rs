@@ -68,6 +68,8 @@ pub enum StartFailure {
     ExitedBeforeReady,
     /// It served, but ended within seconds, again and again.
     KeepsEnding,
+    /// It ended more often within a minute than `rapidFailsPerMinute` permits.
+    RapidFails,
     /// There is no process: it could not be started.
     NotSpawned,
     /// The worker sent a report.

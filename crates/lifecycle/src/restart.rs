@@ -57,6 +57,32 @@ impl Restart {
     }
 }
 
+/// `rapidFailsPerMinute`: beyond so many failures within a minute there is none until it is over.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker {
+    since: Duration,
+    count: u32,
+}
+
+impl Breaker {
+    /// Over which failures are counted.
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    /// Counts a failure; says how long to wait if that was one too many.
+    pub fn on_failure(&mut self, per_minute: u32, now: Duration) -> Option<Duration> {
+        if self.count == 0 || now >= self.since + Self::WINDOW {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        (self.count > per_minute).then(|| (self.since + Self::WINDOW).saturating_sub(now))
+    }
+
+    /// Something has changed: the next failure is the first.
+    pub const fn forget(&mut self) {
+        self.count = 0;
+    }
+}
+
 /// A small generator of numbers that only have to differ (xorshift64*).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -79,6 +105,17 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_beyond_those_of_a_minute_wait_for_its_end() {
+        let at = Duration::from_secs;
+        let mut breaker = Breaker::default();
+        assert_eq!(breaker.on_failure(2, at(100)), None);
+        assert_eq!(breaker.on_failure(2, at(110)), None);
+        assert_eq!(breaker.on_failure(2, at(120)), Some(at(40)));
+        assert_eq!(breaker.on_failure(2, at(160)), None);
+        assert_eq!(Breaker::default().on_failure(0, at(0)), Some(at(60)));
+    }
 
     fn within(pause: Duration, seconds: u64) -> bool {
         let full = Duration::from_secs(seconds);

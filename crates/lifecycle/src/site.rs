@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::Reason;
 use crate::generation::{Generation, Payload, StartFailure, State};
 use crate::ids::GenerationId;
-use crate::restart::Restart;
+use crate::restart::{Breaker, Restart};
 
 /// Between the deadline that a worker was given and its kill.
 const KILL_GRACE: Duration = Duration::from_secs(2);
@@ -38,6 +38,9 @@ pub struct Policy {
     /// Whether a new generation may start beside the old one. Without it the old one ends first,
     /// and requests wait in the queue meanwhile.
     pub overlap: bool,
+    /// `rapidFailsPerMinute`: beyond so many ends and failed starts within a minute the application
+    /// is not started before the minute is over.
+    pub rapid_fails_per_minute: u32,
     /// Makes the pauses of this site its own.
     pub seed: u64,
 }
@@ -148,6 +151,7 @@ pub struct Site {
     policy: Policy,
     phase: Phase,
     restart: Restart,
+    breaker: Breaker,
     generations: Vec<Generation>,
     next_id: GenerationId,
     /// When the application is started again, and why then.
@@ -178,6 +182,7 @@ impl Site {
             policy,
             phase: Phase::Running,
             restart: Restart::new(policy.seed),
+            breaker: Breaker::default(),
             generations: Vec::new(),
             next_id: GenerationId::FIRST,
             retry_at: None,
@@ -323,6 +328,7 @@ impl Site {
         self.is_idle = false;
         // What made starts fail may be mended.
         self.restart.forget();
+        self.breaker.forget();
         (self.retry_at, self.page_at, self.outdated) = (None, None, None);
         if self.may_run() {
             let is_away =
@@ -477,6 +483,7 @@ impl Site {
             return;
         }
         self.restart.forget();
+        self.breaker.forget();
         if self.generations.iter().any(Generation::is_starting_app) {
             self.outdated = Some(reason);
         } else {
@@ -543,7 +550,10 @@ impl Site {
         let (retry_in, reason) = match self.outdated.take() {
             // What failed was not what is wanted now.
             Some(reason) => (Duration::ZERO, reason),
-            None => (self.restart.after_failed_start(), Reason::Retry),
+            None => {
+                let pause = self.restart.after_failed_start();
+                (self.broken(pause, now).0, Reason::Retry)
+            }
         };
         self.retry_at = Some((now + retry_in, reason));
         self.actions.push(Action::Explain { id, why, retry_in });
@@ -561,6 +571,7 @@ impl Site {
             return;
         }
         let pause = self.restart.after_end(served);
+        let (pause, is_broken) = self.broken(pause, now);
         let is_followed = self
             .generations
             .iter()
@@ -573,10 +584,16 @@ impl Site {
         }
         self.retry_at = Some((now + pause, reason));
         if pause > PATIENCE {
-            let why = StartFailure::KeepsEnding;
+            let why = if is_broken { StartFailure::RapidFails } else { StartFailure::KeepsEnding };
             self.actions.push(Action::Explain { id, why, retry_in: pause });
             self.start_page(Reason::Failed, now);
         }
+    }
+
+    /// The pause after a failure, and whether there were too many.
+    fn broken(&mut self, pause: Duration, now: Duration) -> (Duration, bool) {
+        let rest = self.breaker.on_failure(self.policy.rapid_fails_per_minute, now);
+        (rest.map_or(pause, |rest| rest.max(pause)), rest.is_some())
     }
 
     fn start_app(&mut self, reason: Reason, now: Duration) {

@@ -5,6 +5,7 @@ const POLICY: Policy = Policy {
     start_limit: Duration::from_secs(120),
     drain_limit: Duration::from_secs(10),
     overlap: true,
+    rapid_fails_per_minute: 10,
     seed: 1,
 };
 
@@ -236,6 +237,72 @@ fn without_room_the_old_one_ends_first_and_it_is_said() {
     site.on_event(Event::Ready(id(2)), at(52));
     site.set_room(true);
     assert_eq!(site.on_event(Event::Recycle(Reason::Signal), at(60)), [start(3, Payload::App)]);
+}
+
+/// How often the application is started within an hour, if each generation is ready after a second and
+/// then serves for so many.
+fn starts_in_an_hour(rapid_fails_per_minute: u32, serves: Option<u64>) -> Vec<Duration> {
+    let (mut site, mut actions) =
+        Site::start(Policy { rapid_fails_per_minute, ..POLICY }, false, at(0));
+    let (mut now, mut starts) = (at(0), Vec::new());
+    while now < at(3600) {
+        let mut next = Vec::new();
+        for action in actions {
+            match action {
+                Action::Start { id, payload: Payload::App } => {
+                    starts.push(now);
+                    if let Some(serves) = serves {
+                        next.extend(site.on_event(Event::Ready(id), now + at(1)));
+                        now += at(1 + serves);
+                    }
+                    next.extend(site.on_event(Event::Exited(id), now));
+                }
+                Action::Start { id, .. } => next.extend(site.on_event(Event::Ready(id), now)),
+                Action::Drain { id, .. } => next.extend(site.on_event(Event::Exited(id), now)),
+                _ => {}
+            }
+        }
+        if next.is_empty() {
+            now = site.next_deadline().unwrap_or(at(3600)).max(now);
+            next = site.on_event(Event::Tick, now);
+        }
+        actions = next;
+    }
+    starts
+}
+
+#[test]
+fn a_crash_loop_is_tried_slowly_and_for_ever() {
+    // A start that costs two seconds of a processor then takes less than a twentieth of one.
+    for serves in [None, Some(0), Some(5)] {
+        let starts = starts_in_an_hour(100, serves);
+        assert!((50..90).contains(&starts.len()), "{} for {serves:?}", starts.len());
+        assert!(*starts.last().unwrap() > at(3500));
+    }
+}
+
+#[test]
+fn more_ends_than_those_of_a_minute_wait_for_its_end() {
+    // Each serves long enough to be started again at once.
+    let starts = starts_in_an_hour(2, Some(11));
+    for (index, start) in starts.iter().enumerate() {
+        let minute = starts[index..].iter().take_while(|it| **it < *start + at(60)).count();
+        assert!(minute <= 5, "{starts:?}");
+    }
+    assert!((100..200).contains(&starts.len()), "{}", starts.len());
+    assert!(starts_in_an_hour(100, Some(11)).len() > 280);
+}
+
+#[test]
+fn a_change_ends_the_wait_at_once() {
+    let policy = Policy { rapid_fails_per_minute: 0, ..POLICY };
+    let (mut site, _) = Site::start(policy, false, at(0));
+    site.on_event(Event::Ready(id(1)), at(1));
+    let actions = site.on_event(Event::Exited(id(1)), at(100));
+    assert!(matches!(actions[1], Action::Explain { why: StartFailure::RapidFails, .. }));
+    assert_eq!(site.next_try(), Some(at(160)));
+    site.on_event(Event::Ready(id(2)), at(100));
+    assert_eq!(site.on_event(Event::Recycle(Reason::Files), at(101)), [start(3, Payload::App)]);
 }
 
 /// Processes that do anything at any time, as long as it is possible.

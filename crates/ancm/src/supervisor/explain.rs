@@ -38,6 +38,17 @@ pub(super) fn of_worker(worker: &Worker, why: StartFailure, app: &App) -> StartR
                     format!("the application starts, but ends within seconds: it {ending}");
                 (Code::KeepsCrashing, summary)
             }
+            StartFailure::RapidFails => {
+                let (ending, limit) = (
+                    ending.as_deref().unwrap_or("stopped by itself"),
+                    app.settings.rapid_fails_per_minute,
+                );
+                let summary = format!(
+                    "the application has ended more than {limit} time(s) within a minute \
+                     (rapidFailsPerMinute); the last time it {ending}"
+                );
+                (Code::KeepsCrashing, summary)
+            }
             StartFailure::ExitedBeforeReady | StartFailure::NotSpawned | StartFailure::Reported => {
                 let ending = ending.as_deref().unwrap_or("ended in an unknown way");
                 (

@@ -505,6 +505,7 @@ fn policy(app: &config::App, env: &config::Env) -> Policy {
             None => settings.startup_time_limit + grace,
         },
         drain_limit: settings.shutdown_time_limit,
+        rapid_fails_per_minute: settings.rapid_fails_per_minute,
         overlap: !settings.handler_settings.disallow_overlapping_rotation,
         seed: u64::from(std::process::id()),
     }
