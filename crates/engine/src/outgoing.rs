@@ -8,14 +8,26 @@ use os::socket::{Socket, Transfer};
 const KEPT: usize = 16 * 1024;
 
 /// Bytes that wait to be sent, in order.
-#[derive(Default)]
 pub(crate) struct Outgoing {
+    /// As [`KEPT`], for this one.
+    kept: usize,
     bytes: Vec<u8>,
     sent: usize,
     total: u64,
 }
 
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::keeping(KEPT)
+    }
+}
+
 impl Outgoing {
+    /// Keeps a buffer of up to `kept` bytes when it is empty.
+    pub(crate) fn keeping(kept: usize) -> Self {
+        Self { kept, bytes: Vec::new(), sent: 0, total: 0 }
+    }
+
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.sent
@@ -95,7 +107,7 @@ impl Outgoing {
         self.total += count as u64;
         if self.sent == self.bytes.len() {
             self.sent = 0;
-            if self.bytes.capacity() > KEPT {
+            if self.bytes.capacity() > self.kept {
                 self.bytes = Vec::new();
             } else {
                 self.bytes.clear();

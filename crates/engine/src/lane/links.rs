@@ -274,7 +274,7 @@ impl Lane {
             socket: Some(socket),
             decoder: Decoder::default(),
             channels: Channels::default(),
-            out: Outgoing::default(),
+            out: Outgoing::keeping(2 * ENOUGH),
             is_unsent: false,
             readable: false,
             hung_up: false,

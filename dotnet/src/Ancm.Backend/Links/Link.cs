@@ -20,6 +20,9 @@ internal sealed class Link : IThreadPoolWorkItem
 {
     private const int BufferLength = 256 * 1024;
 
+    /// <summary>A larger buffer of what is to be sent is given back.</summary>
+    private const int MaxKept = 1024 * 1024;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
     private static int s_links;
 
@@ -116,6 +119,11 @@ internal sealed class Link : IThreadPoolWorkItem
         {
             lock (_sending)
             {
+                if (_underway.Capacity > MaxKept)
+                {
+                    _underway = new();
+                }
+
                 _underway.ResetWrittenCount();
                 if (_waiting.WrittenCount == 0 || _isGone)
                 {
