@@ -115,8 +115,18 @@ pub(super) fn all() -> Vec<Contender> {
             Kind::Ancm { hosting_model: "inprocess", transport: None, inline: false, io: "uring" },
         ),
         quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", false)),
+        contender(
+            "ancm-out-uring",
+            "the same, small transfers of clients through io_uring",
+            Kind::Ancm {
+                hosting_model: "outofprocess",
+                transport: None,
+                inline: false,
+                io: "uring",
+            },
+        ),
+        contender("ancm-out-unix", "the same, a Unix socket a request", over(Transport::Unix)),
         contender("ancm-out-tcp", "the same over TCP", over(Transport::Tcp)),
-        contender("ancm-out-tuned", "the same, Kestrel tuned", ancm("outofprocess", true)),
         quick(KESTRELS[0], "Kestrel as it comes", Kind::Kestrel { inline: false }),
         quick(
             KESTRELS[1],
@@ -177,8 +187,10 @@ impl<'a> Stage<'a> {
                 let mut ancm = Command::new(self.build.bin.join("ancm"));
                 ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model, "--io", io]);
                 ancm.arg("--url").arg(format!("http://{}", server.address));
-                if transport == Some(Transport::Tcp) {
-                    ancm.env("ANCM_backendTransport", "tcp");
+                match transport {
+                    Some(Transport::Tcp) => _ = ancm.env("ANCM_backendTransport", "tcp"),
+                    Some(Transport::Unix) => _ = ancm.env("ANCM_backendTransport", "unix"),
+                    None => {}
                 }
                 server.spawn("ancm", self.dotnet(&mut ancm, inline))?;
             }
