@@ -8,6 +8,7 @@
 
 #![allow(clippy::print_stdout, reason = "talking to a person is the job")]
 
+mod changes;
 mod strain;
 
 use std::{
@@ -36,17 +37,20 @@ struct Shared {
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let seconds = arguments.next().and_then(|text| text.parse().ok());
+    let number = arguments.next().and_then(|text| text.parse().ok());
     let model = match arguments.next().as_deref() {
         Some("inprocess") => Model::InProcess,
         Some("outofprocess") => Model::OutOfProcess,
-        _ => panic!("expected SECONDS MODEL; run `cargo xtask soak`"),
+        _ => panic!("expected NUMBER MODEL [KIND]; run `cargo xtask soak`"),
     };
+    let number = number.expect("a number of seconds, or of changes");
     let load = match arguments.next().as_deref() {
+        Some("offline") => return changes::offline(model, number),
+        Some("recycles") => return changes::recycles(model, number),
         Some("strain") => &strain::STRAIN,
         _ => &USUAL,
     };
-    soak(model, load, Duration::from_secs(seconds.expect("a number of seconds")))
+    soak(model, load, Duration::from_secs(number))
 }
 
 /// What a run consists of.

@@ -20,6 +20,23 @@ pub(crate) struct Arguments {
     /// aborts
     #[arg(long)]
     strain: bool,
+    /// Instead: so many recycles of each kind under load, beside a slow request and a download
+    #[arg(long, value_name = "N", conflicts_with = "strain")]
+    recycles: Option<u64>,
+    /// Instead: so many times app_offline.htm comes, goes and is renamed under load
+    #[arg(long, value_name = "N", conflicts_with_all = ["strain", "recycles"])]
+    offline: Option<u64>,
+}
+
+impl Arguments {
+    /// A number, of what, and what the program calls that.
+    fn run(&self) -> (u64, &'static str, Option<&'static str>) {
+        match (self.recycles, self.offline) {
+            (Some(count), _) => (count, "recycles of each kind", Some("recycles")),
+            (_, Some(count)) => (count, "changes of app_offline.htm", Some("offline")),
+            _ => (self.seconds, "s", self.strain.then_some("strain")),
+        }
+    }
 }
 
 const MODELS: [&str; 2] = ["inprocess", "outofprocess"];
@@ -31,11 +48,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         if arguments.hosting_model.as_ref().is_some_and(|only| only != model) {
             continue;
         }
-        println!("{model}, {} s:", arguments.seconds);
+        let (count, of, kind) = arguments.run();
+        println!("{model}, {count} {of}:");
         let mut soak = workspace.cargo(&["run", "--quiet", "--release"]);
         soak.args(["-p", "ancm-tests", "--example", "soak", "--"])
-            .args([&arguments.seconds.to_string(), model])
-            .args(arguments.strain.then_some("strain"))
+            .args([&count.to_string(), model])
+            .args(kind)
             .env("DOTNET_ROOT", &build.toolchain.root)
             .env("ANCM_TEST_BIN", &build.bin)
             .env("ANCM_TEST_APPS", test_apps_dir(workspace))
