@@ -225,3 +225,19 @@ fn what_is_written_behind_the_end_of_a_request_is_refused_in_process() {
     site.wait_for_outcome("later", "refused");
     assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
 }
+
+/// Out-of-process that is so on a link only: another connection to Kestrel is not free before.
+#[test]
+fn callbacks_behind_an_answer_hold_nothing_up_in_process() {
+    let site = Site::start(App::test("Market"), Model::InProcess);
+    let mut connection = site.connect();
+    assert_eq!(connection.get("/rules/slow-completed").ok().text(), "before the gate");
+    // The same connection goes on, though the request before is not over for the application.
+    let told = "/rules/told?of=slow-completed";
+    assert_eq!(connection.get(told).ok().text(), "none");
+    assert_eq!(connection.request(&Request::post("/rules/gate", "")).status(), 200);
+    testkit::eventually("the callback", || {
+        (site.get(told).ok().text() == "after the gate").then_some(())
+    });
+    site.stop();
+}

@@ -10,6 +10,7 @@ mod kitchen;
 mod kitchen_bodies;
 mod market;
 mod pantry;
+mod rules;
 mod server;
 mod shapes;
 mod signalr;

@@ -14,14 +14,21 @@ internal static class FileSender
     internal static async Task SendAsync(
         PipeWriter writer, string path, long offset, long? count, CancellationToken cancellationToken)
     {
-        using var file = File.OpenHandle(path, options: FileOptions.Asynchronous | FileOptions.SequentialScan);
-        var length = RandomAccess.GetLength(file);
-        ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, length);
-        var left = count ?? length - offset;
-        ArgumentOutOfRangeException.ThrowIfNegative(left, nameof(count));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(left, length - offset, nameof(count));
+        // As the framework's own copy does it, down to the exceptions.
+        var length = new FileInfo(path).Length;
+        if (offset < 0 || offset > length)
+        {
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, string.Empty);
+        }
 
+        var left = count ?? length - offset;
+        if (left < 0 || left > length - offset)
+        {
+            throw new ArgumentOutOfRangeException(nameof(count), left, string.Empty);
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        using var file = File.OpenHandle(path, options: FileOptions.Asynchronous | FileOptions.SequentialScan);
         while (left > 0)
         {
             var into = writer.GetMemory((int)Math.Min(left, PieceSize));

@@ -103,6 +103,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
             return Task.CompletedTask;
         }
 
+        cancellationToken.ThrowIfCancellationRequested();
         if (HasOnStarting)
         {
             return StartAfterCallbacks();
@@ -179,7 +180,12 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         var length = _responseHeaders.ContentLength;
         if (length < _writer.Length && StatusHasBody && !IsHead)
         {
-            throw TooManyBytes(length.Value);
+            throw TooManyBytes(_writer.Length, length.Value);
+        }
+
+        if (length is not null && !StatusHasBody)
+        {
+            CheckLengthOfNoBody(length.Value);
         }
 
         if (_setResponseHeaders is { } own)
@@ -292,10 +298,26 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         }
     }
 
-    internal static InvalidOperationException TooManyBytes(long declared)
+    /// <summary>A length is only allowed where it says something, or nothing.</summary>
+    private void CheckLengthOfNoBody(long length)
+    {
+        if (length > 0 && _status == StatusCodes.Status205ResetContent)
+        {
+            throw new InvalidOperationException("Responses with status code 205 cannot have a non-zero Content-Length value.");
+        }
+
+        if (length > 0 && (_status is < 200 or StatusCodes.Status204NoContent))
+        {
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Setting the header Content-Length is not allowed on responses with status code {_status}."));
+        }
+    }
+
+    internal static InvalidOperationException TooManyBytes(long written, long declared)
         => new(string.Create(
             CultureInfo.InvariantCulture,
-            $"Response Content-Length mismatch: too many bytes written (more than {declared})."));
+            $"Response Content-Length mismatch: too many bytes written ({written} of {declared})."));
 
     private void ThrowIfStarted(string what)
     {

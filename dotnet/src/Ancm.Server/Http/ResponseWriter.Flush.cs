@@ -27,7 +27,7 @@ internal sealed unsafe partial class ResponseWriter
     {
         if (cancellationToken.IsCancellationRequested)
         {
-            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+            return Canceled(cancellationToken);
         }
 
         if (_context.IsEnded)
@@ -53,7 +53,7 @@ internal sealed unsafe partial class ResponseWriter
 
         if (cancellationToken.IsCancellationRequested)
         {
-            return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+            return Canceled(cancellationToken);
         }
 
         Append(source.Span);
@@ -127,6 +127,13 @@ internal sealed unsafe partial class ResponseWriter
 /// <summary>The ways that wait; an unsafe context may not.</summary>
 internal sealed partial class ResponseWriter
 {
+    /// <summary>A canceled task that throws what code that checks its token throws.</summary>
+    private static async ValueTask<FlushResult> Canceled(CancellationToken cancellationToken)
+    {
+        await default(ValueTask);
+        throw new OperationCanceledException(cancellationToken);
+    }
+
     private async ValueTask<FlushResult> FlushAfterStart(CancellationToken cancellationToken)
     {
         await _context.StartAsync(cancellationToken).ConfigureAwait(false);

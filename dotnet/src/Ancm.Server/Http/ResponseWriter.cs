@@ -249,7 +249,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         var declared = _context.DeclaredLength;
         if (Length + bytes > declared && !_discard)
         {
-            throw HostContext.TooManyBytes(declared.GetValueOrDefault());
+            throw HostContext.TooManyBytes(Length + bytes, declared.GetValueOrDefault());
         }
 
         Length += bytes;

@@ -49,6 +49,7 @@ app.MapRazorComponents<Page>();
 Stalls.Map(app);
 Todos.Map(app);
 Uploads.Map(app);
+Rules.Map(app);
 Headers.Map(app);
 Odd.Map(app);
 Tokens.Map(app);
