@@ -226,7 +226,8 @@ fn what_is_written_behind_the_end_of_a_request_is_refused_in_process() {
     assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
 }
 
-/// Out-of-process that is so on a link only: another connection to Kestrel is not free before.
+/// Out-of-process Kestrel reads its next request behind them, on whatever connection; which of the
+/// pool's the next one takes is chance.
 #[test]
 fn callbacks_behind_an_answer_hold_nothing_up_in_process() {
     let site = Site::start(App::test("Market"), Model::InProcess);
