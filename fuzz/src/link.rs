@@ -20,7 +20,8 @@ pub fn link(data: &[u8]) {
     site.bytes.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&data.to_vec());
     let mut client = TcpStream::connect(site.address).expect("the engine listens");
     client.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    // Not one that would be tried again, after a while, when its link breaks off.
+    let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     client.write_all(request).expect("a request is taken");
     let mut received = Vec::new();
     let is_cut = match client.read_to_end(&mut received) {
