@@ -165,7 +165,7 @@ impl Event {
             Self::StoppedAtOnce => 1103,
             Self::RingRefused { .. } => 1108,
             Self::Snapshot { .. } => 1126,
-            Self::NoControl { .. } => 1130,
+            Self::NoControl { .. } => 1136,
             Self::Halted => 1131,
             Self::Idle => 1132,
             Self::NotWatched { .. } => 1133,
