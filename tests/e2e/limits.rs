@@ -84,6 +84,21 @@ both_models! {
         assert_eq!(site.request(&request).status(), 413);
     }
 
+    /// Whatever is on its way when the application has had enough.
+    fn a_long_body_over_the_limit_is_a_413_each_time(model: Model) {
+        for transport in ["auto", "unix"] {
+            let app = App::test("Site").arguments(r".\Site.dll limit=10");
+            let site = Site::start(app.handler_setting("backendTransport", transport), model);
+            let request = Request::post_chunked("/Read", &[b'x'; 300_000], 10_000).to_bytes();
+            for _ in 0..30 {
+                let mut connection = site.connect();
+                // The rest may meet the end of the connection.
+                let _ = connection.try_send(&request);
+                assert_eq!(connection.response().status(), 413, "{transport}");
+            }
+        }
+    }
+
     fn req_71_every_read_over_the_limit_fails(model: Model) {
         let site = start_with(model, "limit=2");
         let response = site.request(&Request::post("/ReadTwice", "test")).ok();

@@ -317,9 +317,13 @@ impl Forwarding {
             let broken = match self.upload(lane, client, slot) {
                 Ok(None) => None,
                 Ok(Some(cause)) => return Turn::ClientFault(cause),
-                Err(error) => Some(error),
+                Err(error) => {
+                    // The backend may have answered before it closed: that answer counts, and nobody
+                    // may have told of it yet.
+                    self.readable = true;
+                    Some(error)
+                }
             };
-            // The backend may have answered before it closed: that answer counts.
             match (self.download(lane, client, slot), broken) {
                 (Ok(true), _) => return Turn::Complete,
                 (Ok(false), Some(error)) if !self.readable => {
