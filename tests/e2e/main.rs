@@ -33,6 +33,7 @@ mod restart;
 mod service;
 mod shutdown;
 mod snapshot;
+mod stop_limits;
 mod strain;
 mod traces;
 mod transport;

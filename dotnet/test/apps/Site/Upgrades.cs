@@ -34,6 +34,15 @@ internal static class Upgrades
         }
     }
 
+    /// <summary>An application with manners: says goodbye when it is stopped.</summary>
+    public static async Task WebSocketUntilStop(HttpContext context)
+    {
+        using var socket = await context.WebSockets.AcceptWebSocketAsync();
+        await context.RequestServices.GetRequiredService<IHostApplicationLifetime>()
+            .ApplicationStopping.WhenCanceled();
+        await socket.CloseAsync(WebSocketCloseStatus.EndpointUnavailable, "stopping", CancellationToken.None);
+    }
+
     public static async Task WebSocketLifetimeEvents(HttpContext context)
     {
         context.Response.OnStarting(() =>
