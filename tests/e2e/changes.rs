@@ -138,6 +138,37 @@ both_models! {
         site.stop();
     }
 
+    fn shut_10_the_model_can_be_changed_in_the_file(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let other = match model {
+            Model::InProcess => Model::OutOfProcess,
+            Model::OutOfProcess => Model::InProcess,
+        };
+        let is = |now: Model| (site.application() == site.worker()) == (now == Model::InProcess);
+        assert!(is(model));
+        let first = site.application();
+        let (from, to) = (format!("\"{model}\""), format!("\"{other}\""));
+        let text = site.app().read("web.config");
+        assert!(text.contains(&from), "{text}");
+        site.app().write("web.config", text.replace(&from, &to));
+        wait_for_another(&site, first);
+        assert!(is(other));
+        site.stop();
+    }
+
+    fn shut_11_a_configuration_that_is_touched_all_the_time_loses_nothing(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        for _ in 0..100 {
+            rewrite(&site.app().path("web.config"));
+            load.wait_for_more(1);
+        }
+        wait_for_another(&site, first);
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
     fn shut_07_shut_09_a_changed_configuration_can_be_ignored(model: Model) {
         let app = App::test("Site").handler_setting("disallowRotationOnConfigChange", "true");
         let site = Site::start(app, model);

@@ -127,6 +127,16 @@ both_models! {
         site.stop();
     }
 
+    fn off_14_an_application_that_is_still_starting_makes_way(model: Model) {
+        let site = Start::of(App::misbehaving("Hang").model(model)).spawn();
+        site.wait_for_log("hanging before there is a host");
+        site.app().write(FILE, TEXT);
+        site.wait_until_listening();
+        is_offline(&site, TEXT);
+        site.wait_for_log("app_offline.htm is there");
+        site.stop();
+    }
+
     fn off_15_what_is_in_flight_finishes(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let mut waiting = site.connect();
