@@ -203,7 +203,7 @@ both_models! {
         site.stop();
     }
 
-    fn shim_13_shim_14_a_missing_framework_is_named(model: Model) {
+    fn shim_13_shim_14_log_16_l22_30_a_missing_framework_is_named(model: Model) {
         let app = App::sample("hello");
         let name = "Hello.runtimeconfig.json";
         let version = "99.9.9";
@@ -222,7 +222,24 @@ both_models! {
         }
         assert!(page.text().contains(version), "{}", page.text());
         assert!(page.text().contains("Microsoft."), "{}", page.text());
+        site.wait_for_log("You must install or update .NET");
         site.wait_for_log(version);
+        assert!(!site.app().path("logs").exists(), "there is no log file");
+        site.stop();
+    }
+
+    fn shim_16_a_program_without_its_assembly_is_named(model: Model) {
+        let app = App::sample("hello").attribute("processPath", r".\Hello").arguments("");
+        let (site, page) = page_of(app.without("Hello.dll"), model, &[DETAILS]);
+        match model {
+            Model::InProcess => {
+                assert_eq!(page.status(), 500);
+                assert!(page.text().contains("HTTP Error 500.38"), "{}", page.text());
+            }
+            Model::OutOfProcess => assert_did_not_start(&page, model),
+        }
+        assert!(page.text().contains("Hello.dll"), "{}", page.text());
+        site.wait_for_log("Hello.dll");
         site.stop();
     }
 
@@ -271,12 +288,45 @@ mod in_process {
     use super::*;
 
     #[test]
-    fn shim_11_a_host_library_that_cannot_be_loaded_is_named() {
+    fn shim_11_l22_29_a_host_library_that_cannot_be_loaded_is_named() {
         // The application brings what looks like its own runtime.
         let app = App::sample("hello").file("libhostfxr.so", "this is no library");
         let app = app.attribute("processPath", r".\Hello").arguments("");
         let (site, page) = page_of(app, Model::InProcess, &[DETAILS]);
         assert!(page.text().contains("HTTP Error 500.32"), "{}", page.text());
+        site.stop();
+    }
+
+    /// The page of an application that brings this as its host library.
+    fn with_host_library(library: &[u8]) -> (Site, Response) {
+        let app = App::sample("hello").file("libhostfxr.so", library);
+        let app = app.attribute("processPath", r".\Hello").arguments("");
+        page_of(app, Model::InProcess, &[DETAILS])
+    }
+
+    fn some_library() -> Vec<u8> {
+        let frameworks = env::dotnet_root().join("shared/Microsoft.NETCore.App");
+        let path = frameworks.join(env::framework_version()).join("libSystem.Native.so");
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn shim_10_a_host_library_without_its_functions_is_named() {
+        let (site, page) = with_host_library(&some_library());
+        assert!(page.text().contains("HTTP Error 500.32"), "{}", page.text());
+        site.wait_for_log("500.32");
+        site.wait_for_log("libhostfxr.so");
+        site.stop();
+    }
+
+    #[test]
+    fn shim_12_an_application_for_another_processor_is_named() {
+        let mut library = some_library();
+        // `e_machine` of the ELF header: SPARC.
+        library[18..20].copy_from_slice(&2_u16.to_le_bytes());
+        let (site, page) = with_host_library(&library);
+        assert!(page.text().contains("HTTP Error 500.32"), "{}", page.text());
+        site.wait_for_log("500.32");
         site.stop();
     }
 }
