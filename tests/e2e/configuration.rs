@@ -149,7 +149,7 @@ both_models! {
         assert_eq!(variable(&site, "LONG"), long);
     }
 
-    fn cfg_08_cfg_09_l22_22_the_authentication_variable_is_replaced(model: Model) {
+    fn cfg_08_cfg_09_l22_22_v1_14_the_authentication_variable_is_replaced(model: Model) {
         let app = site_app().variables(&[("ASPNETCORE_IIS_HTTPAUTH", "shouldberemoved")]);
         let site = Site::start(app, model);
         assert_ne!(variable(&site, "ASPNETCORE_IIS_HTTPAUTH"), "shouldberemoved");
@@ -161,7 +161,7 @@ both_models! {
         assert_eq!(variable(&site, "OWN"), "web.config");
     }
 
-    fn cfg_14_cfg_15_the_hosting_startup_of_web_config_stands_alone(model: Model) {
+    fn cfg_14_cfg_15_v1_14_the_hosting_startup_of_web_config_stands_alone(model: Model) {
         let name = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
         let app = site_app().variables(&[(name, "Site")]).model(model);
         let site = Start::of(app).env(name, "Other").run();
@@ -189,7 +189,7 @@ both_models! {
         assert_eq!(variable(&site, "OWN"), "process");
     }
 
-    fn l22_19_variables_of_web_config_arrive(model: Model) {
+    fn l22_19_v1_14_variables_of_web_config_arrive(model: Model) {
         let site = Site::start(site_app().variables(&[("OWN", "value"), ("OTHER", "a & b")]), model);
         assert_eq!(variable(&site, "OWN"), "value");
         assert_eq!(variable(&site, "OTHER"), "a & b");
@@ -219,7 +219,7 @@ fn cfg_03_the_worker_s_folder_can_be_kept_in_process() {
 }
 
 #[test]
-fn cfg_13_the_integration_is_appended_out_of_process() {
+fn cfg_13_v1_14_the_integration_is_appended_out_of_process() {
     let name = "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES";
     let start = Start::of(site_app().model(Model::OutOfProcess)).env(name, "Site");
     let seen = variable(&start.run(), name);

@@ -35,7 +35,7 @@ both_models! {
         drains_on("TERM", model);
     }
 
-    fn l22_23_l22_24_start_and_clean_stop_are_events(model: Model) {
+    fn shim_33_l22_23_l22_24_a_start_without_a_client_and_a_clean_stop_are_events(model: Model) {
         let mut site = Site::start(App::test("Site"), model);
         site.wait_for_log("info 1032: generation 1 serves now");
         assert!(!site.log().contains("1033"), "{}", site.log());
@@ -110,11 +110,24 @@ both_models! {
         assert_eq!(site.wait_for_end().code(), Some(0));
     }
 
-    fn an_application_that_stops_itself_is_started_again(model: Model) {
+    fn shut_14_an_application_that_stops_itself_is_started_again(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let first = site.application();
         assert_eq!(site.get("/Shutdown").ok().text(), "Shutting down");
         wait_for_another(&site, first);
+        site.stop();
+    }
+
+    fn shut_15_under_load_as_well(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let load = testkit::Load::start(site.address(), "/HelloWorld", 2, 2);
+        load.wait_for_more(50);
+        assert_eq!(site.get("/Shutdown").ok().text(), "Shutting down");
+        wait_for_another(&site, first);
+        load.wait_for_more(50);
+        let tally = load.stop();
+        assert!(tally.statuses.keys().all(|status| [200, 502, 503].contains(status)), "{tally:?}");
         site.stop();
     }
 
