@@ -9,7 +9,8 @@
 //! | `previous` | the version before |
 //! | `discarded` | on its way out |
 //!
-//! Each step is one rename. Whoever opens the place after a deployment was killed finds from `next` and
+//! Each step is one rename, and a version is on the disk before the first: after a loss of power the
+//! application's folder has one version or the other, whole. Whoever opens the place after a deployment was killed finds from `next` and
 //! `switch` where that stood, and tidies up.
 
 use std::fs::{self, File};
@@ -75,11 +76,14 @@ impl Place {
 
     /// The version in `staging` is the first.
     pub(super) fn settle_first(&self, staging: &Path) -> Result<(), DeployError> {
-        fs::rename(staging, &self.app).map_err(at(&self.app))
+        os::exchange::settle(staging).map_err(at(staging))?;
+        fs::rename(staging, &self.app).map_err(at(&self.app))?;
+        os::exchange::settle(&self.app).map_err(at(&self.app))
     }
 
     /// The version in `staging` is complete.
     pub(super) fn complete(&self, staging: &Path) -> Result<(), DeployError> {
+        os::exchange::settle(staging).map_err(at(staging))?;
         self.announce(DEPLOYED, staging)?;
         fs::rename(staging, self.next()).map_err(at(staging))
     }
@@ -116,6 +120,8 @@ impl Place {
         }
         fs::rename(self.next(), &previous).map_err(at(&previous))?;
         let _ = fs::remove_file(self.ours.join("switch"));
+        // Whoever is told that it is done may rely on it.
+        os::exchange::settle(&self.app).map_err(at(&self.app))?;
         self.empty();
         Ok(())
     }
