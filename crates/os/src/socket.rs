@@ -142,6 +142,12 @@ impl Socket {
         let _ = self.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger);
     }
 
+    /// Lets the kernel hold so many bytes for the peer beyond what is on its way there, instead of
+    /// those of [`prepare`]. Unix sockets know no such bound.
+    pub fn hold_unsent(&self, bytes: i32) {
+        let _ = self.set_option(libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, &bytes);
+    }
+
     /// The error that is pending on the socket, which tells how a connect ended.
     pub fn take_error(&self) -> Option<io::Error> {
         let mut error = 0_i32;

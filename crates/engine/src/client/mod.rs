@@ -71,7 +71,9 @@ pub(crate) struct Client {
     pub(crate) response: Response,
     /// The exchange that is being read or answered.
     pub(crate) slot: Option<SlotRef>,
-    writable: bool,
+    pub(crate) writable: bool,
+    /// The kernel holds more for it than for others.
+    pub(crate) has_room: bool,
     /// The client will send no more.
     half_closed: bool,
     /// The connection is beyond use in both directions.
@@ -121,6 +123,7 @@ impl Client {
             response: Response::default(),
             slot: None,
             writable: true,
+            has_room: false,
             half_closed: false,
             gone: false,
             state: State::Reading,

@@ -8,6 +8,12 @@ use crate::exchange::ConnectionKey;
 use crate::forward::{Idle, Line};
 use crate::wheel::Wheel;
 
+/// Clients of a lane with large answers for whom the kernel may hold more than for the others, and how
+/// much, in bytes. Each wait for a client costs the application a hop; thousands who take nothing
+/// would use up the memory of all sockets.
+const ROOMY: usize = 16;
+const ROOM: i32 = 4 * 1024 * 1024;
+
 /// What is under a connection key.
 pub(crate) enum Entry {
     /// A client.
@@ -64,6 +70,12 @@ impl Lane {
         match fate {
             Fate::Keep => {
                 let key = client.key;
+                if !client.writable && !client.has_room && self.roomy < ROOMY {
+                    // The kernel tells of the room at once.
+                    client.socket.hold_unsent(ROOM);
+                    client.has_room = true;
+                    self.roomy += 1;
+                }
                 if Wheel::is_before(client.deadline(), client.armed) {
                     client.armed = self.wheel.insert(key, client.deadline());
                 }
@@ -72,6 +84,7 @@ impl Lane {
             Fate::Close => {
                 client.close(self);
                 self.clients -= 1;
+                self.roomy -= usize::from(client.has_room);
                 self.entries.remove(client.key);
                 self.accept_again();
             }

@@ -51,6 +51,7 @@ impl Lane {
             }
             client.close(self);
             self.clients -= 1;
+            self.roomy -= usize::from(client.has_room);
             self.entries.remove(key);
         }
         let now = self.clock.now();

@@ -100,6 +100,8 @@ pub(crate) struct Lane {
     /// When that began, in the lane's milliseconds.
     pub(crate) drain_begun: u64,
     clients: usize,
+    /// Those for whom the kernel holds more.
+    roomy: usize,
     deadline: Option<u64>,
     listeners: Vec<OwnedFd>,
     accepting: bool,
@@ -161,6 +163,7 @@ impl Lane {
             draining: false,
             drain_begun: 0,
             clients: 0,
+            roomy: 0,
             deadline: None,
             listeners,
             accepting: false,

@@ -20,8 +20,11 @@ internal sealed class Link : IThreadPoolWorkItem
 {
     private const int BufferLength = 256 * 1024;
 
+    /// <summary>Bytes that may wait to be sent; channels with more wait themselves.</summary>
+    private const int MaxWaiting = 512 * 1024;
+
     /// <summary>A larger buffer of what is to be sent is given back.</summary>
-    private const int MaxKept = 1024 * 1024;
+    private const int MaxKept = 2 * 1024 * 1024;
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
     private static int s_links;
@@ -41,10 +44,12 @@ internal sealed class Link : IThreadPoolWorkItem
     private bool _isSending;
     private bool _isGone;
     private TaskCompletionSource? _sent;
+    private TaskCompletionSource? _room;
 
     internal Link(Socket socket, EndPoint endPoint, LinkOptions options, Func<ConnectionContext, bool> accept, Action<Link> onGone)
     {
         _socket = socket;
+        _socket.SendBufferSize = MaxWaiting;
         _endPoint = endPoint;
         _options = options;
         _accept = accept;
@@ -72,6 +77,21 @@ internal sealed class Link : IThreadPoolWorkItem
     }
 
     internal string NameOf(uint number) => string.Create(CultureInfo.InvariantCulture, $"ancm-{_name}-{number}");
+
+    /// <summary>When data may be sent; null: now.</summary>
+    internal Task? WaitForRoom()
+    {
+        lock (_sending)
+        {
+            if (_waiting.WrittenCount < MaxWaiting || _isGone)
+            {
+                return null;
+            }
+
+            _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _room.Task;
+        }
+    }
 
     internal void Send(Frame frame) => Send(frame, default);
 
@@ -117,6 +137,7 @@ internal sealed class Link : IThreadPoolWorkItem
     {
         while (true)
         {
+            TaskCompletionSource? room;
             lock (_sending)
             {
                 if (_underway.Capacity > MaxKept)
@@ -133,7 +154,10 @@ internal sealed class Link : IThreadPoolWorkItem
                 }
 
                 (_waiting, _underway) = (_underway, _waiting);
+                (room, _room) = (_room, null);
             }
+
+            room?.SetResult();
 
             try
             {
@@ -250,10 +274,14 @@ internal sealed class Link : IThreadPoolWorkItem
 
     private void BeGone()
     {
+        TaskCompletionSource? room;
         lock (_sending)
         {
             _isGone = true;
+            (room, _room) = (_room, null);
         }
+
+        room?.SetResult();
 
         _socket.Dispose();
         LinkChannel[] left;

@@ -241,6 +241,11 @@ internal sealed class LinkChannel : DefaultConnectionContext
             }
 
             var count = Math.Min(bytes.Length, Math.Min(_room, Frame.MaxPayload));
+            if (count > 0 && _link.WaitForRoom() is { } later)
+            {
+                return (0, later);
+            }
+
             if (count > 0)
             {
                 _room -= (int)count;
