@@ -1,6 +1,6 @@
 //! Every limit bites, says its name, and is counted.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind::WouldBlock;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -144,10 +144,11 @@ fn waiting_in_the_kernel(from: SocketAddr, to: SocketAddr) -> Option<usize> {
     })
 }
 
-/// The kernel would take megabytes for each, and all connections of a machine share its memory.
+/// The kernel would take megabytes for each, and all connections of a machine share its memory. So it
+/// does for a few, whose applications wait less often, and not for the others.
 #[test]
-fn little_waits_in_the_kernel_for_a_client_that_takes_nothing() {
-    let handler = Handler::new(1, |mut call: Call| {
+fn little_waits_in_the_kernel_for_clients_that_take_nothing() {
+    let handler = Handler::new(24, |mut call: Call| {
         call.head(200, None, &[]);
         call.write(&vec![1; 8 << 20]);
         call.publish(progress::HEAD | progress::ENDED);
@@ -155,18 +156,23 @@ fn little_waits_in_the_kernel_for_a_client_that_takes_nothing() {
         call.finish();
     });
     let site = Site::with(handler, 1, |_| {});
-    let mut client = site.connect();
-    let to = client.stream.local_addr().unwrap();
-    let from = client.stream.peer_addr().unwrap();
-    client.get("/");
-    let (last, looks) = (Cell::new(0), Cell::new(0));
+    let mut clients: Vec<_> = (0..24).map(|_| site.connect()).collect();
+    clients.iter_mut().for_each(|client| client.get("/"));
+    let ends = clients
+        .iter()
+        .map(|client| (client.stream.peer_addr().unwrap(), client.stream.local_addr().unwrap()));
+    let ends: Vec<_> = ends.collect();
+    let (last, looks) = (RefCell::new(Vec::new()), Cell::new(0));
     eventually("nothing more is taken", || {
-        let now = waiting_in_the_kernel(from, to).unwrap_or(0);
-        let is_settled = now > 0 && last.replace(now) == now;
+        let waiting = ends.iter().map(|(from, to)| waiting_in_the_kernel(*from, *to).unwrap_or(0));
+        let waiting: Vec<usize> = waiting.collect();
+        let is_settled = waiting.iter().all(|now| *now > 0) && *last.borrow() == waiting;
+        last.replace(waiting);
         looks.set(if is_settled { looks.get() + 1 } else { 0 });
         looks.get() > 50
     });
-    assert!(last.get() <= 512 << 10, "{} bytes wait in the kernel", last.get());
+    let many = last.borrow().iter().filter(|waiting| **waiting > 512 << 10).count();
+    assert!(many <= 16, "{:?} bytes wait in the kernel", last.borrow());
 }
 
 /// What an answer of [`gathering`] takes on the wire, at least.
