@@ -38,7 +38,8 @@ pub fn backend(data: &[u8]) {
             true
         }
     };
-    check(&read_answer(answer, is_head), &read_answer(&received, is_head), is_cut, received.len());
+    let sent = read_answer(answer, is_head, true);
+    check(&sent, &read_answer(&received, is_head, true), is_cut, received.len());
 }
 
 /// What one answer says, by the parsers alone.
@@ -52,7 +53,8 @@ pub(crate) enum Verdict {
     Whole(u16, Vec<u8>, usize),
 }
 
-pub(crate) fn read_answer(data: &[u8], is_head: bool) -> Verdict {
+/// `is_proper`: the connection has ended as it may.
+pub(crate) fn read_answer(data: &[u8], is_head: bool, is_proper: bool) -> Verdict {
     let (mut fields, mut at) = (Vec::new(), 0);
     let head = loop {
         match parse_response(&data[at..], is_head, false, &mut fields, &ANSWER_LIMITS) {
@@ -87,6 +89,7 @@ pub(crate) fn read_answer(data: &[u8], is_head: bool) -> Verdict {
                 }
             }
         }
+        _ if !is_proper => Verdict::Part(head.status),
         _ => Verdict::Whole(head.status, rest.to_vec(), data.len()),
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 
 use engine::{Engine, Listener, Options, Upstream, UpstreamAddress};
 
-use crate::backend::{PATIENCE, Proxy, Rules, Verdict, check, read_answer};
+use crate::backend::{PATIENCE, Proxy, Rules, check, read_answer};
 
 const WINDOW: usize = 128 * 1024;
 const PAYLOAD: usize = 64 * 1024;
@@ -34,14 +34,9 @@ pub fn link(data: &[u8]) {
     };
     let asked = *site.asked.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((answer, is_proper)) = first_channel(data, asked) else { return };
-    let sent = match read_answer(&answer, false) {
-        // Nothing but the end of the connection says where the body ends, and this was none.
-        Verdict::Whole(status, _, end) if !is_proper && end == answer.len() && !framed(&answer) => {
-            Verdict::Part(status)
-        }
-        verdict => verdict,
-    };
-    check(&sent, &read_answer(&received, false), is_cut, received.len());
+    // What only the end of the connection ends is whole if that was a proper one.
+    let sent = read_answer(&answer, false, is_proper);
+    check(&sent, &read_answer(&received, false, true), is_cut, received.len());
 }
 
 /// What the first channel carries, and whether it or its link ended as they may. `None`: more than
@@ -70,14 +65,6 @@ fn first_channel(mut bytes: &[u8], asked: usize) -> Option<(Vec<u8>, bool)> {
         }
     }
     Some((data, true))
-}
-
-/// Whether an answer says how long it is.
-fn framed(answer: &[u8]) -> bool {
-    let text = answer.to_ascii_lowercase();
-    [&b"content-length"[..], b"transfer-encoding"]
-        .iter()
-        .any(|name| text.windows(name.len()).any(|part| part == *name))
 }
 
 struct Site {
