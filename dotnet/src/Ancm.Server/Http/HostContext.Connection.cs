@@ -123,6 +123,8 @@ internal abstract unsafe partial class HostContext :
         if (id != _connection)
         {
             _connectionClosed = null;
+            // What an app keeps of one connection is not another's.
+            _persistent = null;
         }
 
         if (id != _connection || _connectionChanged)
