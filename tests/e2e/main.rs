@@ -26,6 +26,7 @@ mod memory;
 mod offline;
 mod outofprocess;
 mod output;
+mod path_base;
 mod platform;
 mod requests;
 mod responses;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use config::{HostingModel, ListenUrl};
+use config::{HostingModel, ListenUrl, PathBase};
 use control::Io;
 
 /// Runs ASP.NET Core applications as IIS does: point it at the output of `dotnet publish`.
@@ -53,6 +53,9 @@ pub(crate) struct Run {
     /// `inprocess` or `outofprocess`, whatever web.config says
     #[arg(long, value_name = "MODEL")]
     pub(crate) hosting_model: Option<HostingModel>,
+    /// Serve the application below this path of the site, for instance /shop
+    #[arg(long, value_name = "PATH", default_value = "/", hide_default_value = true)]
+    pub(crate) path_base: PathBase,
     /// Name of the environment, for instance Development
     #[arg(long, value_name = "NAME")]
     pub(crate) environment: Option<String>,
@@ -154,9 +157,13 @@ mod tests {
         };
         assert_eq!((deploy.new, deploy.dir), ("out".into(), "/app".into()));
 
-        for line in
-            ["ancm run --lanes 0", "ancm run --url nonsense", "ancm run --io iocp", "ancm serve"]
-        {
+        for line in [
+            "ancm run --lanes 0",
+            "ancm run --url nonsense",
+            "ancm run --io iocp",
+            "ancm run --path-base shop",
+            "ancm serve",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), i32::from(lifecycle::exit::USAGE));
         }
     }

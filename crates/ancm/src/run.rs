@@ -46,6 +46,7 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
     let overrides = Overrides {
         hosting_model: arguments.hosting_model,
         environment: arguments.environment.clone(),
+        path_base: arguments.path_base.clone(),
     };
     let load = {
         let (dir, env) = (arguments.dir.clone(), env.clone());
@@ -56,7 +57,7 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
     let urls = urls(&arguments.urls, &env)
         .map_err(|error| refuse(output, exit::USAGE, format_args!("{URLS}: {error}")))?;
     let lanes = arguments.lanes.or(available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let sockets = match service::passed_sockets(&env) {
+    let mut sockets = match service::passed_sockets(&env) {
         0 => Sockets::open(&urls, lanes).map_err(|error| refuse(output, exit::ADDRESS, error)),
         count => {
             if !arguments.urls.is_empty() {
@@ -68,6 +69,9 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
             })
         }
     }?;
+    for address in &mut sockets.addresses {
+        *address = app.path_base.below(address);
+    }
 
     let reload: Reload = Box::new(move |output| match accept(load(), output) {
         Ok(app) => Some(app),

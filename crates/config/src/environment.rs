@@ -43,13 +43,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of an application that has a site for itself.
+    /// The identity of an application that is the only one of its site.
     pub fn of(app: &App) -> Self {
         Self {
             app_pool: app.name.clone(),
             site_name: app.name.clone(),
             site_id: 1,
-            virtual_path: "/".to_owned(),
+            virtual_path: app.path_base.virtual_path().to_owned(),
             physical_path: app.dir.clone(),
             config_file: app.web_config_path.clone(),
             https_port: None,

@@ -23,6 +23,7 @@ mod finding;
 mod forwarded;
 mod limits;
 mod nearest;
+mod path_base;
 mod recycling;
 mod settings;
 mod warm_up;
@@ -34,6 +35,7 @@ pub use env::Env;
 pub use finding::{Finding, Findings, Position, Severity};
 pub use forwarded::{ForwardedFields, Network, NoNetwork, TrustedProxies, UnknownField};
 pub use limits::Limits;
+pub use path_base::{PathBase, PathBaseError};
 pub use recycling::{HealthCheck, Recycling};
 pub use settings::{
     AspNetCore, BackendChoice, BackendTransport, HandlerSettings, HostingModel, Platform,

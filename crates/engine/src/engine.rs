@@ -56,7 +56,7 @@ pub struct Options {
     pub head: Limits,
     /// Value of the `Server` field; empty writes none.
     pub server: String,
-    /// The application's virtual path: empty, or like `/app`.
+    /// The application's virtual path: empty, or like `/app`. Requests of other paths are refused.
     pub path_base: String,
     /// An idle connection is closed after this long (Kestrel's default).
     pub keep_alive: Duration,

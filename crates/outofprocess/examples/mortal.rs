@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use ancm_outofprocess::Event;
-use config::{App, AspNetCore, Origin, Source};
+use config::{App, AspNetCore, Origin, PathBase, Source};
 
 fn main() {
     let program = std::env::args().nth(1).expect("the backend's program is the argument");
@@ -18,6 +18,7 @@ fn main() {
         web_config_path: None,
         settings: AspNetCore::of(program, vec!["serve".to_owned()]),
         source: Source::WebConfig,
+        path_base: PathBase::default(),
         hosting_model_origin: Origin::WebConfig,
         snapshot: None,
     };
@@ -28,8 +29,8 @@ fn main() {
             *started = Some(pid);
         }
     };
-    let _handler = ancm_outofprocess::start(&app, "", Path::new(""), Arc::new(tell))
-        .expect("the misfit serves");
+    let _handler =
+        ancm_outofprocess::start(&app, Path::new(""), Arc::new(tell)).expect("the misfit serves");
     println!("{}", started.lock().ok().and_then(|pid| *pid).expect("a start is told first"));
     loop {
         thread::park();

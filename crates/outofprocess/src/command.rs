@@ -101,14 +101,9 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Prepares the commands of `app`, served below `path_base`, from a worker whose environment is
-    /// `process`.
-    pub(crate) fn new(app: &App, path_base: &str, helper: Option<PathBuf>, process: &Env) -> Self {
-        let virtual_path = match path_base.trim_end_matches('/') {
-            "" => "/".to_owned(),
-            path => path.to_owned(),
-        };
-        let identity = Identity { virtual_path, ..Identity::of(app) };
+    /// Prepares the commands of `app` from a worker whose environment is `process`.
+    pub(crate) fn new(app: &App, helper: Option<PathBuf>, process: &Env) -> Self {
+        let identity = Identity::of(app);
         let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
         let helper = helper.filter(|_| is_dotnet(app) && !hooks::are_switched_off(app));
         Self { app: app.clone(), variables, process: without_host_only(process), helper }
@@ -231,7 +226,7 @@ fn with_places(text: &str, places: &Places) -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use config::{AspNetCore, Origin, Source};
+    use config::{AspNetCore, Origin, PathBase, Source};
 
     use super::*;
 
@@ -245,6 +240,7 @@ mod tests {
             web_config_path: None,
             settings,
             source: Source::WebConfig,
+            path_base: PathBase::default(),
             hosting_model_origin: Origin::WebConfig,
             snapshot: None,
         }
@@ -255,12 +251,14 @@ mod tests {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         settings.environment_variables = written.iter().map(owned).collect();
         let process = Env::from_iter(process.iter().copied());
-        Template::new(&app(settings, "/srv/shop".into()), base, None, &process).environment(VARIANT)
+        let mut app = app(settings, "/srv/shop".into());
+        app.path_base = base.parse().unwrap();
+        Template::new(&app, None, &process).environment(VARIANT)
     }
 
     #[test]
     fn the_middleware_gets_all_that_it_wants() {
-        let found = environment(&[], &[("HOME", "/root"), ("PORT", "80")], "");
+        let found = environment(&[], &[("HOME", "/root"), ("PORT", "80")], "/");
         for (name, value) in [
             ("HOME", "/root"),
             ("ASPNETCORE_PORT", "12345"),
@@ -290,9 +288,10 @@ mod tests {
             // Of the host's own host.
             ("HTTP_PLATFORM_PORT", "9"),
         ]);
-        let app = app(settings, "/srv/shop".into());
+        let mut app = app(settings, "/srv/shop".into());
+        app.path_base = "/base".parse().unwrap();
         let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
-        let template = Template::new(&app, "/base", helper, &process);
+        let template = Template::new(&app, helper, &process);
         let found = template.environment(Variant { places: &PLACES, token: None });
         for (name, value) in [
             ("HTTP_PLATFORM_PORT", "12345"),
@@ -315,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_path_base_has_no_slash_at_its_end() {
-        for (base, expected) in [("", "/"), ("/", "/"), ("/shop", "/shop"), ("/a/b/", "/a/b")] {
+        for (base, expected) in [("/", "/"), ("/shop", "/shop"), ("/a/b/", "/a/b")] {
             assert_eq!(environment(&[], &[], base).get("ASPNETCORE_APPL_PATH"), Some(expected));
         }
     }
@@ -332,7 +331,7 @@ mod tests {
             ("URLS", "http://*:80"),
         ];
         let found =
-            environment(&[("ANCM_MINE", "kept"), ("P", "%HTTP_PLATFORM_PORT%")], &process, "");
+            environment(&[("ANCM_MINE", "kept"), ("P", "%HTTP_PLATFORM_PORT%")], &process, "/");
         let count = |text: &str| found.iter().filter(|(name, _)| name.contains(text)).count();
         assert_eq!(count("ANCM_"), 1);
         assert_eq!(count("LISTEN_") + count("NOTIFY") + count("HTTP_PORTS"), 0);
@@ -356,7 +355,7 @@ mod tests {
             settings.environment_variables = written.map(owned).into();
             let app = app(settings, "/srv/shop".into());
             let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
-            let template = Template::new(&app, "/", helper, &Env::default());
+            let template = Template::new(&app, helper, &Env::default());
             template.environment(Variant { places: &places, token: Some("secret") })
         };
         for (program, hooks) in [
@@ -380,8 +379,7 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let arguments = vec!["--port=%HTTP_PLATFORM_PORT%".to_owned(), "100%".to_owned()];
         let settings = AspNetCore::of("./shop", arguments);
-        let template =
-            Template::new(&app(settings, dir.path().to_owned()), "/", None, &Env::default());
+        let template = Template::new(&app(settings, dir.path().to_owned()), None, &Env::default());
         let command = template.command(VARIANT).ok().unwrap();
         assert_eq!(command.program, program);
         assert_eq!(command.arguments, ["--port=12345", "100%"]);

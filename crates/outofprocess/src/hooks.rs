@@ -37,7 +37,7 @@ fn runtime_config(app: &App) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use config::{AspNetCore, Origin, Source};
+    use config::{AspNetCore, Origin, PathBase, Source};
 
     use super::*;
 
@@ -51,6 +51,7 @@ mod tests {
                 web_config_path: None,
                 settings: AspNetCore::of(program, arguments),
                 source: Source::WebConfig,
+                path_base: PathBase::default(),
                 hosting_model_origin: Origin::WebConfig,
                 snapshot: None,
             };

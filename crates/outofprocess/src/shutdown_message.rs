@@ -54,9 +54,8 @@ fn request(to: &UpstreamAddress, path_base: &str, token: &str) -> String {
         UpstreamAddress::Tcp(address) => address.to_string(),
         UpstreamAddress::Unix(_) => "localhost".to_owned(),
     };
-    let base = path_base.trim_end_matches('/');
     format!(
-        "POST {base}/iisintegration HTTP/1.1\r\n\
+        "POST {path_base}/iisintegration HTTP/1.1\r\n\
          Host: {host}\r\n\
          MS-ASPNETCORE-EVENT: shutdown\r\n\
          MS-ASPNETCORE-TOKEN: {token}\r\n\
@@ -81,7 +80,7 @@ mod tests {
     fn the_request_is_the_modules() {
         let to = &UpstreamAddress::Tcp("127.0.0.1:5".parse().unwrap());
         assert!(
-            request(to, "/", "t")
+            request(to, "", "t")
                 .starts_with("POST /iisintegration HTTP/1.1\r\nHost: 127.0.0.1:5\r\n")
         );
         assert!(request(to, "/a/b", "t").starts_with("POST /a/b/iisintegration "));

@@ -36,6 +36,7 @@ impl Site {
             web_config_path: None,
             settings: AspNetCore::of(program, arguments),
             source: Source::WebConfig,
+            path_base: "/shop".parse().unwrap(),
             hosting_model_origin: Origin::WebConfig,
             snapshot: None,
         };
@@ -62,7 +63,7 @@ impl Site {
         let (sender, events) = channel();
         self.events = Some(events);
         let tell = Arc::new(move |event| drop(sender.send(event)));
-        start_with(&self.app, "/shop", None, tell, &self.process, Vec::new)
+        start_with(&self.app, None, tell, &self.process, Vec::new)
     }
 
     /// The next event of that number, skipping others.

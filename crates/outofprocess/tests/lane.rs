@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use ancm_outofprocess::{Event, OutOfProcess};
-use config::{App, AspNetCore, Origin, Source};
+use config::{App, AspNetCore, Origin, PathBase, Source};
 use engine::{Engine, Options};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,12 +42,13 @@ impl Site {
             web_config_path: None,
             settings,
             source: Source::WebConfig,
+            path_base: PathBase::default(),
             hosting_model_origin: Origin::WebConfig,
             snapshot: None,
         };
         let (sender, events) = channel();
         let tell = Arc::new(move |event| drop(sender.send(event)));
-        let handler = ancm_outofprocess::start(&app, "", Path::new(""), tell).unwrap();
+        let handler = ancm_outofprocess::start(&app, Path::new(""), tell).unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let listener = engine::Listener { socket: socket.into(), lane: 0 };

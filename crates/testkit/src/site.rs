@@ -216,6 +216,8 @@ impl Site {
     pub fn address(&self) -> SocketAddr {
         let url = self.addresses().into_iter().next().expect("it listens");
         let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        // Behind the slash is the path base.
+        let address = address.split('/').next().unwrap_or_default();
         let mut found = address.to_socket_addrs().unwrap_or_else(|error| panic!("{url}: {error}"));
         found.next().expect("a name has an address")
     }

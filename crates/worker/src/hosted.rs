@@ -177,7 +177,7 @@ fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartRe
         let message = ToSupervisor::Log { event: event.id(), level, text };
         supervisor.tell_of(Library::OutOfProcess, &message);
     };
-    outofprocess::start(app, "", &crate::own_folder(), Arc::new(on_event))
+    outofprocess::start(app, &crate::own_folder(), Arc::new(on_event))
         .map(Kind::OutOfProcess)
         .map_err(|report| Box::new(StartReport::clone(&report)))
 }

@@ -30,6 +30,7 @@ pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Opt
     }
     if let Some(app) = app {
         limit(&mut options, &app.settings.limits);
+        app.path_base.as_str().clone_into(&mut options.path_base);
         if app.settings.remove_server_header {
             options.server.clear();
         }

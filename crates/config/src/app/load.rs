@@ -47,6 +47,7 @@ fn load_folder(
     let mut draft = draft?;
     let hosting_model_origin = apply_overrides(&mut draft, source, overrides, findings)?;
     apply_launcher(&mut draft, env, findings);
+    draft.settings.put_below(&overrides.path_base);
     let name = program::settle(&mut draft, folder, env, findings);
     Some(App {
         name,
@@ -54,6 +55,7 @@ fn load_folder(
         web_config_path,
         settings: draft.settings,
         source,
+        path_base: overrides.path_base.clone(),
         hosting_model_origin,
         snapshot: None,
     })

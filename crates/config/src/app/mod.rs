@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AspNetCore, Env, Finding, HostingModel};
+use crate::{AspNetCore, Env, Finding, HostingModel, PathBase};
 
 /// A validated application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct App {
     pub settings: AspNetCore,
     /// What the settings were read from.
     pub source: Source,
+    /// The path below which it is served.
+    pub path_base: PathBase,
     /// What decided the hosting model.
     pub hosting_model_origin: Origin,
     /// The folder that its code is executed from, when that is a copy.
@@ -63,6 +65,8 @@ pub struct Overrides {
     pub hosting_model: Option<HostingModel>,
     /// `--environment`.
     pub environment: Option<String>,
+    /// `--path-base`.
+    pub path_base: PathBase,
 }
 
 /// What is known about an application after looking at its folder.

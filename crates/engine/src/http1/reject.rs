@@ -54,6 +54,8 @@ causes! {
     UrlTooLong 404 "URL over the limit (404.14)";
     /// [`crate::Filter::query`].
     QueryTooLong 404 "query string over the limit (404.15)";
+    /// [`crate::Options::path_base`].
+    ElsewherePath 404 "path is not below that of the application";
     /// [`crate::Filter::fields`].
     FieldTooLong 431 "header field over its limit";
     /// [`super::request::Limits::head`].

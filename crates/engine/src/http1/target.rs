@@ -21,7 +21,7 @@ impl Target<'_> {
 }
 
 /// Takes a target in origin, absolute or asterisk form apart. `base` is the application's virtual
-/// path, empty or like `/app`; `scratch` is overwritten.
+/// path, empty or like `/app`; a path that is not below it is refused. `scratch` is overwritten.
 pub fn split<'a>(
     target: &'a [u8],
     base: &[u8],
@@ -71,7 +71,8 @@ pub fn split<'a>(
         decode(path, scratch)?;
         scratch.as_slice()
     };
-    let (path_base, path) = path.split_at(base_len(path, base));
+    let base_len = base_len(path, base).ok_or(Cause::ElsewherePath)?;
+    let (path_base, path) = path.split_at(base_len);
     Ok(Target { path_base, path, query })
 }
 
@@ -162,35 +163,30 @@ fn hex_pair(text: &[u8]) -> Option<u8> {
     u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
 }
 
-/// How much of `path` is `base`, which must end at a slash or with the path. Case is ignored for
+/// How much of `path` is `base`, which must end at a slash or with the path, if it begins with it. Case is ignored for
 /// ASCII. Inside the base, `\`, `%2F` and repeated slashes pass for a slash, as for http.sys, which
 /// does the same split for the module.
-fn base_len(path: &[u8], base: &[u8]) -> usize {
+fn base_len(path: &[u8], base: &[u8]) -> Option<usize> {
     let base = base.strip_suffix(b"/").unwrap_or(base);
     if base.is_empty() {
-        return 0;
+        return Some(0);
     }
     let mut rest = path;
     let mut previous = 0;
     for byte in base.iter().copied() {
         if byte == b'/' {
-            let Some(tail) = strip_slash(rest) else { return 0 };
-            rest = tail;
+            rest = strip_slash(rest)?;
         } else {
             while previous == b'/'
                 && let Some(tail) = strip_slash(rest)
             {
                 rest = tail;
             }
-            let [first, tail @ ..] = rest else { return 0 };
-            if !first.eq_ignore_ascii_case(&byte) {
-                return 0;
-            }
-            rest = tail;
+            rest = rest.split_first().filter(|(first, _)| first.eq_ignore_ascii_case(&byte))?.1;
         }
         previous = byte;
     }
-    if matches!(rest, [] | [b'/', ..]) { path.len() - rest.len() } else { 0 }
+    matches!(rest, [] | [b'/', ..]).then(|| path.len() - rest.len())
 }
 
 fn strip_slash(text: &[u8]) -> Option<&[u8]> {
