@@ -15,6 +15,7 @@ mod deploy;
 mod disconnects;
 mod failed_starts;
 mod faults;
+mod first_process;
 mod handlers;
 mod hosting;
 mod integration;

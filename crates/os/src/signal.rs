@@ -16,6 +16,8 @@ use crate::check;
 pub struct Signal(i32);
 
 impl Signal {
+    /// A child has ended.
+    pub const CHLD: Self = Self(libc::SIGCHLD);
     /// The terminal is gone; to us: recycle.
     pub const HUP: Self = Self(libc::SIGHUP);
     /// Interrupt from the keyboard.
@@ -36,6 +38,7 @@ impl Signal {
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            libc::SIGCHLD => f.write_str("SIGCHLD"),
             libc::SIGHUP => f.write_str("SIGHUP"),
             libc::SIGINT => f.write_str("SIGINT"),
             libc::SIGKILL => f.write_str("SIGKILL"),

@@ -7,10 +7,11 @@ use std::{fs, process::Command, thread, time::Duration};
 pub struct Process(pub u32);
 
 impl Process {
-    /// Sends a signal, named as `kill` does: `TERM`, `KILL`, `INT`, `HUP`.
+    /// Sends a signal, named as `kill` does: `TERM`, `KILL`, `INT`, `HUP`. It may be gone.
     pub fn signal(self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -s {name} {}", self.0)]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {self:?}");
+        let is_sent = sent.is_ok_and(|status| status.success());
+        assert!(is_sent || self.is_gone(), "cannot send {name} to {self:?}");
     }
 
     /// Whether it runs. One that has ended and was not waited for does not.
@@ -40,6 +41,23 @@ impl Process {
             at += 1;
         }
         all
+    }
+
+    /// The process that waits for its end, or would.
+    pub fn parent(self) -> Option<Process> {
+        self.stat().map(|stat| Process(stat.parent))
+    }
+
+    /// Whether there is nothing left of it: it has ended, and was taken away.
+    pub fn is_gone(self) -> bool {
+        self.stat().is_none()
+    }
+
+    /// Its number in the innermost name space that it is in.
+    pub fn own_number(self) -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        line.split_whitespace().next_back()?.parse().ok()
     }
 
     /// Those below it that have ended and that nobody has taken away.

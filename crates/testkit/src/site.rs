@@ -31,6 +31,7 @@ pub struct Start {
     urls: Vec<String>,
     app: Option<App>,
     has_own_sockets: bool,
+    is_first_process: bool,
 }
 
 impl Start {
@@ -62,6 +63,14 @@ impl Start {
         Self { app: Some(app), ..Self::with(command) }
     }
 
+    /// As the first process of a name space of processes, as in a container.
+    pub fn as_first_process(app: App) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "--map-current-user"]);
+        command.arg(env::programs().join("ancm"));
+        Self { app: Some(app), is_first_process: true, ..Self::with(command) }
+    }
+
     fn command_in(programs: &Path) -> Self {
         Self::with(Command::new(programs.join("ancm")))
     }
@@ -78,7 +87,8 @@ impl Start {
                 command.env_remove(name);
             }
         }
-        Self { command, urls: Vec::new(), app: None, has_own_sockets: false }
+        let (has_own_sockets, is_first_process) = (false, false);
+        Self { command, urls: Vec::new(), app: None, has_own_sockets, is_first_process }
     }
 
     /// With an environment variable of the process.
@@ -162,8 +172,17 @@ impl Start {
         let stdout = child.stdout.take().expect("standard output is a pipe");
         let stderr = child.stderr.take().expect("standard error is a pipe");
         let readers = vec![output.collect(stdout, false), output.collect(stderr, true)];
+        let mut supervisor = Process(child.id());
+        if self.is_first_process {
+            supervisor = eventually("the first process of a name space", || {
+                let refusal = output.text(true);
+                assert!(supervisor.is_alive(), "this user may not make name spaces: {refusal}");
+                supervisor.children().first().copied()
+            });
+        }
         Site {
             child,
+            supervisor,
             app: self.app,
             output,
             readers,
@@ -197,6 +216,8 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Site {
     child: Child,
+    /// The child, or what that has started as the first process of a name space.
+    supervisor: Process,
     app: Option<App>,
     output: Output,
     readers: Vec<thread::JoinHandle<()>>,
@@ -274,7 +295,7 @@ impl Site {
 
     /// The supervisor.
     pub fn supervisor(&self) -> Process {
-        Process(self.child.id())
+        self.supervisor
     }
 
     /// The worker that serves; there is one unless generations are changing.

@@ -318,7 +318,10 @@ impl Supervisor {
     }
 
     fn on_signal(&mut self, signal: Signal) {
-        if signal == Signal::HUP {
+        if signal == Signal::CHLD {
+            let workers = self.workers.values().map(|worker| worker.child.pid().number());
+            strays::reap(&workers.collect::<Vec<_>>());
+        } else if signal == Signal::HUP {
             self.recycle(Reason::Signal);
         } else if self.site.is_stopping() {
             if self.first_stop.is_some_and(|first| first.elapsed() < ONE_STOP) {

@@ -1,7 +1,7 @@
 //! What a worker that ended leaves behind: backends, and whatever these have started.
 //!
 //! A worker ends its backends itself. One that was killed cannot; its descendants come to the
-//! supervisor, who has asked for them, and go at once.
+//! supervisor, who has asked for them, and go at once. What has ended by itself is taken away.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +46,22 @@ pub(super) fn end(workers: &[i32]) {
             stray.reap();
         }
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes away what has ended of all that came to this process, whoever has started it. The first
+/// process of a container is the parent of all that have lost theirs.
+pub(super) fn reap(workers: &[i32]) {
+    let is_stray = |pid: &i32| !workers.contains(pid);
+    match tree::children() {
+        Some(children) => {
+            let strays = children.into_iter().filter(is_stray);
+            strays.filter_map(Seen::look).for_each(|stray| stray.reap());
+        }
+        None => {
+            let strays = tree::all().into_iter().filter(|it| is_stray(&it.pid));
+            strays.for_each(|stray| stray.reap());
+        }
     }
 }
 

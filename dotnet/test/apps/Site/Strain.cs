@@ -96,4 +96,12 @@ internal static class Strain
         child.WaitForExit();
         await context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{output} {child.ExitCode}"));
     }
+
+    // A process whose parent has ended.
+    public static async Task Orphan(HttpContext context)
+    {
+        using var parent = Process.Start("/bin/sh", ["-c", "sleep 3600 > /dev/null 2>&1 &"]);
+        await parent.WaitForExitAsync();
+        await context.Response.WriteAsync("left alone");
+    }
 }
