@@ -17,7 +17,7 @@ const FAILED: i32 = 5;
 const NOT_RUNNING: i32 = 6;
 
 /// What `ancm status --json` says.
-fn status(site: &Site) -> Value {
+pub(crate) fn status(site: &Site) -> Value {
     let ended = site.command("status", &["--json"]);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))

@@ -10,6 +10,7 @@ mod client_limits;
 mod configuration;
 mod connections;
 mod control;
+mod crash_loops;
 mod debug_log;
 mod deploy;
 mod disconnects;

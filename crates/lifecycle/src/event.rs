@@ -130,8 +130,8 @@ pub enum Event {
         cause: String,
         /// What the page calls it.
         reference: String,
-        /// Seconds until the next attempt.
-        retry_in: u64,
+        /// When the next attempt is.
+        retry: String,
     },
     /// The kernel gives no io_uring, which was asked for.
     RingRefused {
@@ -266,10 +266,9 @@ impl fmt::Display for Event {
                 write!(f, "the kernel refuses io_uring ({reason}); epoll does its work")
             }
             Self::Started { generation } => write!(f, "generation {generation} serves now"),
-            Self::StartFailed { generation, cause, reference, retry_in } => write!(
+            Self::StartFailed { generation, cause, reference, retry } => write!(
                 f,
-                "generation {generation} did not start: {cause} (reference {reference}); \
-                 next attempt in {retry_in} s"
+                "generation {generation} did not start: {cause} (reference {reference}); {retry}"
             ),
             Self::Stopping { generation, reason } => write!(
                 f,

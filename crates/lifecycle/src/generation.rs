@@ -51,6 +51,8 @@ pub enum State {
     Leaving {
         /// When it is killed.
         until: Duration,
+        /// How long it had served.
+        served: Duration,
     },
     /// Requests are served.
     Serving,
@@ -91,6 +93,8 @@ pub struct Generation {
     pub since: Duration,
     /// Why it was started.
     pub reason: Reason,
+    /// The CPU time that it has taken, once that is known.
+    pub cpu: Duration,
     /// Whether it was killed already; it is done once.
     pub(crate) is_killed: bool,
 }
@@ -119,7 +123,7 @@ impl Generation {
         match self.state {
             State::Draining { until }
             | State::Failing { until, .. }
-            | State::Leaving { until }
+            | State::Leaving { until, .. }
             | State::Starting { until } => Some(until),
             State::Serving => None,
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::Reason;
 use crate::generation::{Generation, Payload, StartFailure, State};
 use crate::ids::GenerationId;
-use crate::restart::{Breaker, Restart};
+use crate::restart::{Breaker, Pause, Restart, Wait};
 
 /// Between the deadline that a worker was given and its kill.
 const KILL_GRACE: Duration = Duration::from_secs(2);
@@ -94,8 +94,8 @@ pub enum Action {
         id: GenerationId,
         /// Why.
         why: StartFailure,
-        /// When the application is started again.
-        retry_in: Duration,
+        /// How long it takes until the application is started again.
+        retry: Pause,
     },
     /// Everything has ended; the site is stopped.
     Finish,
@@ -138,6 +138,16 @@ pub enum Notice {
     Stopping(GenerationId),
 }
 
+/// A start that is for later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Retry {
+    at: Duration,
+    /// Of the start.
+    reason: Reason,
+    /// Of the wait.
+    why: Wait,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
@@ -154,8 +164,8 @@ pub struct Site {
     breaker: Breaker,
     generations: Vec<Generation>,
     next_id: GenerationId,
-    /// When the application is started again, and why then.
-    retry_at: Option<(Duration, Reason)>,
+    /// When the application is started again.
+    retry_at: Option<Retry>,
     /// When the page is started again.
     page_at: Option<Duration>,
     /// A generation was asked for while one was starting with what was known before.
@@ -267,7 +277,19 @@ impl Site {
 
     /// When the application is started again, if that is for later.
     pub fn next_try(&self) -> Option<Duration> {
-        self.retry_at.map(|(at, _)| at)
+        self.retry_at.map(|retry| retry.at)
+    }
+
+    /// Why it is for later.
+    pub fn waits_because(&self) -> Option<Wait> {
+        self.retry_at.map(|retry| retry.why)
+    }
+
+    /// The CPU time that a generation has taken, told before its end.
+    pub fn note_cost(&mut self, id: GenerationId, cpu: Duration) {
+        if let Some(index) = self.index(id) {
+            self.generations[index].cpu = cpu;
+        }
     }
 
     /// What the next generation will be called: whatever is asked for now, no generation before it
@@ -418,7 +440,9 @@ impl Site {
             return;
         }
         match generation.payload {
-            Payload::App => self.on_dead_start(id, StartFailure::NotSpawned, now),
+            Payload::App => {
+                self.on_dead_start(&generation, StartFailure::NotSpawned, now);
+            }
             Payload::Halted | Payload::Offline | Payload::Page => {
                 self.page_at = Some(now + PAGE_PAUSE)
             }
@@ -433,9 +457,10 @@ impl Site {
         match self.generations[index].state {
             State::Serving => {
                 let served = now.saturating_sub(self.generations[index].since);
-                self.generations[index].enter(State::Leaving { until }, now);
+                self.generations[index].enter(State::Leaving { until, served }, now);
                 self.actions.push(Action::Tell(Notice::Stopping(id)));
-                self.replace(id, served, Reason::Quit, now);
+                let pause = self.restart.after_end(served, Duration::ZERO);
+                self.replace(id, pause, Reason::Quit, now);
             }
             State::Starting { .. } => {
                 let why = StartFailure::ExitedBeforeReady;
@@ -452,10 +477,11 @@ impl Site {
             return;
         }
         match (generation.state, generation.payload) {
-            (State::Draining { .. } | State::Leaving { .. }, _) => {}
-            (State::Failing { why, .. }, _) => self.on_dead_start(id, why, now),
+            (State::Draining { .. }, _) => {}
+            (State::Leaving { served, .. }, _) => self.on_left(&generation, served, now),
+            (State::Failing { why, .. }, _) => self.on_dead_start(&generation, why, now),
             (State::Starting { .. }, Payload::App) => {
-                self.on_dead_start(id, StartFailure::ExitedBeforeReady, now);
+                self.on_dead_start(&generation, StartFailure::ExitedBeforeReady, now);
             }
             (State::Starting { .. }, Payload::Halted | Payload::Offline | Payload::Page) => {
                 self.page_at = Some(now + PAGE_PAUSE);
@@ -464,7 +490,9 @@ impl Site {
                 self.start_page(generation.reason, now);
             }
             (State::Serving, Payload::App) => {
-                self.replace(id, now.saturating_sub(generation.since), Reason::Died, now);
+                let served = now.saturating_sub(generation.since);
+                let pause = self.restart.after_end(served, generation.cpu);
+                self.replace(id, pause, Reason::Died, now);
                 // Nothing follows an application that is offline.
                 let restart_in = self.next_try().map_or(Duration::ZERO, |at| at - now);
                 // Before the start that it announces.
@@ -533,8 +561,8 @@ impl Site {
             }
             self.actions.push(Action::Kill(generation.id));
         }
-        if let Some((_, reason)) = self.retry_at.filter(|(at, _)| *at <= now) {
-            self.start_app(reason, now);
+        if let Some(retry) = self.retry_at.filter(|retry| retry.at <= now) {
+            self.start_app(retry.reason, now);
         }
         if self.page_at.is_some_and(|at| at <= now) {
             self.start_page(self.page_reason(), now);
@@ -543,35 +571,38 @@ impl Site {
 
     /// A start has ended in failure and its process is gone. Who serves goes on serving; if nobody
     /// does, a page explains.
-    fn on_dead_start(&mut self, id: GenerationId, why: StartFailure, now: Duration) {
+    fn on_dead_start(&mut self, generation: &Generation, why: StartFailure, now: Duration) {
         if !self.may_run() {
             return;
         }
-        let (retry_in, reason) = match self.outdated.take() {
+        let id = generation.id;
+        let (retry, reason) = match self.outdated.take() {
             // What failed was not what is wanted now.
-            Some(reason) => (Duration::ZERO, reason),
+            Some(reason) => {
+                self.restart.note_failed_start(generation.cpu);
+                (Pause::NONE, reason)
+            }
             None => {
-                let pause = self.restart.after_failed_start();
-                (self.broken(pause, now).0, Reason::Retry)
+                let pause = self.restart.after_failed_start(generation.cpu);
+                (self.broken(pause, now), Reason::Retry)
             }
         };
-        self.retry_at = Some((now + retry_in, reason));
-        self.actions.push(Action::Explain { id, why, retry_in });
+        self.retry_at = Some(Retry { at: now + retry.length, reason, why: retry.why });
+        self.actions.push(Action::Explain { id, why, retry });
         if !self.is_app_served() {
             self.start_page(Reason::Failed, now);
         }
-        if retry_in == Duration::ZERO {
+        if retry.is_none() {
             self.start_app(reason, now);
         }
     }
 
-    /// A generation that `served` for some time will serve no more, unasked.
-    fn replace(&mut self, id: GenerationId, served: Duration, reason: Reason, now: Duration) {
+    /// A generation will serve no more, unasked; another follows after a pause.
+    fn replace(&mut self, id: GenerationId, pause: Pause, reason: Reason, now: Duration) {
         if !self.may_run() {
             return;
         }
-        let pause = self.restart.after_end(served);
-        let (pause, is_broken) = self.broken(pause, now);
+        let pause = self.broken(pause, now);
         let is_followed = self
             .generations
             .iter()
@@ -579,21 +610,40 @@ impl Site {
         if is_followed {
             return;
         }
-        if pause == Duration::ZERO {
+        if pause.is_none() {
             return self.start_app(reason, now);
         }
-        self.retry_at = Some((now + pause, reason));
-        if pause > PATIENCE {
-            let why = if is_broken { StartFailure::RapidFails } else { StartFailure::KeepsEnding };
-            self.actions.push(Action::Explain { id, why, retry_in: pause });
+        self.retry_at = Some(Retry { at: now + pause.length, reason, why: pause.why });
+        self.excuse(id, pause, now);
+    }
+
+    /// The application has stopped by itself, and what follows was decided when it began to.
+    fn on_left(&mut self, generation: &Generation, served: Duration, now: Duration) {
+        self.restart.note_end(served, generation.cpu);
+        if let Some(retry) = self.retry_at
+            && let Some(rest) = self.restart.rest()
+        {
+            let at = retry.at + rest.length;
+            self.retry_at = Some(Retry { at, why: rest.why, ..retry });
+            self.excuse(generation.id, Pause { length: at.saturating_sub(now), ..rest }, now);
+        }
+    }
+
+    /// Has a page tell that the application does not run, if that takes long.
+    fn excuse(&mut self, id: GenerationId, retry: Pause, now: Duration) {
+        if retry.length > PATIENCE {
+            let why = match retry.why {
+                Wait::RapidFails => StartFailure::RapidFails,
+                Wait::Cost(_) | Wait::Failures => StartFailure::KeepsEnding,
+            };
+            self.actions.push(Action::Explain { id, why, retry });
             self.start_page(Reason::Failed, now);
         }
     }
 
-    /// The pause after a failure, and whether there were too many.
-    fn broken(&mut self, pause: Duration, now: Duration) -> (Duration, bool) {
-        let rest = self.breaker.on_failure(self.policy.rapid_fails_per_minute, now);
-        (rest.map_or(pause, |rest| rest.max(pause)), rest.is_some())
+    /// The pause after a failure, or what is left of the minute if there were too many.
+    fn broken(&mut self, pause: Pause, now: Duration) -> Pause {
+        pause.at_least(self.breaker.on_failure(self.policy.rapid_fails_per_minute, now))
     }
 
     fn start_app(&mut self, reason: Reason, now: Duration) {
@@ -640,8 +690,15 @@ impl Site {
         let id = self.next_id;
         self.next_id = id.next();
         let state = State::Starting { until: now + limit };
-        let generation = Generation { id, payload, state, since: now, reason, is_killed: false };
-        self.generations.push(generation);
+        self.generations.push(Generation {
+            id,
+            payload,
+            state,
+            since: now,
+            reason,
+            cpu: Duration::ZERO,
+            is_killed: false,
+        });
         self.actions.push(Action::Start { id, payload });
     }
 

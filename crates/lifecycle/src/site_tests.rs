@@ -281,6 +281,83 @@ fn a_crash_loop_is_tried_slowly_and_for_ever() {
     }
 }
 
+/// The CPU time that an application takes which never comes to serve for long, and the time that
+/// passes meanwhile.
+fn cost_of_failures(seed: u64) -> (Duration, Duration) {
+    let mut random = Random::new(seed);
+    let policy = Policy { rapid_fails_per_minute: 100, seed, ..POLICY };
+    let (mut site, mut actions) = Site::start(policy, false, at(0));
+    let (mut now, mut spent) = (at(0), Duration::ZERO);
+    let most = 1 + random.next() % 10_000;
+    for _ in 0..200 {
+        let mut next = Vec::new();
+        for action in actions {
+            match action {
+                Action::Start { id, payload: Payload::App } => {
+                    let cpu = Duration::from_millis(random.next() % most);
+                    // On many cores it takes no time.
+                    let how = random.next() % 5;
+                    if how >= 3 {
+                        next.extend(site.on_event(Event::Ready(id), now));
+                        now += Duration::from_millis(random.next() % 9000);
+                    }
+                    match how {
+                        1 => next.extend(site.on_event(Event::Failed(id), now)),
+                        2 | 4 => next.extend(site.on_event(Event::Stopping(id), now)),
+                        _ => {}
+                    }
+                    spent += cpu;
+                    site.note_cost(id, cpu);
+                    next.extend(site.on_event(Event::Exited(id), now));
+                }
+                Action::Start { id, .. } => next.extend(site.on_event(Event::Ready(id), now)),
+                Action::Drain { id, .. } => next.extend(site.on_event(Event::Exited(id), now)),
+                _ => {}
+            }
+        }
+        if next.is_empty() {
+            now = site.next_deadline().expect("it is tried again").max(now);
+            next = site.on_event(Event::Tick, now);
+        }
+        actions = next;
+    }
+    (spent, now)
+}
+
+#[test]
+fn a_crash_loop_takes_a_twentieth_of_a_core_whatever_a_start_costs() {
+    for seed in 0..500 {
+        let (spent, passed) = cost_of_failures(seed);
+        // Beyond the advance, the last try and the first restart, which is at once.
+        let granted = passed / 20 + at(3 + 10 + 10);
+        assert!(spent <= granted, "{spent:?} within {passed:?}, seed {seed}");
+        assert!(passed > at(600), "{passed:?}");
+    }
+}
+
+#[test]
+fn what_a_generation_took_that_stopped_by_itself_makes_its_pause_longer() {
+    let mut site = serving();
+    site.on_event(Event::Stopping(id(1)), at(2));
+    site.on_event(Event::Exited(id(1)), at(2));
+    site.on_event(Event::Ready(id(2)), at(3));
+    // Less than the patience of clients, as far as is known.
+    assert_eq!(
+        site.on_event(Event::Stopping(id(2)), at(4)),
+        [Action::Tell(Notice::Stopping(id(2)))]
+    );
+    site.note_cost(id(2), at(10));
+    let actions = site.on_event(Event::Exited(id(2)), at(5));
+    let Action::Explain { why: StartFailure::KeepsEnding, retry, .. } = actions[0] else {
+        panic!("{actions:?}");
+    };
+    assert!(retry.length > at(130) && retry.length < at(200), "{retry:?}");
+    assert_eq!(retry.why, Wait::Cost(at(10)));
+    assert_eq!(actions[1], start(3, Payload::Page));
+    assert_eq!(site.next_try(), Some(at(5) + retry.length));
+    assert_eq!(site.on_event(Event::Recycle(Reason::Files), at(6)), [start(4, Payload::App)]);
+}
+
 #[test]
 fn more_ends_than_those_of_a_minute_wait_for_its_end() {
     // Each serves long enough to be started again at once.

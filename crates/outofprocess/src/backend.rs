@@ -56,6 +56,8 @@ pub(crate) struct Remains {
     pub(crate) status: Option<ExitStatus>,
     /// Whether the system killed it for lack of memory.
     pub(crate) lacked_memory: bool,
+    /// The CPU time that it has taken, with all that it had started.
+    pub(crate) cpu: Duration,
     /// Since its start.
     pub(crate) lived: Duration,
     pub(crate) stdout: String,
@@ -231,9 +233,13 @@ impl Backend {
     /// Kills what is left of the process and its group, and collects what is to be known.
     pub(crate) fn bury(mut self) -> Remains {
         let lived = self.started.elapsed();
+        // It has waited for no one who is still there.
+        let others = self.tree.members().into_iter().filter(|it| it.pid != self.tree.root);
+        let others: Duration = others.map(|it| it.cpu_time()).sum();
         let status = self.end_now();
         let (pid, lacked_memory) = (self.pid(), self.child.was_killed_for_memory());
-        let mut remains = Remains { pid, status, lacked_memory, lived, ..Remains::default() };
+        let cpu = others + self.child.cpu_time();
+        let mut remains = Remains { pid, status, lacked_memory, cpu, lived, ..Remains::default() };
         if let Some(output) = &mut self.output {
             output.finish(OUTPUT_LIMIT);
             remains.stdout = output.text(Source::Stdout);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use engine::UpstreamAddress;
 use lifecycle::StartReport;
+use lifecycle::restart::Pause;
 
 /// Something that happened to a backend. People search for the numbers, so they are the module's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Event {
         /// How long it had been ready.
         served_for: Duration,
         /// When the next one is started.
-        restart_after: Duration,
+        restart_after: Pause,
     },
     /// A backend listens.
     BackendStarted {
@@ -61,7 +62,7 @@ pub enum Event {
         /// What requests are answered with.
         report: Arc<StartReport>,
         /// When the next one is started.
-        retry_after: Duration,
+        retry_after: Pause,
     },
     /// There is no place for sockets; backends listen on ports.
     NoRunDirectory {
@@ -89,7 +90,7 @@ pub enum Event {
         /// What is known, with the beginning of what the last one wrote.
         report: Arc<StartReport>,
         /// When it is tried again; `None` at the very first start, about which the caller decides.
-        retry_after: Option<Duration>,
+        retry_after: Option<Pause>,
     },
 }
 
@@ -159,9 +160,9 @@ impl fmt::Display for Event {
         match self {
             Self::BackendExited { pid, exit, served_for, restart_after } => {
                 write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}; ")?;
-                match restart_after.is_zero() {
+                match restart_after.is_none() {
                     true => f.write_str("the next one is started now"),
-                    false => write!(f, "the next one is started in {restart_after:.1?}"),
+                    false => write!(f, "the next one is started in {restart_after}"),
                 }
             }
             Self::BackendStarted { pid, listening_pid, address, took } => {
@@ -195,7 +196,7 @@ impl fmt::Display for Event {
             Self::RapidFailLimitExceeded { per_minute, retry_after, .. } => write!(
                 f,
                 "backends crashed more than {per_minute} times within a minute; the next start is \
-                 in {retry_after:.0?}"
+                 in {retry_after}"
             ),
             Self::ShutdownMessageSent { pid, status: Some(status) } => {
                 write!(f, "backend process {pid} answered the shutdown message with {status}")
@@ -211,7 +212,7 @@ impl fmt::Display for Event {
             Self::StartFailed { report, retry_after } => {
                 write!(f, "no backend could be started: {}", report.summary)?;
                 match retry_after {
-                    Some(pause) => write!(f, "; the next try is in {pause:.1?}"),
+                    Some(pause) => write!(f, "; the next try is in {pause}"),
                     None => Ok(()),
                 }
             }
@@ -250,7 +251,7 @@ mod tests {
                     pid: 7,
                     exit: "exited with code 3".into(),
                     served_for: ms(61_000),
-                    restart_after: ms(0),
+                    restart_after: Pause::NONE,
                 },
                 1030,
                 "backend process 7 exited with code 3 after serving for 61.0s; the next one is \
@@ -265,10 +266,11 @@ mod tests {
                 Event::RapidFailLimitExceeded {
                     per_minute: 3,
                     report: Arc::new(StartReport::new(Code::BackendDidNotStart, "x")),
-                    retry_after: ms(41_900),
+                    retry_after: Pause::NONE.at_least(Some(ms(41_900))),
                 },
                 1003,
-                "backends crashed more than 3 times within a minute; the next start is in 42s",
+                "backends crashed more than 3 times within a minute; the next start is in 41.9 s: \
+                 rapidFailsPerMinute is passed",
             ),
         ] {
             assert_eq!((event.id(), event.to_string().as_str()), (id, line));

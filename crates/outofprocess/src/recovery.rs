@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use lifecycle::restart::Restart;
+use lifecycle::restart::{Pause, Restart};
 
 /// Over which the module counts crashes.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -48,11 +48,11 @@ impl CrashCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Too many crashes in a minute: requests are refused until the start after this pause succeeds.
-    Break { pause: Duration },
+    Break { pause: Pause },
     /// Backends keep dying young: requests are refused until the start after this pause succeeds.
-    Refuse { pause: Duration },
+    Refuse { pause: Pause },
     /// Start again after this pause; requests wait.
-    Restart { pause: Duration },
+    Restart { pause: Pause },
 }
 
 /// How one backend's place has fared.
@@ -67,24 +67,26 @@ impl Recovery {
         Self { restart: Restart::new(seed) }
     }
 
-    /// A backend ended unasked that had served for so long.
+    /// A backend ended unasked that had served for so long, and taken so much CPU time.
     pub(crate) fn on_crash(
         &mut self,
         served_for: Duration,
+        cpu: Duration,
         now: Instant,
         crashes: &mut CrashCount,
     ) -> Next {
-        let pause = self.restart.after_end(served_for);
+        let pause = self.restart.after_end(served_for, cpu);
         match crashes.on_crash(now) {
-            Some(left) => Next::Break { pause: left.max(pause) },
-            None if pause > WORTH_WAITING => Next::Refuse { pause },
+            left @ Some(_) => Next::Break { pause: pause.at_least(left) },
+            None if pause.length > WORTH_WAITING => Next::Refuse { pause },
             None => Next::Restart { pause },
         }
     }
 
-    /// All attempts of a start failed. Says how long to pause; requests are refused meanwhile.
-    pub(crate) fn on_start_failed(&mut self) -> Duration {
-        self.restart.after_failed_start()
+    /// All attempts of a start failed, which took so much CPU time. Says how long to pause; requests
+    /// are refused meanwhile.
+    pub(crate) fn on_start_failed(&mut self, cpu: Duration) -> Pause {
+        self.restart.after_failed_start(cpu)
     }
 }
 
@@ -92,6 +94,7 @@ impl Recovery {
 mod tests {
     use super::*;
 
+    const FREE: Duration = Duration::ZERO;
     const LONG: Duration = Duration::from_secs(3600);
 
     fn secs(seconds: u64) -> Duration {
@@ -102,10 +105,10 @@ mod tests {
     fn only_the_first_restart_after_long_service_is_at_once() {
         let (now, mut crashes) = (Instant::now(), CrashCount::new(100));
         let mut recovery = Recovery::new(1);
-        let at_once = Next::Restart { pause: Duration::ZERO };
-        assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
-        assert_ne!(recovery.on_crash(secs(1), now, &mut crashes), at_once);
-        assert_eq!(recovery.on_crash(LONG, now, &mut crashes), at_once);
+        let at_once = Next::Restart { pause: Pause::NONE };
+        assert_eq!(recovery.on_crash(LONG, FREE, now, &mut crashes), at_once);
+        assert_ne!(recovery.on_crash(secs(1), FREE, now, &mut crashes), at_once);
+        assert_eq!(recovery.on_crash(LONG, FREE, now, &mut crashes), at_once);
     }
 
     #[test]
@@ -113,11 +116,25 @@ mod tests {
         let (now, mut crashes) = (Instant::now(), CrashCount::new(100));
         let mut recovery = Recovery::new(1);
         let waits: Vec<bool> = (0..6)
-            .map(|_| recovery.on_crash(secs(1), now, &mut crashes))
+            .map(|_| recovery.on_crash(secs(1), FREE, now, &mut crashes))
             .map(|next| matches!(next, Next::Restart { .. }))
             .collect();
         // Pauses of about 0, 1, 2, 4, 8 and 16 seconds, some shorter by chance.
         assert_eq!((waits[..3].to_vec(), waits[4..].to_vec()), (vec![true; 3], vec![false; 2]));
+    }
+
+    fn until_the_end_of_the_minute(seconds: u64) -> Next {
+        Next::Break { pause: Pause::NONE.at_least(Some(secs(seconds))) }
+    }
+
+    #[test]
+    fn backends_that_burn_and_die_wait_until_their_cost_is_made_up_for() {
+        let (now, mut crashes) = (Instant::now(), CrashCount::new(100));
+        let mut recovery = Recovery::new(1);
+        recovery.on_crash(secs(1), secs(10), now, &mut crashes);
+        let next = recovery.on_crash(secs(1), secs(10), now, &mut crashes);
+        assert!(matches!(next, Next::Refuse { pause } if pause.length > secs(300)), "{next:?}");
+        assert!(recovery.on_start_failed(secs(10)).length > secs(100));
     }
 
     #[test]
@@ -125,21 +142,21 @@ mod tests {
         let start = Instant::now();
         let mut crashes = CrashCount::new(2);
         let mut recovery = Recovery::new(1);
-        let mut at = |seconds| recovery.on_crash(LONG, start + secs(seconds), &mut crashes);
-        let restart = Next::Restart { pause: Duration::ZERO };
+        let mut at = |seconds| recovery.on_crash(LONG, FREE, start + secs(seconds), &mut crashes);
+        let restart = Next::Restart { pause: Pause::NONE };
         assert_eq!(at(0), restart);
         assert_eq!(at(20), restart);
-        assert_eq!(at(45), Next::Break { pause: secs(15) });
-        assert_eq!(at(59), Next::Break { pause: secs(1) });
+        assert_eq!(at(45), until_the_end_of_the_minute(15));
+        assert_eq!(at(59), until_the_end_of_the_minute(1));
         // The minute is over: the count begins anew.
         assert_eq!(at(60), restart);
         assert_eq!(at(61), restart);
-        assert_eq!(at(62), Next::Break { pause: secs(58) });
+        assert_eq!(at(62), until_the_end_of_the_minute(58));
     }
 
     #[test]
     fn with_limit_zero_the_first_crash_breaks() {
-        let next = Recovery::new(1).on_crash(LONG, Instant::now(), &mut CrashCount::new(0));
-        assert_eq!(next, Next::Break { pause: secs(60) });
+        let next = Recovery::new(1).on_crash(LONG, FREE, Instant::now(), &mut CrashCount::new(0));
+        assert_eq!(next, until_the_end_of_the_minute(60));
     }
 }

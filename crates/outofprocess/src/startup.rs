@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::UpstreamAddress;
 use lifecycle::exit::Ending;
@@ -88,9 +88,16 @@ impl StartError {
 pub(crate) struct StartFailure {
     error: StartError,
     trace: Trace,
+    /// Of all attempts.
+    cpu: Duration,
 }
 
 impl StartFailure {
+    /// The CPU time that all its attempts have taken.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
     /// Whether it was given up because the host stops.
     pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self.error, StartError::NotReady(NotReady::Cancelled))
@@ -137,6 +144,7 @@ impl Startup {
         let begun = Instant::now();
         // Made once: the second attempt has the same token, as in the module.
         let mut token = None;
+        let mut cpu = Duration::ZERO;
         let mut attempts_left = self.app.settings.startup_attempts.max(1);
         loop {
             attempts_left -= 1;
@@ -148,7 +156,8 @@ impl Startup {
             if !error.may_pass() {
                 attempts_left = 0;
             }
-            let failure = Box::new(StartFailure { error, trace });
+            cpu += trace.remains.as_ref().map_or(Duration::ZERO, |remains| remains.cpu);
+            let failure = Box::new(StartFailure { error, trace, cpu });
             if failure.is_cancelled() {
                 return Err(failure);
             }

@@ -20,6 +20,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lifecycle::restart::Pause;
 use lifecycle::{Code, StartReport};
 
 use engine::{Upstream, UpstreamAddress};
@@ -79,7 +80,7 @@ impl Place {
     /// Keeps a backend running until the order to stop.
     pub(crate) fn run(mut self) {
         while let Some(pause) = self.one_backend() {
-            if self.is_stopped_within(pause) {
+            if self.is_stopped_within(pause.length) {
                 return;
             }
         }
@@ -87,7 +88,7 @@ impl Place {
 
     /// Starts a backend and stays with it until it is gone. Returns the pause before the next one;
     /// `None` when there will be none.
-    fn one_backend(&mut self) -> Option<Duration> {
+    fn one_backend(&mut self) -> Option<Pause> {
         let shared = Arc::clone(&self.shared);
         let around = Surroundings { stop: &shared.stop, tell: &*shared.tell };
         match shared.startup.start(around) {
@@ -97,7 +98,7 @@ impl Place {
         }
     }
 
-    fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Duration> {
+    fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Pause> {
         let ready = Instant::now();
         let upstream = self.upstream(address, link, token);
         self.shared.board.publish(self.number, State::Ready(upstream));
@@ -132,9 +133,9 @@ impl Place {
         Arc::new(Upstream { id, address, link, rules: Arc::new(rules) })
     }
 
-    fn on_start_failed(&mut self, failure: &StartFailure) -> Duration {
+    fn on_start_failed(&mut self, failure: &StartFailure) -> Pause {
         let shared = &self.shared;
-        let pause = self.recovery.on_start_failed();
+        let pause = self.recovery.on_start_failed(failure.cpu());
         let report = Arc::new(failure.report(&shared.startup.app));
         shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
         let retry_after = self.first.is_none().then_some(pause);
@@ -143,14 +144,14 @@ impl Place {
         pause
     }
 
-    fn on_crash(&mut self, backend: Backend, served_for: Duration) -> Duration {
+    fn on_crash(&mut self, backend: Backend, served_for: Duration) -> Pause {
         let shared = Arc::clone(&self.shared);
         // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
         shared.board.publish(self.number, State::Starting);
         let remains = backend.bury();
         let next = {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
-            self.recovery.on_crash(served_for, Instant::now(), &mut crashes)
+            self.recovery.on_crash(served_for, remains.cpu, Instant::now(), &mut crashes)
         };
         let (Next::Break { pause } | Next::Refuse { pause } | Next::Restart { pause }) = next;
         let (pid, exit) = (remains.pid, words(&remains));

@@ -22,7 +22,8 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
         line("last failure", &format!("{} {}", failure.code, failure.summary))?;
         line("", &format!("at {}, reference {}", failure.time, failure.reference))?;
         if let Some(seconds) = failure.retry_in_seconds {
-            line("", &format!("tried again in {}", duration(seconds)))?;
+            let why = failure.retry_waits_because.as_ref().map(|why| format!(": {why}"));
+            line("", &format!("tried again in {}{}", duration(seconds), why.unwrap_or_default()))?;
         }
     }
     if let Some(shortage) = &status.memory_shortage {

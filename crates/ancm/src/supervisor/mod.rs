@@ -309,6 +309,7 @@ impl Supervisor {
                 self.on_control(id, Readiness::READ);
                 if let Some(worker) = self.workers.get_mut(&id) {
                     worker.on_ended(&mut self.output);
+                    self.site.note_cost(id, worker.cpu_time());
                     let others = self.workers.iter().filter(|(other, _)| **other != id);
                     strays::end(&others.map(|(_, it)| it.child.pid().number()).collect::<Vec<_>>());
                     self.events.push_back(Event::Exited(id));
@@ -433,7 +434,7 @@ impl Supervisor {
                     let deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
                     self.send(id, &ToWorker::Drain { deadline_ms });
                 }
-                Action::Explain { id, why, retry_in } => self.explain(id, why, retry_in),
+                Action::Explain { id, why, retry } => self.explain(id, why, retry),
                 Action::Finish => {
                     let forced = self.forced_by.map(|signal| exit::forced_by(signal.number()));
                     self.exit_code = Some(forced.unwrap_or(exit::OK));
@@ -473,8 +474,8 @@ impl Supervisor {
 
     /// Ends the process and whatever it has started in its group.
     fn kill(&mut self, id: GenerationId) {
-        let Some(worker) = self.workers.get(&id) else { return };
-        if let Err(error) = worker.child.kill_group(Signal::KILL) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if let Err(error) = worker.kill() {
             self.output.tell(format_args!("cannot kill generation {id}: {error}"));
         }
     }

@@ -1,8 +1,10 @@
 //! What the system knows about processes. All of it may be gone a moment later, and is nothing then.
 
 use std::fs;
+use std::time::Duration;
 
 use control::operator::ProcessStatus;
+use os::process::tree::Seen;
 
 /// More than this are not looked for: an application may start any number.
 const MOST: usize = 256;
@@ -25,6 +27,12 @@ pub(super) fn status(pid: i32) -> ProcessStatus {
 /// that are merely mapped.
 pub(super) fn private_memory(pid: i32) -> u64 {
     below(pid).into_iter().chain([pid]).map(own_memory).sum()
+}
+
+/// The CPU time that `pid` and what it has started have taken.
+pub(super) fn cpu_time(pid: i32) -> Duration {
+    let all = below(pid).into_iter().chain([pid]);
+    all.filter_map(Seen::look).map(|seen| seen.cpu_time()).sum()
 }
 
 fn own_memory(pid: i32) -> u64 {

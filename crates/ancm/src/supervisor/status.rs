@@ -20,6 +20,7 @@ impl Supervisor {
             reference: report.reference.clone(),
             time: report.time.clone(),
             retry_in_seconds: self.site.next_try().map(|at| seconds(at.saturating_sub(now))),
+            retry_waits_because: self.site.waits_because().map(|why| why.to_string()),
         });
         Status {
             version: VERSION,

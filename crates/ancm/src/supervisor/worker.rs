@@ -15,6 +15,7 @@ use os::signal::Signal;
 
 use super::launch::Connection;
 use super::log_file::LogFile;
+use super::processes;
 use crate::output::{Output, Stream};
 
 /// What one turn of the loop takes from a pipe, so that a flood does not starve the others.
@@ -40,6 +41,8 @@ pub(super) struct Worker {
     pub(super) is_asked: bool,
     /// How the process has ended.
     pub(super) ending: Option<Ending>,
+    /// The CPU time that it and what it has started had taken when it was killed.
+    spent: Duration,
     /// Whether it serves the application, or only a page.
     is_app: bool,
     stdout: Pipe,
@@ -87,6 +90,7 @@ impl Worker {
             load: None,
             is_asked: false,
             ending: None,
+            spent: Duration::ZERO,
             is_app,
             stdout,
             stderr,
@@ -152,6 +156,18 @@ impl Worker {
             let lacked_memory = self.child.was_killed_for_memory();
             self.ending = Some(Ending::new(status).for_lack_of_memory(lacked_memory));
         }
+    }
+
+    /// Ends the process and whatever it has started in its group.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        // Backends go with it, and nobody will have waited for them.
+        self.spent = processes::cpu_time(self.child.pid().number());
+        self.child.kill_group(Signal::KILL)
+    }
+
+    /// The CPU time that it has taken, with its backends. Known when it has ended.
+    pub(super) fn cpu_time(&self) -> Duration {
+        self.child.cpu_time().max(self.spent)
     }
 
     /// The beginning or the end of a stream, see [`Capture`].

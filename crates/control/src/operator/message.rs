@@ -270,4 +270,7 @@ pub struct Failure {
     /// In how many seconds the application is tried again; none while it is being tried.
     #[serde(default)]
     pub retry_in_seconds: Option<u64>,
+    /// Why not sooner.
+    #[serde(default)]
+    pub retry_waits_because: Option<String>,
 }

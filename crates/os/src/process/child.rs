@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::cgroup;
 use crate::check;
@@ -45,6 +46,7 @@ pub struct Child {
     pidfd: OwnedFd,
     has_group: bool,
     status: Option<ExitStatus>,
+    cpu_time: Duration,
     /// Kills for lack of memory before it was there.
     memory_kills: Option<u64>,
     /// Our end of its standard output, if it is a pipe.
@@ -61,8 +63,16 @@ impl Child {
         stdout: Option<OwnedFd>,
         stderr: Option<OwnedFd>,
     ) -> Self {
-        let memory_kills = cgroup::memory_kills();
-        Self { pid: Pid(pid), pidfd, has_group, status: None, memory_kills, stdout, stderr }
+        Self {
+            pid: Pid(pid),
+            pidfd,
+            has_group,
+            status: None,
+            cpu_time: Duration::ZERO,
+            memory_kills: cgroup::memory_kills(),
+            stdout,
+            stderr,
+        }
     }
 
     /// Whether it was killed, and the kernel has killed somebody in our control group for lack of
@@ -70,6 +80,12 @@ impl Child {
     pub fn was_killed_for_memory(&self) -> bool {
         let was_killed = self.status.and_then(|status| status.signal()) == Some(libc::SIGKILL);
         was_killed && self.memory_kills.is_some_and(|before| cgroup::memory_kills() > Some(before))
+    }
+
+    /// The CPU time that it has taken, and those of its children that it has waited for. Known once
+    /// it was waited for.
+    pub fn cpu_time(&self) -> Duration {
+        self.cpu_time
     }
 
     /// Its exit status if it has ended; never waits.
@@ -136,7 +152,7 @@ impl Child {
     /// Whether it has ended, without waiting for it; the number stays its own.
     pub fn has_ended(&self) -> bool {
         let watched = [(self.pidfd.as_fd(), Readiness::READ)];
-        let found = poll(&watched, Some(std::time::Duration::ZERO));
+        let found = poll(&watched, Some(Duration::ZERO));
         self.status.is_some() || found.is_ok_and(|found| found[0].readable)
     }
 
@@ -150,11 +166,15 @@ impl Child {
             return Ok(self.status);
         }
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        let id = libc::id_t::from(self.pidfd.as_raw_fd().unsigned_abs());
-        // SAFETY: `info` outlives the call; the descriptor is ours and open.
-        let code =
-            unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED | flags) };
-        match check(code) {
+        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+        // The function of the C library has no parameter for what was used.
+        // SAFETY: `info` and `usage` outlive the call; the descriptor is ours and open.
+        let code = unsafe {
+            let (info, usage) = (info.as_mut_ptr(), usage.as_mut_ptr());
+            let (fd, flags) = (self.pidfd.as_raw_fd(), libc::WEXITED | flags);
+            libc::syscall(libc::SYS_waitid, libc::P_PIDFD, fd, info, flags, usage)
+        };
+        match check(i32::try_from(code).unwrap_or(-1)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
             Err(error) => return Err(error),
@@ -168,6 +188,9 @@ impl Child {
         if pid == 0 {
             return Ok(None);
         }
+        // SAFETY: zeroed before, so initialised whatever the kernel wrote.
+        let usage = unsafe { usage.assume_init() };
+        self.cpu_time = duration(usage.ru_utime) + duration(usage.ru_stime);
         let raw = match reason {
             libc::CLD_EXITED => (status & 0xff) << 8,
             libc::CLD_DUMPED => status | 0x80,
@@ -176,6 +199,11 @@ impl Child {
         self.status = Some(ExitStatus::from_raw(raw));
         Ok(self.status)
     }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    Duration::from_secs(part(time.tv_sec)) + Duration::from_micros(part(time.tv_usec))
 }
 
 impl AsFd for Child {

@@ -2,6 +2,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
 use super::*;
 use crate::signal::Signal;
@@ -79,6 +80,19 @@ fn the_end_is_told_by_status_and_signal() {
     child.kill_group(Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(15));
     child.kill(Signal::KILL).unwrap();
+}
+
+#[test]
+fn the_cpu_time_of_a_child_has_that_of_whom_it_has_waited_for() {
+    let mut child = shell("(while :; do :; done)").spawn().unwrap();
+    let spinner = || tree::family(&tree::all(), child.pid().number()).pop().unwrap();
+    while spinner().cpu_time() < Duration::from_millis(50) {
+        std::thread::yield_now();
+    }
+    assert_eq!(child.cpu_time(), Duration::ZERO);
+    spinner().signal(Signal::TERM).unwrap();
+    child.wait().unwrap();
+    assert!(child.cpu_time() >= Duration::from_millis(50), "{:?}", child.cpu_time());
 }
 
 #[test]

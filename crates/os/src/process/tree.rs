@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 use super::child::{Pid, ignore_gone};
 use crate::check;
@@ -100,6 +101,16 @@ impl Seen {
         ignore_gone(if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })
     }
 
+    /// The CPU time that it has taken, and those of its children that it has waited for; nothing
+    /// once it is gone.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        match parse(self.pid, &stat) {
+            Some(now) if now.started == self.started => parse_cpu_time(&stat).unwrap_or_default(),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Takes it away if it is a child of this process that has ended, whether or not it was started
     /// by it. Must not be asked of a [`super::Child`], whose end would be lost.
     pub fn reap(&self) {
@@ -144,6 +155,15 @@ fn parse(pid: i32, stat: &str) -> Option<Seen> {
     })
 }
 
+/// Of itself and of its children, in user mode and in the kernel.
+fn parse_cpu_time(stat: &str) -> Option<Duration> {
+    // SAFETY: asks for a number; cannot fail.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let ticks: u64 = fields.skip(11).take(4).filter_map(|it| it.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 1000 / per_second.max(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +176,18 @@ mod tests {
         assert_eq!((seen.parent, seen.group, seen.started), (42, 77, 4711));
         assert!(!seen.has_ended);
         assert_eq!(parse(1, "torn"), None);
+    }
+
+    #[test]
+    fn cpu_time_is_that_of_a_process_and_of_those_it_has_waited_for() {
+        let times = "1 2 30 400";
+        let stat = STAT.replace("0 0 0 0 20 0", &format!("{times} 20 0"));
+        // The usual unit everywhere.
+        assert_eq!(parse_cpu_time(&stat), Some(Duration::from_millis(4330)));
+        let own = Seen::look(Pid::own().number()).unwrap();
+        while own.cpu_time().is_zero() {}
+        let another = Seen { started: own.started + 1, ..own };
+        assert_eq!(another.cpu_time(), Duration::ZERO);
     }
 
     #[test]

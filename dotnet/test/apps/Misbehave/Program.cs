@@ -28,6 +28,8 @@
 //   HangInService         a hosted service never stops, and the host waits for it
 //   HangOnExit            what is called at the end of the process never returns
 //   HangInBackground      a foreground thread stays when Main has returned
+//   Burn N                takes N milliseconds of CPU time, then Main throws
+//   BurnAndServe N        takes N milliseconds of CPU time, then serves
 //   NeverServes           builds a host and never runs it
 //   ConsoleWrite N        N characters on standard output, then returns 12
 //   ConsoleErrorWrite N   the same on standard error
@@ -110,6 +112,12 @@ switch (mode)
     case "Hang":
         Console.WriteLine("hanging before there is a host");
         Thread.Sleep(Timeout.Infinite);
+        break;
+    case "Burn":
+        Work.Take(TimeSpan.FromMilliseconds(count));
+        throw new InvalidOperationException("thrown by Main after a lot of work");
+    case "BurnAndServe":
+        Work.Take(TimeSpan.FromMilliseconds(count));
         break;
     case "ConsoleWrite":
         Console.Write(new string('a', count));
@@ -199,6 +207,19 @@ if (mode == "HangOnStop")
 }
 
 return 0;
+
+internal static class Work
+{
+    // However long that takes.
+    internal static void Take(TimeSpan time)
+    {
+        using var process = System.Diagnostics.Process.GetCurrentProcess();
+        for (var end = process.TotalProcessorTime + time; process.TotalProcessorTime < end; process.Refresh())
+        {
+            Thread.SpinWait(100_000);
+        }
+    }
+}
 
 internal sealed class ThrowingService : IHostedService
 {
