@@ -38,6 +38,9 @@ internal sealed class Link : IThreadPoolWorkItem
     private readonly string _name = Interlocked.Increment(ref s_links).ToString(CultureInfo.InvariantCulture);
     private readonly object _sending = new();
 
+    /// <summary>Connections so far: a channel's number comes again, and requests are told apart by the connection's name.</summary>
+    private ulong _opened;
+
     /// <summary>What waits to be sent, and what is being sent. Under the lock, as the next two.</summary>
     private ArrayBufferWriter<byte> _waiting = new();
     private ArrayBufferWriter<byte> _underway = new();
@@ -75,8 +78,6 @@ internal sealed class Link : IThreadPoolWorkItem
         await Task.WhenAny(sent, Task.Delay(s_patience)).ConfigureAwait(false);
         _socket.Dispose();
     }
-
-    internal string NameOf(uint number) => string.Create(CultureInfo.InvariantCulture, $"ancm-{_name}-{number}");
 
     /// <summary>When data may be sent; null: now.</summary>
     internal Task? WaitForRoom()
@@ -251,7 +252,8 @@ internal sealed class Link : IThreadPoolWorkItem
 
     private bool Open(uint number)
     {
-        var channel = new LinkChannel(this, number, _endPoint, _options);
+        var name = string.Create(CultureInfo.InvariantCulture, $"ancm-{_name}-{_opened++}");
+        var channel = new LinkChannel(this, number, name, _endPoint, _options);
         lock (_channels)
         {
             _channels.Add(number, channel);

@@ -38,8 +38,8 @@ internal sealed class LinkChannel : DefaultConnectionContext
     private int _ungranted;
     private int _granted = Frame.Window;
 
-    internal LinkChannel(Link link, uint number, EndPoint endPoint, LinkOptions options)
-        : base(link.NameOf(number))
+    internal LinkChannel(Link link, uint number, string name, EndPoint endPoint, LinkOptions options)
+        : base(name)
     {
         _link = link;
         _number = number;
