@@ -226,6 +226,26 @@ fn what_is_written_behind_the_end_of_a_request_is_refused_in_process() {
     assert_eq!(connection.get("/HelloWorld").ok().text(), "Hello World");
 }
 
+/// Out-of-process the request that opens the gate may come to be behind the one that waits.
+#[test]
+fn a_body_that_is_completed_has_arrived_while_the_application_goes_on_in_process() {
+    let site = Site::start(App::test("Market"), Model::InProcess);
+    for how in ["sync", "async", "response"] {
+        let mut connection = site.connect();
+        assert_eq!(
+            connection.get(&format!("/bare/completed/{how}?wait")).ok().text(),
+            "hello, world"
+        );
+        let told = format!("/bare/told?of=completed/{how}");
+        assert_eq!(connection.get(&told).ok().text(), "none");
+        assert_eq!(connection.get(&format!("/bare/open/{how}")).status(), 200);
+        testkit::eventually("the end of the handler", || {
+            (site.get(&told).ok().text() != "none").then_some(())
+        });
+    }
+    site.stop();
+}
+
 /// Out-of-process Kestrel reads its next request behind them, on whatever connection; which of the
 /// pool's the next one takes is chance.
 #[test]

@@ -3,6 +3,7 @@
 //! A conversation is a function that talks to a server; [`compare::compare`] holds it with all
 //! three and compares what was said. What may differ, and why, is a table: [`differences`].
 
+mod bare;
 mod client;
 mod compare;
 mod differences;

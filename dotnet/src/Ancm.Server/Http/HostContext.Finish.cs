@@ -2,6 +2,8 @@ using System;
 using System.Runtime.CompilerServices;
 using System.Threading.Tasks;
 
+using Microsoft.AspNetCore.Connections;
+
 namespace Ancm.Server;
 
 /// <summary>What may have to wait for the app: its task and its callbacks.</summary>
@@ -14,8 +16,66 @@ internal abstract partial class HostContext
             return;
         }
 
-        await StartAsync().ConfigureAwait(false);
-        EndResponse(_error);
+        if (WaitsForCallbacks && _error is null)
+        {
+            await CallOnStarting().ConfigureAwait(false);
+        }
+
+        EndBody();
+        if (_phase == Phase.Open)
+        {
+            if (_error is null)
+            {
+                Start();
+            }
+
+            EndResponse(_error);
+        }
+    }
+
+    /// <summary>Ends a response that has started; throws when it is shorter than was announced.</summary>
+    internal void EndBody()
+    {
+        if (IsEnded)
+        {
+            return;
+        }
+
+        if (_error is null && LengthError() is { } error)
+        {
+            throw error;
+        }
+
+        if (_phase == Phase.Started)
+        {
+            EndResponse(_error);
+        }
+    }
+
+    /// <summary>The app says itself that the body is not what it should have been.</summary>
+    internal void FailBody(Exception error)
+    {
+        if (!IsEnded)
+        {
+            Report(new ConnectionAbortedException("The BodyPipe was completed with an exception.", error));
+        }
+    }
+
+    /// <summary>Calls what the app wants to have called before the response starts.</summary>
+    internal async Task CallOnStarting()
+    {
+        ThrowIfFailed();
+        try
+        {
+            await FireOnStarting().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // The request has failed, whatever the app makes of it; the rest is not called.
+            Report(error);
+            _onStarting.Clear();
+            ThrowIfFailed();
+        }
     }
 
     /// <summary>The numbered steps are those of the specification of a request's end.</summary>
@@ -60,18 +120,7 @@ internal abstract partial class HostContext
 
     private async Task StartAfterCallbacks()
     {
-        try
-        {
-            await FireOnStarting().ConfigureAwait(false);
-        }
-        catch (Exception error)
-        {
-            // The request has failed, whatever the app makes of it; the rest is not called.
-            Report(error);
-            _onStarting.Clear();
-            throw new ObjectDisposedException("The response has been aborted due to an unhandled application exception.", error);
-        }
-
+        await CallOnStarting().ConfigureAwait(false);
         TryStart();
     }
 

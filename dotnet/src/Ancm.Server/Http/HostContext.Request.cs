@@ -94,7 +94,7 @@ internal abstract unsafe partial class HostContext :
 
     Stream IHttpRequestFeature.Body
     {
-        get => _setRequestBody ?? _requestStream;
+        get => _setRequestBody ?? (_body.IsUpgraded ? Stream.Null : _requestStream);
         set => _setRequestBody = value;
     }
 
@@ -102,6 +102,11 @@ internal abstract unsafe partial class HostContext :
     {
         get
         {
+            if (_body.IsUpgraded && _setRequestBody is null)
+            {
+                return PipeReader.Create(Stream.Null);
+            }
+
             if (_setRequestBody is null || ReferenceEquals(_setRequestBody, _requestStream))
             {
                 return _reader ??= _body.Reader = new RequestReader(_body);
@@ -124,8 +129,9 @@ internal abstract unsafe partial class HostContext :
         {
             if (_body.IsLimitFixed)
             {
-                throw new InvalidOperationException(
-                    "The maximum request body size cannot be modified after the app has already started reading from the request body.");
+                throw new InvalidOperationException(_body.IsUpgraded
+                    ? "The maximum request body size cannot be modified after the request has been upgraded."
+                    : "The maximum request body size cannot be modified after the app has already started reading from the request body.");
             }
 
             ArgumentOutOfRangeException.ThrowIfNegative(value.GetValueOrDefault(), nameof(value));

@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Globalization;
 using System.IO;
 using System.IO.Pipelines;
 using System.Threading;
@@ -104,6 +103,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         }
 
         cancellationToken.ThrowIfCancellationRequested();
+        ThrowIfFailed();
         if (HasOnStarting)
         {
             return StartAfterCallbacks();
@@ -116,25 +116,15 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default)
         => FileSender.SendAsync(_writer, path, offset, count, cancellationToken);
 
-    /// <summary>Largest number of body bytes that the app has announced, if it has.</summary>
-    internal long? DeclaredLength => _responseHeaders.ContentLength;
-
-    /// <summary>Throws when this response has no body by definition.</summary>
-    internal void CheckBodyAllowed()
-    {
-        if (!StatusHasBody)
-        {
-            throw new InvalidOperationException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Writing to the response body is invalid for responses with status code {_status}."));
-        }
-    }
+    /// <summary>Whether callbacks come before the response starts.</summary>
+    internal bool WaitsForCallbacks => _phase == Phase.Open && HasOnStarting;
 
     /// <summary>Whether a flush can start the response by itself, without callbacks to await.</summary>
     internal bool TryStart()
     {
         if (_phase == Phase.Open)
         {
+            ThrowIfFailed();
             if (HasOnStarting)
             {
                 return false;
@@ -151,9 +141,6 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
 
     /// <summary>An abort lets go out what was flushed before it, and nothing that comes later.</summary>
     private uint HeadUnlessAborted => IsAbortedByApp ? 0 : ProgressFlags.Head;
-
-    private bool StatusHasBody
-        => _body.IsUpgraded || _status is >= 200 and not (204 or 205 or 304);
 
     private void BeginResponse(NativeExchange* exchange)
     {
@@ -178,7 +165,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     private void Start()
     {
         var length = _responseHeaders.ContentLength;
-        if (length < _writer.Length && StatusHasBody && !IsHead)
+        if (length < _writer.Length && StatusHasBody && !IsHead && !HasOwnCoding)
         {
             throw TooManyBytes(_writer.Length, length.Value);
         }
@@ -194,6 +181,12 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         }
 
         _phase = Phase.Started;
+        if (_status < StatusCodes.Status200OK && !_body.IsUpgraded)
+        {
+            // Clients take it for an answer before the answer, which never comes.
+            Interlocked.Or(ref _exchange->Progress, ProgressFlags.Close);
+        }
+
         _responseHeaders.Freeze();
         var head = new HeadWriter(_exchange, _status, _reason, _responseHeaders.ContentLength);
         _responseHeaders.WriteTo(ref head);
@@ -207,7 +200,13 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     /// </summary>
     private void EndResponse(Exception? error, bool publish = true)
     {
-        error ??= CheckLength();
+        error ??= _error;
+        if (error is null && LengthError() is { } mismatch)
+        {
+            Report(mismatch);
+            error = mismatch;
+        }
+
         var progress = HeadUnlessAborted | ProgressFlags.Ended;
         if (_phase == Phase.Open)
         {
@@ -257,21 +256,6 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         Start();
     }
 
-    /// <summary>Fewer bytes than announced leave the client waiting, so that is an error.</summary>
-    private Exception? CheckLength()
-    {
-        if (IsHead || IsAborted || !StatusHasBody || _writer.Length >= _responseHeaders.ContentLength.GetValueOrDefault())
-        {
-            return null;
-        }
-
-        var error = new InvalidOperationException(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Response Content-Length mismatch: too few bytes written ({_writer.Length} of {_responseHeaders.ContentLength})."));
-        Report(error);
-        return error;
-    }
-
     private void ReplaceByError(Exception error)
     {
         _writer.DropUncommitted();
@@ -295,35 +279,6 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         foreach (var (name, value) in own)
         {
             _responseHeaders[name] = value;
-        }
-    }
-
-    /// <summary>A length is only allowed where it says something, or nothing.</summary>
-    private void CheckLengthOfNoBody(long length)
-    {
-        if (length > 0 && _status == StatusCodes.Status205ResetContent)
-        {
-            throw new InvalidOperationException("Responses with status code 205 cannot have a non-zero Content-Length value.");
-        }
-
-        if (length > 0 && (_status is < 200 or StatusCodes.Status204NoContent))
-        {
-            throw new InvalidOperationException(string.Create(
-                CultureInfo.InvariantCulture,
-                $"Setting the header Content-Length is not allowed on responses with status code {_status}."));
-        }
-    }
-
-    internal static InvalidOperationException TooManyBytes(long written, long declared)
-        => new(string.Create(
-            CultureInfo.InvariantCulture,
-            $"Response Content-Length mismatch: too many bytes written ({written} of {declared})."));
-
-    private void ThrowIfStarted(string what)
-    {
-        if (HasStarted)
-        {
-            throw new InvalidOperationException($"{what} cannot be set because the response has already started.");
         }
     }
 

@@ -36,6 +36,6 @@ internal abstract partial class HostContext : IHttpUpgradeFeature
         _body.Upgrade();
         await StartAsync().ConfigureAwait(false);
         await _writer.FlushAsync().ConfigureAwait(false);
-        return new UpgradedStream(_requestStream, _responseStream);
+        return new UpgradedStream(_requestStream, new ResponseStream(this, _writer, isOfUpgrade: true));
     }
 }

@@ -158,7 +158,7 @@ internal abstract unsafe partial class HostContext
     }
 
     /// <summary>Keeps the first error and logs every one.</summary>
-    private protected void Report(Exception error)
+    internal void Report(Exception error)
     {
         _error ??= error;
         try

@@ -74,7 +74,6 @@ internal sealed class RequestBody
     internal void Upgrade()
     {
         IsUpgraded = true;
-        Limit = null;
         _more = true;
     }
 
@@ -99,6 +98,21 @@ internal sealed class RequestBody
 
         return _more ? ReadNative(into) : 0;
     }
+
+    /// <summary>Reads what is there for somebody who will not wait; -1 when that is nothing.</summary>
+    internal int TryReadNow(Span<byte> into)
+    {
+        var read = TryRead(into);
+        if (read < 0)
+        {
+            _readable.Withdraw();
+        }
+
+        return read;
+    }
+
+    /// <summary>The app says itself that it cannot make anything of the body.</summary>
+    internal void Fail(Exception error) => _context.Report(error);
 
     /// <summary>Completes when reading makes sense again, successfully or not.</summary>
     internal ValueTask Wait(CancellationToken cancellationToken) => _readable.Wait(cancellationToken);
@@ -189,7 +203,7 @@ internal sealed class RequestBody
     private void Count(int bytes)
     {
         _consumed += bytes;
-        if (_consumed > Limit)
+        if (_consumed > Limit && !IsUpgraded)
         {
             throw TooLarge();
         }

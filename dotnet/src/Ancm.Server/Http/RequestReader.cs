@@ -23,6 +23,9 @@ internal sealed class RequestReader : PipeReader
     private bool _ended;
     private bool _completed;
     private bool _cancelNext;
+    // A read that was canceled need not be followed by an advance.
+    private bool _isReading;
+    private bool _mayAdvance;
     private ReadOnlySequence<byte> _handedOut;
 
     internal RequestReader(RequestBody body) => _body = body;
@@ -39,7 +42,7 @@ internal sealed class RequestReader : PipeReader
         }
 
         _start = _end = _examined = 0;
-        _ended = _completed = _cancelNext = false;
+        _ended = _completed = _cancelNext = _isReading = _mayAdvance = false;
         _handedOut = default;
     }
 
@@ -52,7 +55,8 @@ internal sealed class RequestReader : PipeReader
 
         try
         {
-            return TryRead(out var result) ? new(result) : Fill() ? new(HandOut()) : ReadAfterWait(cancellationToken);
+            ThrowIfReading();
+            return HasMore || Fill() ? new(HandOut()) : ReadAfterWait(cancellationToken);
         }
         catch (Exception error)
         {
@@ -62,8 +66,8 @@ internal sealed class RequestReader : PipeReader
 
     public override bool TryRead(out ReadResult result)
     {
-        ThrowIfCompleted();
-        if (_cancelNext || _ended || _end > _examined)
+        ThrowIfReading();
+        if (HasMore || Fill(isWaiting: false))
         {
             result = HandOut();
             return true;
@@ -89,6 +93,11 @@ internal sealed class RequestReader : PipeReader
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
         ThrowIfCompleted();
+        if (!_mayAdvance)
+        {
+            throw new InvalidOperationException("No reading operation to complete.");
+        }
+
         var size = (int)_handedOut.Length;
         var offset = size - (int)_handedOut.Slice(consumed).Length;
         var seen = size - (int)_handedOut.Slice(examined).Length;
@@ -100,6 +109,7 @@ internal sealed class RequestReader : PipeReader
         _examined = Math.Max(_start + seen, _start + offset);
         _start += offset;
         _handedOut = default;
+        _isReading = _mayAdvance = false;
         if (_start == _end)
         {
             _start = _end = _examined = 0;
@@ -112,7 +122,17 @@ internal sealed class RequestReader : PipeReader
         _body.CancelWait();
     }
 
-    public override void Complete(Exception? exception = null) => _completed = true;
+    public override void Complete(Exception? exception = null)
+    {
+        _completed = true;
+        if (exception is not null)
+        {
+            _body.Fail(exception);
+        }
+    }
+
+    /// <summary>Whether there is something to hand out that has not been looked at.</summary>
+    private bool HasMore => _cancelNext || _ended || _end > _examined;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<ReadResult> ReadAfterWait(CancellationToken cancellationToken)
@@ -127,10 +147,11 @@ internal sealed class RequestReader : PipeReader
     }
 
     /// <summary>Adds what is there; false when nothing is, yet.</summary>
-    private bool Fill()
+    private bool Fill(bool isWaiting = true)
     {
         MakeRoom();
-        var read = _body.TryRead(_buffer.AsSpan(_end));
+        var into = _buffer.AsSpan(_end);
+        var read = isWaiting ? _body.TryRead(into) : _body.TryReadNow(into);
         if (read < 0)
         {
             return false;
@@ -145,6 +166,8 @@ internal sealed class RequestReader : PipeReader
     {
         var canceled = _cancelNext;
         _cancelNext = false;
+        _isReading = !canceled;
+        _mayAdvance = true;
         _handedOut = new ReadOnlySequence<byte>(_buffer, _start, Unread);
         return new ReadResult(_handedOut, canceled, _ended);
     }
@@ -175,6 +198,15 @@ internal sealed class RequestReader : PipeReader
         _end -= _start;
         _examined -= _start;
         _start = 0;
+    }
+
+    private void ThrowIfReading()
+    {
+        ThrowIfCompleted();
+        if (_isReading)
+        {
+            throw new InvalidOperationException("Reading is already in progress.");
+        }
     }
 
     private void ThrowIfCompleted()

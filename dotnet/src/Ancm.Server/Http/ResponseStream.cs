@@ -5,14 +5,19 @@ using System.Threading.Tasks;
 
 namespace Ancm.Server;
 
-/// <summary>The response body as a stream; every write is a write and a flush of the pipe.</summary>
+/// <summary>
+/// The response body as a stream, or what goes out behind an upgrade; every write is a write and a
+/// flush of the pipe.
+/// </summary>
 internal sealed class ResponseStream : BodyStream
 {
     private readonly HostContext _context;
     private readonly ResponseWriter _writer;
+    private readonly bool _isOfUpgrade;
 
-    internal ResponseStream(HostContext context, ResponseWriter writer)
+    internal ResponseStream(HostContext context, ResponseWriter writer, bool isOfUpgrade = false)
     {
+        _isOfUpgrade = isOfUpgrade;
         _context = context;
         _writer = writer;
     }
@@ -33,7 +38,8 @@ internal sealed class ResponseStream : BodyStream
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
-        var written = _writer.WriteAsync(buffer, cancellationToken);
+        ThrowIfUpgraded();
+        var written = _writer.Write(buffer, cancellationToken);
         return written.IsCompletedSuccessfully ? Done(written.Result) : Await(written);
     }
 
@@ -57,7 +63,13 @@ internal sealed class ResponseStream : BodyStream
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
+        ThrowIfUpgraded();
         ThrowIfAsynchronousOnly();
+        if (_context.WaitsForCallbacks)
+        {
+            _context.CallOnStarting().GetAwaiter().GetResult();
+        }
+
         while (buffer.Length > ResponseWriter.HighWater)
         {
             _writer.Append(buffer[..ResponseWriter.HighWater]);
@@ -91,6 +103,14 @@ internal sealed class ResponseStream : BodyStream
 
     private static async ValueTask Await(ValueTask<System.IO.Pipelines.FlushResult> written)
         => await written.ConfigureAwait(false);
+
+    private void ThrowIfUpgraded()
+    {
+        if (!_isOfUpgrade)
+        {
+            _context.CheckNotUpgraded();
+        }
+    }
 
     private void ThrowIfAsynchronousOnly()
     {

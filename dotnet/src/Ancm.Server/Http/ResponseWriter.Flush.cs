@@ -46,6 +46,13 @@ internal sealed unsafe partial class ResponseWriter
     public override ValueTask<FlushResult> WriteAsync(
         ReadOnlyMemory<byte> source, CancellationToken cancellationToken = default)
     {
+        _context.CheckNotUpgraded();
+        return Write(source, cancellationToken);
+    }
+
+    /// <summary>Writes and flushes, what the response is as well as what comes behind an upgrade.</summary>
+    internal ValueTask<FlushResult> Write(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
         if (source.Length > HighWater)
         {
             return WritePieces(source, cancellationToken);
@@ -54,6 +61,11 @@ internal sealed unsafe partial class ResponseWriter
         if (cancellationToken.IsCancellationRequested)
         {
             return Canceled(cancellationToken);
+        }
+
+        if (_context.WaitsForCallbacks)
+        {
+            return WriteAfterCallbacks(source, cancellationToken);
         }
 
         Append(source.Span);
@@ -127,6 +139,18 @@ internal sealed unsafe partial class ResponseWriter
 /// <summary>The ways that wait; an unsafe context may not.</summary>
 internal sealed partial class ResponseWriter
 {
+    public override async ValueTask CompleteAsync(Exception? exception = null)
+    {
+        if (exception is not null)
+        {
+            Complete(exception);
+            return;
+        }
+
+        await _context.CompleteAsync().ConfigureAwait(false);
+        _completed = true;
+    }
+
     /// <summary>A canceled task that throws what code that checks its token throws.</summary>
     private static async ValueTask<FlushResult> Canceled(CancellationToken cancellationToken)
     {
@@ -140,8 +164,21 @@ internal sealed partial class ResponseWriter
         return await FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>The length and status that a first write has to keep to are those that the callbacks leave.</summary>
+    private async ValueTask<FlushResult> WriteAfterCallbacks(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
+    {
+        await _context.CallOnStarting().ConfigureAwait(false);
+        return await Write(source, cancellationToken).ConfigureAwait(false);
+    }
+
     private async ValueTask<FlushResult> WritePieces(ReadOnlyMemory<byte> source, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (_context.WaitsForCallbacks)
+        {
+            await _context.CallOnStarting().ConfigureAwait(false);
+        }
+
         var result = default(FlushResult);
         while (!source.IsEmpty)
         {

@@ -28,6 +28,8 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     private int _earlyLength;
     private bool _discard;
     private bool _completed;
+    // Whether memory has been handed out that may be advanced over.
+    private bool _isLeased;
 
     internal ResponseWriter(HostContext context) => _context = context;
 
@@ -50,6 +52,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _committedTotal = 0;
         _discard = discard;
         _completed = false;
+        _isLeased = false;
         _cancelNext = false;
         Length = 0;
     }
@@ -78,11 +81,17 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     public override void Advance(int bytes)
     {
+        _context.CheckNotUpgraded();
         ThrowIfEnded();
         var free = _early.Length > 0 ? _early.Length - _earlyLength : Capacity - _position;
         if ((uint)bytes > (uint)free)
         {
             throw new ArgumentOutOfRangeException(nameof(bytes));
+        }
+
+        if (!_isLeased)
+        {
+            throw new InvalidOperationException("Invalid ordering of calling StartAsync or CompleteAsync and Advance.");
         }
 
         Accept(bytes);
@@ -101,13 +110,19 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
     }
 
+    /// <summary>A response that has started is over now; another one ends with the app.</summary>
     public override void Complete(Exception? exception = null)
     {
-        _completed = true;
-        if (exception is not null)
+        if (exception is null)
         {
-            _context.Abort();
+            _context.EndBody();
         }
+        else
+        {
+            _context.FailBody(exception);
+        }
+
+        _completed = true;
     }
 
     /// <summary>Copies bytes behind what is there, over as many blocks as it takes.</summary>
@@ -147,6 +162,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     /// <summary>The response starts: what was written before belongs to it now.</summary>
     internal void TakeEarly()
     {
+        _isLeased = false;
         if (_early.Length > 0)
         {
             Copy(_early.AsSpan(0, _earlyLength));
@@ -168,8 +184,10 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     /// <summary>Makes room: true in the block, false among the early bytes.</summary>
     private bool Reserve(int sizeHint)
     {
+        _context.CheckNotUpgraded();
         ThrowIfEnded();
         ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
+        _isLeased = true;
         var wanted = Math.Max(sizeHint, 1);
         if (_early.Length == 0)
         {
@@ -247,7 +265,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
         _context.CheckBodyAllowed();
         var declared = _context.DeclaredLength;
-        if (Length + bytes > declared && !_discard)
+        if (Length + bytes > declared && !_discard && !_context.HasOwnCoding)
         {
             throw HostContext.TooManyBytes(Length + bytes, declared.GetValueOrDefault());
         }

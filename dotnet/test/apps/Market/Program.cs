@@ -7,6 +7,9 @@ using Market;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.SetMinimumLevel(LogLevel.Error);
+var serverLog = new ServerLog();
+builder.Logging.AddProvider(serverLog);
+builder.Logging.AddFilter<ServerLog>(null, LogLevel.Debug);
 builder.Services.AddProblemDetails();
 builder.Services.AddControllers().AddXmlSerializerFormatters();
 builder.Services.AddRazorComponents();
@@ -24,6 +27,7 @@ builder.Services.Configure<CookiePolicyOptions>(options =>
 
 var app = builder.Build();
 _ = app.Services.GetRequiredService<Observer>();
+app.UseBareBranch(serverLog);
 app.Use((context, next) =>
 {
     // So that what is measured can be told apart.

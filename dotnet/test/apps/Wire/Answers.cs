@@ -84,10 +84,15 @@ internal static class Answers
         return context.Response.WriteAsync(context.Request.Query["text"].ToString());
     }
 
-    /// <summary>An application that frames its own chunks.</summary>
+    /// <summary>An application that frames its own chunks, and perhaps says another length as well.</summary>
     private static Task Chunks(HttpContext context)
     {
         context.Response.Headers.TransferEncoding = "chunked";
+        if (context.Request.Query.ContainsKey("length"))
+        {
+            context.Response.ContentLength = Number(context, "length");
+        }
+
         return context.Response.WriteAsync("3\r\nown\r\n0\r\n\r\n");
     }
 
