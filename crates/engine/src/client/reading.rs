@@ -15,7 +15,7 @@ use crate::http1::target::{self, Target};
 use crate::lane::Lane;
 use crate::limits::Limit;
 use crate::response::Response;
-use abi::request;
+use abi::{method, request};
 
 /// For the first request of a connection that came before a drain, at least; in milliseconds.
 const FIRST_REQUEST: u64 = 1_000;
@@ -217,9 +217,17 @@ impl Client {
         if let Some(limit) = Limit::behind(cause) {
             lane.common.tally.note(limit);
         }
-        self.response = Response::to(0x0101, 0, false, false);
+        self.response = Response::to(0x0101, self.refused_method(), false, false);
         self.out_of_step = true;
         self.write_answer(lane, &answer);
+    }
+
+    /// Only whether it is HEAD, whose refusal has no body either, and only if that much came.
+    fn refused_method(&self) -> u16 {
+        let Some(slot) = self.slot else { return 0 };
+        let input = &slot.lane().input[..];
+        let line = input.strip_prefix(b"\r\n").unwrap_or(input);
+        if line.starts_with(b"HEAD ") { method::HEAD } else { 0 }
     }
 
     /// Writes a whole answer of the host's own to a connection that closes after it.
