@@ -151,12 +151,21 @@ impl Client {
             }
             values.push_str(&mask_header(&name, value));
         }
+        aspects.insert("names".to_owned(), names(head));
         aspects.insert("body".to_owned(), mask_body(&body_text(body)));
         if let Some(end) = end {
             aspects.insert("end".to_owned(), end.to_owned());
         }
         self.entries.push(entry);
     }
+}
+
+/// Names of fields in their spelling and order. Of the framing it is only clear where it would be.
+fn names(head: &Head) -> String {
+    let is_framing =
+        |name: &str| OWN_AFFAIRS.iter().any(|own| *own != "date" && name.eq_ignore_ascii_case(own));
+    let names = head.headers.iter().map(|(name, _)| name.as_str());
+    names.filter(|name| !is_framing(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// The values of the cookies that a response sets, as a request sends them back.

@@ -12,7 +12,7 @@ pub(crate) struct Difference {
     pub(crate) place: Place,
     /// Method and target.
     pub(crate) asked: &'static str,
-    /// `status`, `body`, `header name`.
+    /// `status`, `body`, `header name`, `names`.
     pub(crate) aspect: &'static str,
     /// Why that is right.
     #[allow(dead_code, reason = "for whoever reads the table")]
@@ -62,14 +62,18 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("market uploads", IN, "POST /uploads/limited?framed", "header cache-control", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "header expires", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "header pragma", FRAMED),
+    differs("market uploads", IN, "POST /uploads/limited?framed", "names", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "reason", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "status", FRAMED),
     differs("market pipes", IN, "GET /odd/completed-writer/error", "end", BROKEN_OFF),
     differs("middleware", OUT, "GET /developer", "body", FORWARDED),
     differs("responses", IN, "GET /null-headers", "header x-empty", EMPTY),
+    differs("responses", IN, "GET /null-headers", "names", EMPTY),
     differs("responses", IN, "GET /bad-header", "body", UTF_8),
     differs("responses", IN, "GET /bad-header", "header x-accent", UTF_8),
+    differs("responses", IN, "GET /bad-header", "names", UTF_8),
     differs("responses", IN, "GET /redirect", "header location", UTF_8),
+    differs("responses", IN, "GET /redirect", "names", UTF_8),
     differs("responses", IN, "GET /redirect", "reason", UTF_8),
     differs("responses", IN, "GET /redirect", "status", UTF_8),
     differs("bodies byte by byte", IN, "bad chunk size", "body", EXPLAINED),

@@ -228,6 +228,7 @@ fn responses() {
             "/numbers",
             "/empty",
             "/null-headers",
+            "/spellings",
             "/long-headers?count=1",
             "/long-headers",
             "/bad-header",

@@ -41,6 +41,7 @@ pub fn encode_head<'f>(
 }
 
 /// Cursor over an encoded head.
+#[derive(Clone, Copy)]
 pub(super) struct Input<'e>(pub(super) &'e [u8]);
 
 impl<'e> Input<'e> {
@@ -68,6 +69,27 @@ impl<'e> Input<'e> {
 
     pub(super) fn i64(&mut self) -> Result<i64, BadHead> {
         self.array().map(i64::from_le_bytes)
+    }
+}
+
+/// Name and value.
+type Field<'e> = (&'e [u8], &'e [u8]);
+
+/// The fields of a head that are still to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'e> {
+    pub(super) input: Input<'e>,
+    pub(super) left: u16,
+}
+
+impl<'e> Fields<'e> {
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<Field<'e>>, BadHead> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        let name_len = usize::from(self.input.u16()?);
+        let value_len = usize::try_from(self.input.u32()?).map_err(|_| BadHead::Encoding)?;
+        Ok(Some((self.input.bytes(name_len)?, self.input.bytes(value_len)?)))
     }
 }
 

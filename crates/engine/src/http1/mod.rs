@@ -24,6 +24,8 @@ pub mod upstream;
 
 mod encoded;
 mod fields;
+mod order;
+mod plan;
 mod scan;
 pub mod status;
 

@@ -2,8 +2,10 @@
 
 use thiserror::Error;
 
-use super::encoded::Input;
-use super::fields::{Connection, content_length, is_text, is_token, transfer_coding, trim};
+use super::encoded::{Fields, Input};
+use super::fields::{is_text, is_token};
+use super::order::{Known, follows_transfer_encoding};
+use super::plan::{Plan, Seen, plan};
 use super::status;
 
 pub use super::encoded::encode_head;
@@ -111,67 +113,127 @@ fn render(encoded: &[u8], context: &HeadContext, out: &mut Vec<u8>) -> Result<Wr
     out.reserve(encoded.len() + context.date.len() + context.server.len() + 192);
     status_line(status, reason, out)?;
 
-    let is_interim = status < 200 && status != 101;
+    let fields = Fields { input, left: count };
+    let start = out.len();
+    // Written as if no field steered the host, and once more, knowing better, when one does.
     let mut seen = Seen::default();
-    for _ in 0..count {
-        let name_len = usize::from(input.u16()?);
-        let value_len = usize::try_from(input.u32()?).map_err(|_| BadHead::Encoding)?;
-        let name = input.bytes(name_len)?;
-        let value = input.bytes(value_len)?;
+    let plan = loop {
+        let declared = match (u64::try_from(declared).ok(), seen.content_length) {
+            (Some(declared), Some(set)) if declared != set => return Err(BadHead::ContentLength),
+            (Some(declared), _) => Some(declared),
+            (None, set) => set,
+        };
+        let plan = plan(status, declared, &seen, context)?;
+        let found = write_fields(fields, status, &seen, &plan, context, out)?;
+        if found == seen {
+            break plan;
+        }
+        seen = found;
+        out.truncate(start);
+    };
+    out.extend_from_slice(b"\r\n");
+    Ok(Written { framing: plan.framing, keep_alive: plan.keep_alive, status })
+}
+
+/// The application's fields with ours among them, each where Kestrel has it: length and connection
+/// first, `Date` and `Server` behind `Content-Type`, `Transfer-Encoding` by its name. Returns what
+/// is to be `seen`.
+fn write_fields<'e>(
+    mut fields: Fields<'e>,
+    status: u16,
+    seen: &Seen<'_>,
+    plan: &Plan,
+    context: &HeadContext,
+    out: &mut Vec<u8>,
+) -> Result<Seen<'e>, BadHead> {
+    let mut found = Seen::default();
+    let is_interim = status < 200 && status != 101;
+    if let Some(length) = plan.length {
+        out.extend_from_slice(b"Content-Length: ");
+        decimal(length, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !is_interim && let Some(options) = connection(status, seen, plan, context) {
+        field(b"Connection", options, out);
+    }
+    // RFC 9110 6.6.1; not for interim responses, which are only about what follows.
+    let mut date = Some(context.date).filter(|date| !(is_interim || seen.date || date.is_empty()));
+    let mut server =
+        Some(context.server).filter(|server| !(is_interim || seen.server || server.is_empty()));
+    let mut codings: Option<&[u8]> = match (plan.framing, seen.transfer_encoding) {
+        (BodyFraming::Chunked, _) => Some(b"chunked"),
+        (_, codings) => codings.filter(|_| plan.allows_codings),
+    };
+    let mut is_signed = false;
+    while let Some((name, value)) = fields.next()? {
         if !is_token(name) {
             return Err(BadHead::Name);
         }
         if !is_text(value) {
             return Err(BadHead::Value);
         }
-        if seen.note(name, value)? {
+        let known = Known::from(name);
+        match known {
+            Known::Date if !is_signed => date = None,
+            Known::Server if !is_signed => server = None,
+            _ => found.note(known, value)?,
+        }
+        if known.is_ours() {
+            continue;
+        }
+        if !is_signed && !matches!(known, Known::ContentType | Known::Date) {
+            is_signed = true;
+            sign(date, server, out);
+        }
+        if let Some(codings) = codings.take_if(|_| follows_transfer_encoding(name)) {
+            field(b"Transfer-Encoding", codings, out);
+        }
+        // A `Server` that is set to nothing: the application wants none.
+        if known != Known::Server || !value.is_empty() {
             field(name, value, out);
         }
     }
-    if !input.0.is_empty() {
+    if !fields.input.0.is_empty() {
         return Err(BadHead::Encoding);
     }
-
-    let declared = match (u64::try_from(declared).ok(), seen.content_length) {
-        (Some(declared), Some(set)) if declared != set => return Err(BadHead::ContentLength),
-        (Some(declared), _) => Some(declared),
-        (None, set) => set,
-    };
-    let plan = plan(status, declared, &seen, context)?;
-    if let Some(length) = plan.length {
-        out.extend_from_slice(b"Content-Length: ");
-        decimal(length, out);
-        out.extend_from_slice(b"\r\n");
+    if !is_signed {
+        sign(date, server, out);
     }
-    if plan.framing == BodyFraming::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    } else if let Some(codings) = seen.transfer_encoding
-        && plan.allows_codings
-    {
+    if let Some(codings) = codings {
         field(b"Transfer-Encoding", codings, out);
     }
-    if !is_interim {
-        // RFC 9110 6.6.1; not for interim responses, which are only about what follows.
-        if !seen.date && !context.date.is_empty() {
-            field(b"Date", context.date, out);
-        }
-        if !seen.server && !context.server.is_empty() {
-            field(b"Server", context.server, out);
-        }
-        let is_current = context.version >= 0x0101;
-        // RFC 9110 7.8: who sends Upgrade names it in Connection. 426 does as well as 101.
-        match (plan.framing == BodyFraming::Upgrade, plan.keep_alive) {
-            (true, _) if status == 101 => field(b"Connection", b"Upgrade", out),
-            (true, _) => {}
-            (_, true) if seen.upgrade => field(b"Connection", b"Upgrade", out),
-            (_, false) if seen.upgrade => field(b"Connection", b"close, Upgrade", out),
-            (_, true) if is_current => {}
-            (_, true) => field(b"Connection", b"keep-alive", out),
-            (_, false) => field(b"Connection", b"close", out),
-        }
+    Ok(found)
+}
+
+/// When and by whom.
+#[inline]
+fn sign(date: Option<&[u8]>, server: Option<&[u8]>, out: &mut Vec<u8>) {
+    if let Some(date) = date {
+        field(b"Date", date, out);
     }
-    out.extend_from_slice(b"\r\n");
-    Ok(Written { framing: plan.framing, keep_alive: plan.keep_alive, status })
+    if let Some(server) = server {
+        field(b"Server", server, out);
+    }
+}
+
+#[inline]
+fn connection(
+    status: u16,
+    seen: &Seen<'_>,
+    plan: &Plan,
+    context: &HeadContext,
+) -> Option<&'static [u8]> {
+    let is_current = context.version >= 0x0101;
+    // RFC 9110 7.8: who sends Upgrade names it in Connection. 426 does as well as 101.
+    match (plan.framing == BodyFraming::Upgrade, plan.keep_alive) {
+        (true, _) if status == 101 => Some(b"Upgrade"),
+        (true, _) => None,
+        (_, true) if seen.upgrade => Some(b"Upgrade"),
+        (_, false) if seen.upgrade => Some(b"close, Upgrade"),
+        (_, true) if is_current => None,
+        (_, true) => Some(b"keep-alive"),
+        (_, false) => Some(b"close"),
+    }
 }
 
 fn status_line(status: u16, reason: &[u8], out: &mut Vec<u8>) -> Result<(), BadHead> {
@@ -191,109 +253,6 @@ fn status_line(status: u16, reason: &[u8], out: &mut Vec<u8>) -> Result<(), BadH
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
     Ok(())
-}
-
-/// What the application said about what is ours to write.
-#[derive(Default)]
-struct Seen<'e> {
-    content_length: Option<u64>,
-    transfer_encoding: Option<&'e [u8]>,
-    close: bool,
-    date: bool,
-    server: bool,
-    upgrade: bool,
-}
-
-impl<'e> Seen<'e> {
-    /// Takes note of a field; whether it is written as it is.
-    fn note(&mut self, name: &[u8], value: &'e [u8]) -> Result<bool, BadHead> {
-        match name.len() {
-            4 if name.eq_ignore_ascii_case(b"date") => self.date = true,
-            6 if name.eq_ignore_ascii_case(b"server") => {
-                self.server = true;
-                // Set to nothing: the application wants none.
-                return Ok(!value.is_empty());
-            }
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-            10 if name.eq_ignore_ascii_case(b"connection") => {
-                let mut connection = Connection::default();
-                connection.note(value);
-                self.close |= connection.close;
-                return Ok(false);
-            }
-            10 if name.eq_ignore_ascii_case(b"keep-alive") => return Ok(false),
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
-                let length = content_length(trim(value)).ok_or(BadHead::ContentLength)?;
-                if self.content_length.replace(length).is_some() {
-                    return Err(BadHead::ContentLength);
-                }
-                return Ok(false);
-            }
-            16 if name.eq_ignore_ascii_case(b"proxy-connection") => return Ok(false),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.transfer_encoding.replace(trim(value)).is_some() {
-                    return Err(BadHead::TransferEncoding);
-                }
-                return Ok(false);
-            }
-            _ => {}
-        }
-        Ok(true)
-    }
-}
-
-/// How a response is framed.
-struct Plan {
-    framing: BodyFraming,
-    length: Option<u64>,
-    allows_codings: bool,
-    keep_alive: bool,
-}
-
-/// Framing by status, method and version (RFC 9112 6.3, RFC 9110 15).
-fn plan(
-    status: u16,
-    declared: Option<u64>,
-    seen: &Seen<'_>,
-    context: &HeadContext,
-) -> Result<Plan, BadHead> {
-    let is_current = context.version >= 0x0101;
-    let keep_alive = context.keep_alive && !seen.close;
-    let plan = |framing, length| Plan { framing, length, allows_codings: false, keep_alive };
-    let is_tunnel = status == 101 || (context.is_connect && (200..300).contains(&status));
-    if is_tunnel || status < 200 || matches!(status, 204 | 205) {
-        if declared.is_some_and(|length| length > 0) {
-            return Err(BadHead::BodyForbidden);
-        }
-        return Ok(match status {
-            _ if is_tunnel => Plan { keep_alive: false, ..plan(BodyFraming::Upgrade, None) },
-            // Unlike 204 it has no framing of its own (RFC 9110 15.3.6).
-            205 => plan(BodyFraming::None, Some(0)),
-            _ => plan(BodyFraming::None, None),
-        });
-    }
-    if status == 304 {
-        return Ok(plan(BodyFraming::None, declared));
-    }
-    if let Some(codings) = seen.transfer_encoding {
-        // A length next to it would be a second opinion (RFC 9112 6.2).
-        let framing = if context.is_head { BodyFraming::None } else { BodyFraming::AppFramed };
-        let is_chunked = is_current && transfer_coding(codings).is_ok();
-        return Ok(Plan {
-            framing,
-            length: None,
-            allows_codings: true,
-            keep_alive: keep_alive && (is_chunked || context.is_head),
-        });
-    }
-    if context.is_head {
-        return Ok(plan(BodyFraming::None, declared));
-    }
-    Ok(match declared.or(context.total) {
-        Some(length) => plan(BodyFraming::Length(length), Some(length)),
-        None if is_current => plan(BodyFraming::Chunked, None),
-        None => Plan { keep_alive: false, ..plan(BodyFraming::UntilClose, None) },
-    })
 }
 
 #[inline]

@@ -11,13 +11,15 @@ using Microsoft.Net.Http.Headers;
 namespace Ancm.Server;
 
 /// <summary>
-/// Response header fields in the order in which they were set. A response has few, so two arrays
-/// searched in order beat a hash table. The declared length is kept as a number beside them.
+/// Response header fields in Kestrel's order (<see cref="KnownResponseHeaders"/>), those that it does
+/// not know as they were set. A response has few, so arrays searched in order beat a hash table.
+/// The declared length is kept as a number beside them.
 /// </summary>
 internal sealed partial class ResponseHeaders : IHeaderDictionary
 {
     private string[] _names = new string[8];
     private StringValues[] _values = new StringValues[8];
+    private int[] _ranks = new int[8];
     private int _count;
     private long? _contentLength;
 
@@ -58,7 +60,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
                 var index = IndexOf(key);
                 if (index < 0)
                 {
-                    Append(key, value);
+                    Insert(key, value);
                 }
                 else
                 {
@@ -141,6 +143,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
         _count--;
         Array.Copy(_names, index + 1, _names, index, _count - index);
         Array.Copy(_values, index + 1, _values, index, _count - index);
+        Array.Copy(_ranks, index + 1, _ranks, index, _count - index);
         _values[_count] = default;
         return true;
     }
@@ -174,18 +177,28 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
         return -1;
     }
 
-    private void Append(string key, StringValues value)
+    private void Insert(string key, StringValues value)
     {
         HeaderRules.CheckName(key);
+        var rank = KnownResponseHeaders.Rank(ref key);
         if (_count == _names.Length)
         {
             Array.Resize(ref _names, _count * 2);
             Array.Resize(ref _values, _count * 2);
+            Array.Resize(ref _ranks, _count * 2);
         }
 
-        _names[_count] = key;
-        _values[_count] = value;
-        _count++;
+        var index = _count++;
+        for (; index > 0 && _ranks[index - 1] > rank; index--)
+        {
+            _names[index] = _names[index - 1];
+            _values[index] = _values[index - 1];
+            _ranks[index] = _ranks[index - 1];
+        }
+
+        _names[index] = key;
+        _values[index] = value;
+        _ranks[index] = rank;
     }
 
     private void ThrowIfReadOnly()
@@ -261,14 +274,21 @@ internal sealed partial class ResponseHeaders
         }
     }
 
+    /// <summary>As Kestrel does: what it knows, the length, and the others.</summary>
     public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator()
     {
+        var index = 0;
+        for (; index < _count && _ranks[index] < KnownResponseHeaders.Others; index++)
+        {
+            yield return new(_names[index], _values[index]);
+        }
+
         if (_contentLength is { } length)
         {
             yield return new(HeaderNames.ContentLength, length.ToString(CultureInfo.InvariantCulture));
         }
 
-        for (var index = 0; index < _count; index++)
+        for (; index < _count; index++)
         {
             yield return new(_names[index], _values[index]);
         }

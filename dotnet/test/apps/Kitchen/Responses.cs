@@ -8,6 +8,15 @@ namespace Kitchen;
 /// <summary>Responses in every form.</summary>
 internal static class Responses
 {
+    /// <summary>What servers know, and some that they do not, out of order.</summary>
+    private const string Spellings =
+        "www-authenticate x-first WARNING via vary Trailer set-cookie retry-after proxy-authenticate pragma "
+        + "strict-transport-security location last-modified grpc-encoding expires etag x-frame-options "
+        + "content-range content-md5 content-location content-language content-encoding cache-control alt-svc "
+        + "link allow age access-control-max-age access-control-expose-headers access-control-allow-origin "
+        + "access-control-allow-methods access-control-allow-headers access-control-allow-credentials "
+        + "accept-ranges SERVER date content-type P3P content-disposition";
+
     private static readonly StringBuilder s_diary = new();
 
     internal static void MapResponses(this WebApplication app)
@@ -30,6 +39,20 @@ internal static class Responses
             response.Headers.Remove("X-Removed");
             response.Headers["x-case"] = "lower";
             return $"{response.Headers.Count}";
+        });
+        app.MapGet("/spellings", (HttpResponse response) =>
+        {
+            response.Headers["x-last"] = "a";
+            foreach (var name in Spellings.Split(' '))
+            {
+                response.Headers[name] = "a";
+            }
+
+            response.Headers.Remove("via");
+            response.ContentLength = 1;
+            var names = string.Join(' ', response.Headers.Keys);
+            response.ContentLength = null;
+            return names;
         });
         app.MapGet("/long-headers", (HttpResponse response, int count = 50, int length = 1000) =>
         {

@@ -67,7 +67,7 @@ fn framing_follows_status_method_and_version() {
     check(closing, 200, Some(1), &[], "Content-Length: 1|Connection: close| Length(1) close");
 
     check(HEAD, 200, None, &[("A", "b")], "A: b| None");
-    check(HEAD, 200, Some(5), &[("A", "b")], "A: b|Content-Length: 5| None");
+    check(HEAD, 200, Some(5), &[("A", "b")], "Content-Length: 5|A: b| None");
     check(CURRENT, 304, None, &[("A", "b")], "A: b| None");
     check(CURRENT, 304, Some(5), &[], "Content-Length: 5| None");
     check(COMPLETE, 204, None, &[("A", "b")], "A: b| None");
@@ -88,7 +88,7 @@ fn framing_follows_status_method_and_version() {
         101,
         None,
         &[("Upgrade", "websocket"), ("Connection", "x"), ("Transfer-Encoding", "chunked")],
-        "Upgrade: websocket|Connection: Upgrade| Upgrade close",
+        "Connection: Upgrade|Upgrade: websocket| Upgrade close",
     );
 }
 
@@ -101,7 +101,7 @@ fn the_application_may_frame_its_own_bytes() {
         200,
         None,
         &[("Transfer-Encoding", "gzip")],
-        "Transfer-Encoding: gzip|Connection: close| AppFramed close",
+        "Connection: close|Transfer-Encoding: gzip| AppFramed close",
     );
     check(HEAD, 200, None, &chunked[..1], "Transfer-Encoding: chunked| None");
     check(CURRENT, 204, None, &[("Transfer-Encoding", "chunked"), ("A", "b")], "A: b| None");
@@ -116,7 +116,7 @@ fn fields_of_the_connection_are_ours() {
         200,
         None,
         &[("Connection", "Close"), ("Keep-Alive", "x"), ("Proxy-Connection", "x"), ("A", "b")],
-        "A: b|Content-Length: 7|Connection: close| Length(7) close",
+        "Content-Length: 7|Connection: close|A: b| Length(7) close",
     );
     check(COMPLETE, 200, None, &[("Connection", "keep-alive")], "Content-Length: 7| Length(7)");
     check(
@@ -124,7 +124,7 @@ fn fields_of_the_connection_are_ours() {
         426,
         None,
         &[("Upgrade", "TLS/1.3")],
-        "Upgrade: TLS/1.3|Content-Length: 7|Connection: Upgrade| Length(7)",
+        "Content-Length: 7|Connection: Upgrade|Upgrade: TLS/1.3| Length(7)",
     );
     let named = HeadContext { date: b"now", server: b"us", ..COMPLETE };
     check(named, 200, None, &[], "Content-Length: 7|Date: now|Server: us| Length(7)");
@@ -133,9 +133,48 @@ fn fields_of_the_connection_are_ours() {
         200,
         None,
         &[("date", "then"), ("SERVER", "them")],
-        "date: then|SERVER: them|Content-Length: 7| Length(7)",
+        "Content-Length: 7|date: then|SERVER: them| Length(7)",
     );
     check(named, 200, None, &[("Server", "")], "Content-Length: 7|Date: now| Length(7)");
+}
+
+#[test]
+fn our_fields_are_where_kestrel_has_them() {
+    let named = HeadContext { date: b"now", server: b"us", ..CURRENT };
+    let fields = [
+        ("Content-Type", "t"),
+        ("ETag", "e"),
+        ("Set-Cookie", "c"),
+        ("Trailer", "T"),
+        ("Vary", "v"),
+        ("X", "x"),
+    ];
+    let signed = "Content-Type: t|Date: now|Server: us|ETag: e|Set-Cookie: c|Trailer: T|";
+    let framed = format!("{signed}Transfer-Encoding: chunked|Vary: v|X: x| Chunked");
+    check(named, 200, None, &fields, &framed);
+    let closing = HeadContext { keep_alive: false, total: Some(7), ..named };
+    let whole =
+        format!("Content-Length: 7|Connection: close|{signed}Vary: v|X: x| Length(7) close");
+    check(closing, 200, None, &fields, &whole);
+
+    // The application's own wish comes first among its fields.
+    let wish = [("Connection", "close"), ("Content-Type", "t"), ("X", "x")];
+    let closed = "Content-Length: 7|Connection: close|Content-Type: t|Date: now|Server: us|X: x|";
+    check(closing, 200, None, &wish, &format!("{closed} Length(7) close"));
+
+    let tail = "Transfer-Encoding: chunked|X: x| Chunked";
+    check(named, 200, None, &[("X", "x")], &format!("Date: now|Server: us|{tail}"));
+    let then = [("Date", "then"), ("X", "x")];
+    check(named, 200, None, &then, &format!("Date: then|Server: us|{tail}"));
+    let them = [("Content-Type", "t"), ("Server", "them"), ("X", "x")];
+    check(named, 200, None, &them, &format!("Content-Type: t|Date: now|Server: them|{tail}"));
+    check(
+        named,
+        101,
+        None,
+        &[("Upgrade", "w"), ("X", "x")],
+        "Connection: Upgrade|Date: now|Server: us|Upgrade: w|X: x| Upgrade close",
+    );
 }
 
 #[test]
@@ -146,7 +185,7 @@ fn nothing_can_be_split() {
     for value in ["\r\nSet-Cookie: x", "a\nb", "a\rb", "a\0b", "a\x1bb", "\x7f"] {
         check(CURRENT, 200, None, &[("A", value)], "Value");
     }
-    check(COMPLETE, 200, None, &[("A", "\t\u{e4}")], "A: \t\u{e4}|Content-Length: 7| Length(7)");
+    check(COMPLETE, 200, None, &[("A", "\t\u{e4}")], "Content-Length: 7|A: \t\u{e4}| Length(7)");
     check(CURRENT, 99, None, &[], "Status");
     check(CURRENT, 1000, None, &[], "Status");
     let mut out = Vec::new();
