@@ -240,6 +240,38 @@ both_models! {
         site.stop();
     }
 
+    fn files_that_the_configuration_lists_are_followed_wherever_they_are(model: Model) {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let rules = elsewhere.path().join("rules.json");
+        let listed = format!(
+            r#"<recycleOnFileChange><file path=".\data\prices.txt" /><file path="{}" /></recycleOnFileChange>"#,
+            rules.display()
+        );
+        let app = App::test("Site").element(&listed);
+        fs::create_dir(app.path("data")).unwrap();
+        let site = Site::start(app.file("data/prices.txt", "1"), model);
+        let load = Load::start(site.address(), "/HelloWorld", 2, 2);
+        let first = site.application();
+        site.app().write("data/prices.txt", "2");
+        wait_for_another(&site, first);
+        site.wait_for_log("files of the application have changed");
+        // One that was not there yet counts as well.
+        let second = site.application();
+        fs::write(&rules, "{}").unwrap();
+        wait_for_another(&site, second);
+        // The list may be another later; to change it is one change, to change a file another.
+        let third = site.application();
+        let text = site.app().read("web.config");
+        site.app().write("web.config", text.replace("prices.txt", "names.txt"));
+        wait_for_another(&site, third);
+        let fourth = site.application();
+        site.app().write("data/names.txt", "3");
+        wait_for_another(&site, fourth);
+        assert_eq!(site.log().matches("info 1012: recycling").count(), 4, "{}", site.log());
+        load.stop().assert_lossless();
+        site.stop();
+    }
+
     fn a_folder_that_is_replaced_as_a_whole_is_noticed(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let first = site.application();

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use testkit::{App, Process, Request, Site, Start, eventually};
+use testkit::{App, Load, Process, Request, Site, Start, eventually};
 
 use crate::abi_skew::compile;
 
@@ -120,6 +120,22 @@ fn a_python_program_is_hosted() {
 #[test]
 fn a_static_program_is_hosted() {
     is_hosted(static_program());
+}
+
+#[test]
+fn a_script_that_the_configuration_lists_is_taken_over_when_it_changes() {
+    let listed =
+        r#"<recycleOnFileChange><file path="server.py" /></recycleOnFileChange></httpPlatform>"#;
+    let app = script("python3", "server.py").replace("</httpPlatform>", listed);
+    let site = Start::of(app).run();
+    let first = pid(&site);
+    let load = Load::start(site.address(), "/pid", 2, 2);
+    site.app().write("server.py", site.app().read("server.py") + "\n# another version\n");
+    eventually("another program", || (pid(&site) != first).then_some(()));
+    eventually("the end of the first", || (!first.is_alive()).then_some(()));
+    site.wait_for_log("files of the application have changed");
+    load.stop().assert_lossless();
+    site.stop();
 }
 
 #[test]

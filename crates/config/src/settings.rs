@@ -156,6 +156,9 @@ pub struct AspNetCore {
     pub stdout_log_enabled: bool,
     /// First part of that file's path; absolute or relative to the application's folder.
     pub stdout_log_file: PathBuf,
+    /// `recycleOnFileChange`: files whose change is followed by a new generation; absolute or
+    /// relative to the application's folder.
+    pub recycle_on_file_change: Vec<PathBuf>,
     /// Read and ignored: Windows tokens do not exist here.
     pub forward_windows_auth_token: bool,
     /// Whether a failed start is answered without our page.
@@ -193,6 +196,7 @@ impl AspNetCore {
             processes_per_application: 1,
             stdout_log_enabled: false,
             stdout_log_file: PathBuf::from("aspnetcore-stdout"),
+            recycle_on_file_change: Vec::new(),
             forward_windows_auth_token: true,
             disable_start_up_error_page: false,
             environment_variables: Vec::new(),

@@ -118,7 +118,8 @@ impl Supervisor {
         reload: Reload,
     ) -> io::Result<Self> {
         let service = ServiceManager::of(&launch.env);
-        let watch = Watch::new(&launch.dir, Duration::ZERO)?;
+        let listed = &launch.app.settings.recycle_on_file_change;
+        let watch = Watch::new(&launch.dir, listed, Duration::ZERO)?;
         let (operators, refusal) = Operators::open(&launch);
         let (site, actions) =
             Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
@@ -228,6 +229,7 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, app: config::App) {
+        self.watch.list(&app.settings.recycle_on_file_change, self.now());
         self.triggers.set_limits(recycling::limits(&app));
         self.site.set_policy(policy(&app, &self.launch.env));
         self.launch.app = app;

@@ -1,5 +1,6 @@
 //! The second stage: [`Written`] to [`AspNetCore`], every attribute typed, expanded and in range.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::nearest::nearest;
@@ -9,6 +10,9 @@ use super::read::excerpt;
 use super::schema::{self, Kind};
 use super::written::{At, Pair, Section, Written};
 use super::{Report, WebConfig, handler_settings, handlers, limits, number};
+
+/// Files of `<recycleOnFileChange>`: each is looked at once a second.
+const MOST_WATCHED_FILES: usize = 100;
 
 /// Checks everything; `None` when there is no section to check.
 pub(super) fn validated(
@@ -35,6 +39,7 @@ pub(super) fn validated(
         _ => AspNetCore::of(process_path, Vec::new()),
     };
     values.attributes(&mut settings);
+    settings.recycle_on_file_change = values.watched_files();
     settings.environment_variables = environment_variables(&section.environment_variables, report);
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
     let pages = written.initialization.iter();
@@ -140,13 +145,38 @@ impl Values<'_, '_, '_> {
     /// since it stays literally and breaks the start much later.
     fn text(&mut self, name: &str) -> Option<String> {
         let written = self.section.attributes.get(name)?;
-        let unknown = expansion::first_unknown(&written.value, self.env);
+        Some(self.expanded(name, &written.value, written.at))
+    }
+
+    fn expanded(&mut self, name: &str, value: &str, at: usize) -> String {
+        let unknown = expansion::first_unknown(value, self.env);
         if let Some(unknown) = unknown.filter(|name| !expansion::is_per_backend(name)) {
             let message = format!("%{unknown}% in {name} is not set and stays literally");
-            let finding = self.report.warning("unknown-variable", written.at, message);
+            let finding = self.report.warning("unknown-variable", at, message);
             self.report.push(finding.suggest(format!("set {unknown} in the environment of ancm")));
         }
-        Some(expansion::expand_but_per_backend(&written.value, self.env))
+        expansion::expand_but_per_backend(value, self.env)
+    }
+
+    /// The files of `<recycleOnFileChange>`.
+    fn watched_files(&mut self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for At { value: (path, _), at } in &self.section.watched_files {
+            let path = self.expanded("recycleOnFileChange", path, *at);
+            let (code, message, meant) = if paths::is_windows_only(&path) {
+                let message = format!("`{}` is a path on Windows", excerpt(&path));
+                ("windows-path", message, "a path relative to the application's folder".to_owned())
+            } else if files.len() == MOST_WATCHED_FILES {
+                let message = format!("`{}` is not watched: it is one too many", excerpt(&path));
+                ("recycle-on-file-change", message, format!("at most {MOST_WATCHED_FILES} files"))
+            } else {
+                files.push(paths::to_linux(path.trim()).into());
+                continue;
+            };
+            let finding = self.report.warning(code, *at, message);
+            self.report.push(finding.expected(meant));
+        }
+        files
     }
 
     fn hosting_model(&mut self) -> Option<HostingModel> {

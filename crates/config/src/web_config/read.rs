@@ -188,8 +188,7 @@ fn read_section(
                 read_collection(child, collection, report, &mut section.handler_settings);
             }
             Some(collection) => {
-                read_collection(child, *collection, report, &mut Vec::new());
-                report.push(no_recycle_on_file_change(child, schema, report));
+                read_collection(child, *collection, report, &mut section.watched_files);
             }
             None => {
                 let names = schema::COLLECTIONS.iter().map(|collection| collection.name);
@@ -197,21 +196,6 @@ fn read_section(
             }
         }
     }
-}
-
-/// Only the older module acts on it.
-fn no_recycle_on_file_change(
-    node: Node<'_, '_>,
-    schema: &Element,
-    report: &Report<'_>,
-) -> crate::Finding {
-    if *schema == schema::ASP_NET_CORE {
-        let message = "recycleOnFileChange has no effect, as in the module";
-        return report.note("recycle-on-file-change", start(node), message);
-    }
-    let message = "recycleOnFileChange is not implemented";
-    let finding = report.warning("recycle-on-file-change", start(node), message);
-    finding.suggest("touch web.config after a change, which recycles the application")
 }
 
 fn read_collection(

@@ -43,6 +43,8 @@ pub(super) struct Section {
     pub(super) attributes: BTreeMap<&'static str, At<String>>,
     pub(super) environment_variables: Vec<Pair>,
     pub(super) handler_settings: Vec<Pair>,
+    /// Of `<recycleOnFileChange>`; what a file has beside its path is empty.
+    pub(super) watched_files: Vec<Pair>,
 }
 
 impl Section {
@@ -54,6 +56,7 @@ impl Section {
             attributes: BTreeMap::new(),
             environment_variables: Vec::new(),
             handler_settings: Vec::new(),
+            watched_files: Vec::new(),
         }
     }
 }

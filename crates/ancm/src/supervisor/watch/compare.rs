@@ -139,7 +139,7 @@ impl Settling {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::super::look;
     use super::super::looks::Deep;
@@ -152,7 +152,7 @@ mod tests {
     fn see(dir: &Path) -> Seen {
         let below = look::below(dir);
         let deep = Deep { below, runtime: 0, is_new_runtime: false, took: ms(0) };
-        Seen { top: look::top(dir), deep: Some(deep) }
+        Seen { top: look::top(dir, &[PathBuf::from("listed.txt")]), deep: Some(deep) }
     }
 
     fn with_runtime(dir: &Path, runtime: u64, is_new_runtime: bool) -> Seen {
@@ -198,9 +198,12 @@ mod tests {
         write("web.config", "333");
         assert_eq!(changes(10_100), []);
         assert_eq!(changes(10_500), [Change::Configuration]);
+        write("listed.txt", "any file that the configuration lists");
+        assert_eq!(changes(10_550), []);
+        assert_eq!(changes(11_560), [Change::Files]);
         // Back to what it was before anybody acted: nothing to do.
         write("plugins/b.dll", "1");
-        assert_eq!(changes(10_600), []);
+        assert_eq!(changes(11_600), []);
         fs::remove_file(dir.path().join("plugins/b.dll")).unwrap();
         assert_eq!(changes(20_000), []);
     }

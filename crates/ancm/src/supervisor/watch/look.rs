@@ -25,8 +25,9 @@ pub(super) struct Below {
     pub(super) beyond: Option<String>,
 }
 
-/// Looks at the files directly in the folder. One that is not there has nothing in it.
-pub(super) fn top(dir: &Path) -> Top {
+/// Looks at the files directly in the folder, and at those that are `listed`, wherever they are. A
+/// folder that is not there has nothing in it.
+pub(super) fn top(dir: &Path, listed: &[PathBuf]) -> Top {
     let mut entries: Vec<DirEntry> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
     entries.sort_by_key(DirEntry::file_name);
     let mut is_offline = false;
@@ -40,6 +41,9 @@ pub(super) fn top(dir: &Path) -> Top {
             name if is_program(name) => fingerprint(&entry.path(), &mut files),
             _ => {}
         }
+    }
+    for path in listed {
+        fingerprint(&dir.join(path), &mut files);
     }
     Top { is_offline, configuration: configuration.finish(), files: files.finish() }
 }

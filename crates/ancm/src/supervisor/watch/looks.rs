@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -17,6 +17,7 @@ use super::runtime::Runtime;
 #[derive(Clone, Debug)]
 struct Ask {
     is_deep: bool,
+    listed: Arc<[PathBuf]>,
     /// Find out what this process runs on before.
     runtime_of: Option<i32>,
 }
@@ -45,6 +46,8 @@ pub(super) struct Looks {
     asks: Sender<Ask>,
     seen: Receiver<Seen>,
     bell: Arc<EventFd>,
+    /// Files that are looked at wherever they are.
+    pub(super) listed: Arc<[PathBuf]>,
     /// How many answers are to come.
     pending: usize,
 }
@@ -64,11 +67,11 @@ impl Looks {
                 let is_new_runtime = found.is_some();
                 runtime = found.unwrap_or(runtime);
                 let deep = ask.is_deep.then(|| deep(&dir, &runtime, is_new_runtime));
-                let _ = tell.send(Seen { top: look::top(&dir), deep });
+                let _ = tell.send(Seen { top: look::top(&dir, &ask.listed), deep });
                 ring.wake();
             }
         })?;
-        Ok(Self { asks, seen, bell, pending: 0 })
+        Ok(Self { asks, seen, bell, listed: Arc::default(), pending: 0 })
     }
 
     /// Readable when there is an answer.
@@ -82,7 +85,8 @@ impl Looks {
     }
 
     pub(super) fn ask(&mut self, is_deep: bool, runtime_of: Option<i32>) {
-        let ask = Ask { is_deep: is_deep || runtime_of.is_some(), runtime_of };
+        let (is_deep, listed) = (is_deep || runtime_of.is_some(), self.listed.clone());
+        let ask = Ask { is_deep, listed, runtime_of };
         self.pending += usize::from(self.asks.send(ask).is_ok());
     }
 

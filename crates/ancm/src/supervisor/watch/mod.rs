@@ -1,5 +1,5 @@
 //! What changes under an application: `app_offline.htm`, `web.config`, its code in its folder and
-//! below, the .NET that it runs on.
+//! below, files that `web.config` lists, the .NET that it runs on.
 //!
 //! The folder is compared with what was seen before. The kernel's events only say when to look;
 //! without them we look often, with them now and then all the same, because events get lost and a
@@ -66,14 +66,15 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch on `dir` as it is now.
+    /// A watch on `dir`, and on the files that are `listed`, as they are now.
     ///
     /// # Errors
     ///
     /// The system grants no thread, or no descriptor.
-    pub(super) fn new(dir: &Path, now: Duration) -> io::Result<Self> {
+    pub(super) fn new(dir: &Path, listed: &[PathBuf], now: Duration) -> io::Result<Self> {
         let inotify = Inotify::new().ok().filter(|inotify| inotify.watch(dir).is_ok());
         let mut looks = Looks::begin(dir)?;
+        looks.listed = listed.into();
         looks.ask(true, None);
         // Nothing can be started before it is known whether the application is offline.
         let seen = looks.last(A_DAY);
@@ -96,6 +97,14 @@ impl Watch {
         self.looks.ask(true, None);
         if let Some(seen) = self.looks.last(PATIENCE) {
             self.compare.follow(&seen, now);
+        }
+    }
+
+    /// These files are to be watched from now on, wherever they are.
+    pub(super) fn list(&mut self, listed: &[PathBuf], now: Duration) {
+        if *self.looks.listed != *listed {
+            self.looks.listed = listed.into();
+            self.follow(now);
         }
     }
 
