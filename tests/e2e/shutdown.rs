@@ -131,6 +131,23 @@ both_models! {
         site.stop();
     }
 
+    fn an_answer_that_ends_during_a_drain_is_followed_by_one_more_if_it_promised_so(model: Model) {
+        let site = Site::start(App::sample("hello"), model);
+        let first = site.worker();
+        let mut stream = site.connect();
+        stream.send(Request::get("/stream?lines=20&ms=200").to_bytes());
+        // Nothing was known of a drain then.
+        assert_eq!(stream.head().header("connection"), None);
+        site.signal("HUP");
+        site.wait_for_log("generation 2 serves now");
+        assert!(first.is_alive());
+        while stream.piece().is_some() {}
+        let next = stream.get("/plaintext").ok();
+        assert_eq!(next.header("connection").map(str::to_lowercase).as_deref(), Some("close"));
+        testkit::eventually("the end of the first", || (!first.is_alive()).then_some(()));
+        site.stop();
+    }
+
     fn shut_02_a_stop_awaited_within_a_request_ends(model: Model) {
         // The host gives a stop 30 s by default, and this one needs all of its time.
         let app = App::test("Site").variables(&[("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "2")]);

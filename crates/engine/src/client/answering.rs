@@ -256,7 +256,8 @@ impl Client {
 
     /// What comes after a response: the next request, the rest of this one, or the end.
     pub(super) fn after_response(&mut self, lane: &mut Lane) -> Step {
-        if !self.response.keep_alive || self.response.is_raw() || !self.may_begin_another(lane) {
+        // What the head said holds, even if a drain has begun since: the next request may be on its way.
+        if !self.response.keep_alive || self.response.is_raw() {
             return self.say_goodbye(lane);
         }
         if self.inbound.is_complete() {
@@ -276,7 +277,9 @@ impl Client {
         self.state = State::Reading;
         let limit =
             if self.slot.is_some() { lane.options.head_time } else { lane.options.keep_alive };
-        self.deadline = lane.clock.now() + limit.as_millis() as u64;
+        let now = lane.clock.now();
+        self.deadline = now + limit.as_millis() as u64;
+        self.invited = if lane.draining { now } else { 0 };
     }
 
     /// Lets an exchange go: back to the lane, or to its handler until that lets go too.

@@ -90,6 +90,9 @@ pub(crate) struct Client {
     local: Option<SocketAddr>,
     number: u64,
     requests: u64,
+    /// When a response ended during a drain whose head, written before, told the client to go on; 0
+    /// is never.
+    invited: u64,
     /// What the limit of a request body has left for this one.
     body_left: u64,
     /// In the lane's milliseconds; `u64::MAX` is none.
@@ -135,6 +138,7 @@ impl Client {
             local: None,
             number,
             requests: 0,
+            invited: 0,
             body_left: u64::MAX,
             deadline,
             armed: u64::MAX,

@@ -92,7 +92,7 @@ impl Client {
     fn may_be_about_to_ask(&mut self, lane: &Lane) -> bool {
         let time = lane.options.last_request.as_millis() as u64;
         let time = if self.requests == 0 { time.max(FIRST_REQUEST) } else { time };
-        let until = lane.drain_begun + time;
+        let until = lane.drain_begun.max(self.invited) + time;
         let may_be = lane.clock.now() < until;
         if may_be {
             self.deadline = self.deadline.min(until);
