@@ -10,6 +10,7 @@ pub(super) struct Seen<'e> {
     pub(super) content_length: Option<u64>,
     pub(super) transfer_encoding: Option<&'e [u8]>,
     close: bool,
+    pub(super) keep_alive: bool,
     /// Behind where ours would be.
     pub(super) date: bool,
     /// The same.
@@ -28,6 +29,7 @@ impl<'e> Seen<'e> {
                 let mut connection = Connection::default();
                 connection.note(value);
                 self.close |= connection.close;
+                self.keep_alive |= connection.keep_alive;
             }
             Known::ContentLength => {
                 let length = content_length(trim(value)).ok_or(BadHead::ContentLength)?;

@@ -230,7 +230,8 @@ fn connection(
         (true, _) => None,
         (_, true) if seen.upgrade => Some(b"Upgrade"),
         (_, false) if seen.upgrade => Some(b"close, Upgrade"),
-        (_, true) if is_current => None,
+        // Said though it goes without saying: streams of events usually do.
+        (_, true) if is_current && !seen.keep_alive => None,
         (_, true) => Some(b"keep-alive"),
         (_, false) => Some(b"close"),
     }

@@ -118,7 +118,11 @@ fn fields_of_the_connection_are_ours() {
         &[("Connection", "Close"), ("Keep-Alive", "x"), ("Proxy-Connection", "x"), ("A", "b")],
         "Content-Length: 7|Connection: close|A: b| Length(7) close",
     );
-    check(COMPLETE, 200, None, &[("Connection", "keep-alive")], "Content-Length: 7| Length(7)");
+    let said = "Content-Length: 7|Connection: keep-alive| Length(7)";
+    check(COMPLETE, 200, None, &[("Connection", "Keep-Alive")], said);
+    let closing = HeadContext { keep_alive: false, ..COMPLETE };
+    let but = "Content-Length: 7|Connection: close| Length(7) close";
+    check(closing, 200, None, &[("Connection", "keep-alive")], but);
     check(
         COMPLETE,
         426,
