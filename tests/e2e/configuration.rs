@@ -241,6 +241,15 @@ fn cfg_25_the_server_s_address_is_the_public_one_in_process() {
 }
 
 #[test]
+fn a_backend_says_that_it_is_reached_by_the_public_addresses() {
+    let start = Start::of(site_app().model(Model::OutOfProcess));
+    let site = start.url("http://127.0.0.1:0").url("http://localhost:0").run();
+    assert!(site.addresses().len() > 1, "{:?}", site.addresses());
+    assert_eq!(text(&site, "ServerAddresses"), site.addresses().join("\n"));
+    site.stop();
+}
+
+#[test]
 fn cfg_19_every_address_of_the_site_is_the_server_s_in_process() {
     let start = Start::of(site_app().model(Model::InProcess));
     let site = start.url("http://127.0.0.1:0").url("http://localhost:0").run();

@@ -65,8 +65,8 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-fn addresses(site: &Site) -> String {
-    site.get("/addresses").ok().text()
+fn listens(site: &Site) -> String {
+    site.get("/listens").ok().text()
 }
 
 fn shape(name: &str) -> App {
@@ -80,7 +80,7 @@ fn a_backend_listens_on_a_private_socket_that_goes_with_it() {
     let [socket] = found.as_slice() else { panic!("{found:?}") };
     let beside = links(session.path());
     let [link] = beside.as_slice() else { panic!("{beside:?}") };
-    assert_eq!(addresses(&site), format!("http://unix:{}", socket.display()));
+    assert_eq!(listens(&site), format!("http://unix:{}", socket.display()));
     assert_eq!((mode(socket), mode(link)), (0o600, 0o600));
     assert_eq!(mode(socket.parent().unwrap()), 0o700);
     assert_eq!(mode(&session.path().join("ancm")), 0o700);
@@ -151,7 +151,7 @@ fn what_a_killed_worker_left_is_removed_by_the_next() {
 fn a_port_is_used_where_it_is_asked_for() {
     let asked = shape("CreateBuilder").handler_setting("backendTransport", "tcp");
     let (site, session) = start(asked);
-    assert!(addresses(&site).starts_with("http://127.0.0.1:"), "{}", addresses(&site));
+    assert!(listens(&site).starts_with("http://127.0.0.1:"), "{}", listens(&site));
     assert!(sockets(session.path()).is_empty());
     site.stop();
 }
@@ -165,7 +165,7 @@ fn an_application_without_start_up_hooks_is_found_on_its_port() {
     properties["System.StartupHookProvider.IsSupported"] = false.into();
     let app = app.file("Shapes.runtimeconfig.json", config.to_string());
     let (site, session) = start(app);
-    assert!(addresses(&site).starts_with("http://127.0.0.1:"), "{}", addresses(&site));
+    assert!(listens(&site).starts_with("http://127.0.0.1:"), "{}", listens(&site));
     assert!(sockets(session.path()).is_empty());
     // Nobody would take these out again before the application starts processes of its own.
     for backend in site.worker().children() {
@@ -185,8 +185,8 @@ fn without_any_private_folder_ports_are_used_and_the_log_says_so() {
     let start = Start::of(app).env("RUNTIME_DIRECTORY", &file).env("XDG_RUNTIME_DIR", &file);
     // As root the system's own place is always there.
     let site = start.env("TMPDIR", &file).run();
-    if addresses(&site).starts_with("http://unix:") {
-        assert!(addresses(&site).starts_with("http://unix:/run/ancm/"), "{}", addresses(&site));
+    if listens(&site).starts_with("http://unix:") {
+        assert!(listens(&site).starts_with("http://unix:/run/ancm/"), "{}", listens(&site));
     } else {
         site.wait_for_log("no private folder for sockets can be had");
     }
@@ -239,7 +239,7 @@ fn mid_04_the_shutdown_message_ends_a_backend_whatever_its_casing() {
 fn mid_08_the_listen_address_is_set_late_and_preferred() {
     for name in ["ConfigureKestrel", "UrlsAdd", "RunWithUrl"] {
         let (site, _session) = start(shape(name));
-        assert!(addresses(&site).starts_with("http://unix:/"), "{name}: {}", addresses(&site));
+        assert!(listens(&site).starts_with("http://unix:/"), "{name}: {}", listens(&site));
         site.stop();
     }
 }

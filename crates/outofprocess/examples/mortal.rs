@@ -29,8 +29,8 @@ fn main() {
             *started = Some(pid);
         }
     };
-    let _handler =
-        ancm_outofprocess::start(&app, Path::new(""), Arc::new(tell)).expect("the misfit serves");
+    let _handler = ancm_outofprocess::start(&app, &[], Path::new(""), Arc::new(tell))
+        .expect("the misfit serves");
     println!("{}", started.lock().ok().and_then(|pid| *pid).expect("a start is told first"));
     loop {
         thread::park();

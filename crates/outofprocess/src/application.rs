@@ -34,7 +34,8 @@ pub struct OutOfProcess {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Starts the backends of `app`, and waits until the first is ready.
+/// Starts the backends of `app`, which clients reach by `addresses`, and waits until the first is
+/// ready.
 /// From then on they are kept running. `on_event` is called from the threads that do so.
 /// `programs` is the folder of the worker, with what is put into backends beside it.
 ///
@@ -43,12 +44,13 @@ pub struct OutOfProcess {
 /// The report of a start that failed; nothing is left running then.
 pub fn start(
     app: &App,
+    addresses: &[String],
     programs: &Path,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
 ) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
     let helper = Some(programs.join(HELPER)).filter(|path| path.is_file());
     let process = Env::of_process();
-    start_with(app, helper, on_event, &process, || vec![Box::new(OwnStreams)])
+    start_with(app, addresses, helper, on_event, &process, || vec![Box::new(OwnStreams)])
 }
 
 /// Whether the code of `app` can be executed from another folder than its own without the application
@@ -59,6 +61,7 @@ pub fn can_be_moved(app: &App, programs: &Path) -> bool {
 
 pub(crate) fn start_with(
     app: &App,
+    addresses: &[String],
     helper: Option<PathBuf>,
     on_event: Arc<dyn Fn(Event) + Send + Sync>,
     process: &Env,
@@ -87,7 +90,7 @@ pub(crate) fn start_with(
     let shared = Arc::new(Shared {
         startup: Startup {
             app: app.clone(),
-            template: Template::new(app, helper, process),
+            template: Template::new(app, addresses, helper, process),
             sinks,
             transport,
             run_dir,

@@ -48,6 +48,9 @@ const SOCKET_VARIABLE: &str = "ANCM_SOCKET";
 /// Names the socket on which the helper takes links, beside that.
 const LINK_VARIABLE: &str = "ANCM_LINK";
 
+/// Tells the helper by which addresses clients reach the site, separated by semicolons.
+const ADDRESSES_VARIABLE: &str = "ANCM_ADDRESSES";
+
 /// Tells the helper that the host limits no request body, so the server has to.
 const BODY_LIMIT: (&str, &str) = ("ANCM_BODY_LIMIT", "server");
 
@@ -95,18 +98,31 @@ pub(crate) struct Variant<'a> {
 pub(crate) struct Template {
     app: App,
     variables: Vec<(String, String)>,
+    addresses: String,
     process: Env,
     /// Has the program listen on the socket; only where it is known that it will be loaded.
     helper: Option<PathBuf>,
 }
 
 impl Template {
-    /// Prepares the commands of `app` from a worker whose environment is `process`.
-    pub(crate) fn new(app: &App, helper: Option<PathBuf>, process: &Env) -> Self {
+    /// Prepares the commands of `app`, which clients reach by `addresses`, from a worker whose
+    /// environment is `process`.
+    pub(crate) fn new(
+        app: &App,
+        addresses: &[String],
+        helper: Option<PathBuf>,
+        process: &Env,
+    ) -> Self {
         let identity = Identity::of(app);
         let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
         let helper = helper.filter(|_| is_dotnet(app) && !hooks::are_switched_off(app));
-        Self { app: app.clone(), variables, process: without_host_only(process), helper }
+        Self {
+            app: app.clone(),
+            variables,
+            addresses: addresses.join(";"),
+            process: without_host_only(process),
+            helper,
+        }
     }
 
     /// A variable as `web.config` gives it, merged and expanded.
@@ -179,6 +195,7 @@ impl Template {
             if let Some(path) = &places.link {
                 environment.set(LINK_VARIABLE, path.display().to_string());
             }
+            environment.set(ADDRESSES_VARIABLE, &self.addresses);
             if self.app.settings.limits.max_allowed_content_length.is_none() {
                 environment.set(BODY_LIMIT.0, BODY_LIMIT.1);
             }
@@ -253,7 +270,7 @@ mod tests {
         let process = Env::from_iter(process.iter().copied());
         let mut app = app(settings, "/srv/shop".into());
         app.path_base = base.parse().unwrap();
-        Template::new(&app, None, &process).environment(VARIANT)
+        Template::new(&app, &[], None, &process).environment(VARIANT)
     }
 
     #[test]
@@ -291,7 +308,7 @@ mod tests {
         let mut app = app(settings, "/srv/shop".into());
         app.path_base = "/base".parse().unwrap();
         let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
-        let template = Template::new(&app, helper, &process);
+        let template = Template::new(&app, &[], helper, &process);
         let found = template.environment(Variant { places: &PLACES, token: None });
         for (name, value) in [
             ("HTTP_PLATFORM_PORT", "12345"),
@@ -355,15 +372,18 @@ mod tests {
             settings.environment_variables = written.map(owned).into();
             let app = app(settings, "/srv/shop".into());
             let helper = Some(PathBuf::from("/opt/Ancm.Backend.dll"));
-            let template = Template::new(&app, helper, &Env::default());
+            let addresses = ["http://127.0.0.1:80".to_owned(), "http://[::1]:80".to_owned()];
+            let template = Template::new(&app, &addresses, helper, &Env::default());
             template.environment(Variant { places: &places, token: Some("secret") })
         };
-        for (program, hooks) in [
-            ("dotnet", "/mine.dll:/opt/Ancm.Backend.dll"),
-            ("/usr/bin/dotnet", "/mine.dll:/opt/Ancm.Backend.dll"),
-            ("node", "/mine.dll"),
+        let told = Some("http://127.0.0.1:80;http://[::1]:80");
+        for (program, hooks, addresses) in [
+            ("dotnet", "/mine.dll:/opt/Ancm.Backend.dll", told),
+            ("/usr/bin/dotnet", "/mine.dll:/opt/Ancm.Backend.dll", told),
+            ("node", "/mine.dll", None),
         ] {
             let found = environment(program);
+            assert_eq!(found.get("ANCM_ADDRESSES"), addresses, "{program}");
             assert_eq!(found.get("DOTNET_STARTUP_HOOKS"), Some(hooks), "{program}");
             assert_eq!(found.get("ANCM_SOCKET"), Some("/run/ancm/w1/b1.sock"), "{program}");
             assert_eq!(found.get("WHERE"), Some("unix:/run/ancm/w1/b1.sock"), "{program}");
@@ -379,7 +399,8 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let arguments = vec!["--port=%HTTP_PLATFORM_PORT%".to_owned(), "100%".to_owned()];
         let settings = AspNetCore::of("./shop", arguments);
-        let template = Template::new(&app(settings, dir.path().to_owned()), None, &Env::default());
+        let template =
+            Template::new(&app(settings, dir.path().to_owned()), &[], None, &Env::default());
         let command = template.command(VARIANT).ok().unwrap();
         assert_eq!(command.program, program);
         assert_eq!(command.arguments, ["--port=12345", "100%"]);

@@ -63,7 +63,7 @@ impl Site {
         let (sender, events) = channel();
         self.events = Some(events);
         let tell = Arc::new(move |event| drop(sender.send(event)));
-        start_with(&self.app, None, tell, &self.process, Vec::new)
+        start_with(&self.app, &[], None, tell, &self.process, Vec::new)
     }
 
     /// The next event of that number, skipping others.

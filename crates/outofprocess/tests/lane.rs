@@ -48,7 +48,7 @@ impl Site {
         };
         let (sender, events) = channel();
         let tell = Arc::new(move |event| drop(sender.send(event)));
-        let handler = ancm_outofprocess::start(&app, Path::new(""), tell).unwrap();
+        let handler = ancm_outofprocess::start(&app, &[], Path::new(""), tell).unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let listener = engine::Listener { socket: socket.into(), lane: 0 };

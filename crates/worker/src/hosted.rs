@@ -66,7 +66,7 @@ impl Hosted {
         supervisor.tell(&ToSupervisor::Step { step: Step::CodeSettled });
         let kind = match app.settings.hosting_model {
             HostingModel::InProcess => in_process(&app, start, supervisor.clone(), orders)?,
-            HostingModel::OutOfProcess => out_of_process(&app, supervisor.clone())?,
+            HostingModel::OutOfProcess => out_of_process(&app, start, supervisor.clone())?,
         };
         Ok(Self {
             kind,
@@ -164,7 +164,11 @@ fn in_process(
     started.map(Kind::InProcess)
 }
 
-fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartReport>> {
+fn out_of_process(
+    app: &App,
+    start: &Start,
+    supervisor: Supervisor,
+) -> Result<Kind, Box<StartReport>> {
     let program = std::env::current_exe().unwrap_or_default();
     supervisor.introduce(Library::OutOfProcess, &program);
     let on_event = move |event: outofprocess::Event| {
@@ -177,7 +181,7 @@ fn out_of_process(app: &App, supervisor: Supervisor) -> Result<Kind, Box<StartRe
         let message = ToSupervisor::Log { event: event.id(), level, text };
         supervisor.tell_of(Library::OutOfProcess, &message);
     };
-    outofprocess::start(app, &crate::own_folder(), Arc::new(on_event))
+    outofprocess::start(app, &start.addresses, &crate::own_folder(), Arc::new(on_event))
         .map(Kind::OutOfProcess)
         .map_err(|report| Box::new(StartReport::clone(&report)))
 }

@@ -10,6 +10,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -28,6 +29,9 @@ internal static class Placement
 
     /// <summary>Where to listen.</summary>
     internal static string? Address { get; set; }
+
+    /// <summary>How clients reach the site.</summary>
+    internal static string[] PublicAddresses { get; set; } = [];
 
     internal static void HostBuilding(object builder)
     {
@@ -82,12 +86,31 @@ internal sealed class AddressFilter : IStartupFilter
                 feature.Addresses.Clear();
                 feature.Addresses.Add(Placement.Address!);
                 feature.PreferHostingUrls = true;
+                Publish(app.ServerFeatures);
                 // A socket has no addresses; applications expect those of a port of the loopback.
                 app.Use(LoopbackAddresses.Fill);
             }
 
             next(app);
         };
+    }
+
+    /// <summary>
+    /// An app that asks where it is reached, to request something of itself or to register somewhere,
+    /// can do nothing with the socket. The server does not look here: it has its own reference.
+    /// </summary>
+    private static void Publish(IFeatureCollection features)
+    {
+        if (Placement.PublicAddresses.Length > 0)
+        {
+            var shown = new ServerAddressesFeature();
+            foreach (var address in Placement.PublicAddresses)
+            {
+                shown.Addresses.Add(address);
+            }
+
+            features.Set<IServerAddressesFeature>(shown);
+        }
     }
 }
 

@@ -14,20 +14,21 @@ internal static class StartupHook
     public static void Initialize()
     {
         Variables.TakeBase();
-        var (socket, link, keepsLimit) = Variables.Take();
+        var (socket, link, keepsLimit, addresses) = Variables.Take();
         // Without a web host the backend is as silent as it would be without us, and the host,
         // which looks for a port as well, says so.
         if ((socket is not null || keepsLimit) && HasWebFramework())
         {
-            Prepare(socket, link, keepsLimit);
+            Prepare(socket, link, keepsLimit, addresses);
         }
     }
 
     /// <summary>Apart from its caller, which is compiled where there is no ASP.NET Core.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Prepare(string? socket, string? link, bool keepsLimit)
+    private static void Prepare(string? socket, string? link, bool keepsLimit, string[] addresses)
     {
         BodyLimit.IsWanted = keepsLimit;
+        Placement.PublicAddresses = addresses;
         if (socket is not null && link is not null)
         {
             LinkTransport.Paths = (socket, link);

@@ -11,6 +11,7 @@ internal static class Variables
 {
     private const string Socket = "ANCM_SOCKET";
     private const string Link = "ANCM_LINK";
+    private const string Addresses = "ANCM_ADDRESSES";
     private const string Base = "ANCM_BASE_DIRECTORY";
     private const string KeepsLimit = "ANCM_BODY_LIMIT";
     private const string Hooks = "DOTNET_STARTUP_HOOKS";
@@ -21,26 +22,28 @@ internal static class Variables
 
     /// <summary>
     /// The socket to listen on, if this process is the one that was meant, that for links beside it, and
-    /// whether the limit of request bodies is the server's affair.
+    /// whether the limit of request bodies is the server's affair; and how clients reach the site.
     /// </summary>
-    internal static (string? Socket, string? Link, bool KeepsLimit) Take()
+    internal static (string? Socket, string? Link, bool KeepsLimit, string[] Addresses) Take()
     {
         var path = Environment.GetEnvironmentVariable(Socket);
         var keepsLimit = Environment.GetEnvironmentVariable(KeepsLimit) == "server";
         var link = Environment.GetEnvironmentVariable(Link);
+        var addresses = (Environment.GetEnvironmentVariable(Addresses) ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries);
         Environment.SetEnvironmentVariable(Socket, null);
         Environment.SetEnvironmentVariable(Link, null);
         Environment.SetEnvironmentVariable(KeepsLimit, null);
+        Environment.SetEnvironmentVariable(Addresses, null);
         Without(Hooks, ':', s_own);
         if (string.IsNullOrEmpty(path) && !keepsLimit)
         {
-            return (null, null, false);
+            return (null, null, false, []);
         }
 
         // The legacy WebHostBuilder raises no event while it builds, but loads what is listed here.
         var startups = Environment.GetEnvironmentVariable(Startups);
         Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
-        return (string.IsNullOrEmpty(path) ? null : path, string.IsNullOrEmpty(link) ? null : link, keepsLimit);
+        return (string.IsNullOrEmpty(path) ? null : path, string.IsNullOrEmpty(link) ? null : link, keepsLimit, addresses);
     }
 
     /// <summary>

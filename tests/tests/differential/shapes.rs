@@ -143,6 +143,7 @@ fn serve(name: &str, model: Model) -> Option<String> {
     let root = get("/");
     let server = get("/server").1;
     let addresses = get("/addresses").1;
+    let listens = get("/listens").1;
     let variable = get("/variable").1;
     let expected = format!("http://{}", site.address());
     site.stop();
@@ -153,16 +154,16 @@ fn serve(name: &str, model: Model) -> Option<String> {
     if is_in_process != (server == "HostServer") {
         return Some(format!("{name}: served by {server}"));
     }
-    if is_in_process && addresses.trim_end_matches('/') != expected {
-        return Some(format!("{name}: listens on {addresses}, not {expected}"));
+    if addresses.trim_end_matches('/') != expected {
+        return Some(format!("{name}: is reached by {addresses}, not {expected}"));
     }
     if is_in_process && variable != "none" {
         return Some(format!("{name}: children inherit {variable}"));
     }
     // However the application insists on an address, it listens where the host wants it.
-    let is_socket = addresses.starts_with("http://unix:/") && addresses.ends_with(".sock");
+    let is_socket = listens.starts_with("http://unix:/") && listens.ends_with(".sock");
     if !is_in_process && !is_socket {
-        return Some(format!("{name}: listens on {addresses}"));
+        return Some(format!("{name}: listens on {listens}"));
     }
     if !is_in_process && variable.contains("Ancm") {
         return Some(format!("{name}: children inherit {variable}"));

@@ -1,4 +1,8 @@
+using System.Net;
+using System.Net.Sockets;
+
 using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 
@@ -17,6 +21,12 @@ internal static class Endpoints
             case "/addresses":
                 var addresses = services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;
                 await context.Response.WriteAsync(string.Join(' ', addresses));
+                break;
+            case "/listens":
+                var connection = context.Connection;
+                var endPoint = context.Features.Get<IConnectionEndPointFeature>()?.LocalEndPoint
+                    ?? new IPEndPoint(connection.LocalIpAddress!, connection.LocalPort);
+                await context.Response.WriteAsync($"http://{(endPoint is UnixDomainSocketEndPoint ? "unix:" : "")}{endPoint}");
                 break;
             case "/server":
                 await context.Response.WriteAsync(services.GetRequiredService<IServer>().GetType().Name);
