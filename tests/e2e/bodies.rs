@@ -204,6 +204,26 @@ both_models! {
     }
 }
 
+/// Out-of-process the host refuses such a body before the application has it.
+#[test]
+fn a_broken_body_is_logged_once_whatever_the_application_makes_of_it_in_process() {
+    let site = Site::start(App::test("Market"), Model::InProcess);
+    for (how, status) in [("swallowed", 200), ("own", 422), ("thrown", 400)] {
+        let mut connection = site.connect();
+        connection.send(format!(
+            "POST /bare/chunk/{how} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+        ));
+        // The application reads.
+        assert_eq!(connection.raw_head().status, 100);
+        connection.send("no chunk\r\n");
+        assert_eq!(connection.response().status(), status);
+        assert!(connection.is_closed());
+        let logged = site.get(&format!("/bare/logged?of=chunk/{how}")).ok().text();
+        assert_eq!(logged, "Debug 17 BadHttpRequestException: Bad chunk in the request body.");
+    }
+    site.stop();
+}
+
 #[test]
 fn req_61_a_limit_beyond_that_of_the_host_is_told_in_process() {
     let section = "<security><requestFiltering><requestLimits maxAllowedContentLength=\"1000\" />\

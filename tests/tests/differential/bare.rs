@@ -138,6 +138,27 @@ fn what_fails_is_answered_with_an_error_and_logged_once() {
 }
 
 #[test]
+fn a_write_that_is_cancelled_halfway_is_no_whole_answer() {
+    compare("bare cancelled writes", "Market", |client| {
+        for how in ["stream", "pipe"] {
+            let mut connection = client.connect();
+            connection.send(Request::get(&format!("/bare/cancelled/{how}")).to_bytes());
+            let head = connection.head();
+            client.get(&format!("/bare/open/cancel-{how}"));
+            told(client, &format!("cancelled/{how}"));
+            let end = loop {
+                match connection.try_piece() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break "whole",
+                    Err(_) => break "broken",
+                }
+            };
+            client.note(&format!("cancelled/{how}"), "end", &format!("{} {end}", head.status));
+        }
+    });
+}
+
+#[test]
 fn readers_keep_to_the_rules_of_readers() {
     compare("bare readers", "Market", |client| {
         for how in ["try", "twice", "unread", "trailers"] {

@@ -172,6 +172,19 @@ internal abstract unsafe partial class HostContext
         }
     }
 
+    /// <summary>The client's fault, which the app may hear of and answer by itself.</summary>
+    internal void LogBadRequest(BadHttpRequestException error)
+    {
+        try
+        {
+            Log.BadRequest(_settings.Logger, TraceIdentifier, error);
+        }
+        catch (Exception failure)
+        {
+            _server.ReportBug("log", failure);
+        }
+    }
+
     private void LogError(Exception error)
     {
         if (ServerEvents.Log.IsEnabled())
@@ -185,7 +198,10 @@ internal abstract unsafe partial class HostContext
         }
         else if (error is BadHttpRequestException)
         {
-            Log.BadRequest(_settings.Logger, TraceIdentifier, error);
+            if (!_body.IsFailure(error))
+            {
+                Log.BadRequest(_settings.Logger, TraceIdentifier, error);
+            }
         }
         else
         {

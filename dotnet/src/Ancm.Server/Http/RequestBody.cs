@@ -111,6 +111,9 @@ internal sealed class RequestBody
         return read;
     }
 
+    /// <summary>Whether this is what reads of the body fail with.</summary>
+    internal bool IsFailure(Exception error) => ReferenceEquals(error, _failure);
+
     /// <summary>The app says itself that it cannot make anything of the body.</summary>
     internal void Fail(Exception error) => _context.Report(error);
 
@@ -192,7 +195,7 @@ internal sealed class RequestBody
                 _more = false;
                 return 0;
             case ReadResult.Malformed:
-                throw _failure = new BadHttpRequestException("Bad chunk in the request body.", StatusCodes.Status400BadRequest);
+                throw Refuse(new BadHttpRequestException("Bad chunk in the request body.", StatusCodes.Status400BadRequest));
             case ReadResult.Stale:
                 throw _failure = new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
             default:
@@ -210,13 +213,17 @@ internal sealed class RequestBody
     }
 
     private BadHttpRequestException TooLarge()
-    {
-        var error = new BadHttpRequestException(
+        => Refuse(new BadHttpRequestException(
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"Request body too large. The max request body size is {Limit} bytes."),
-            StatusCodes.Status413PayloadTooLarge);
+            StatusCodes.Status413PayloadTooLarge));
+
+    /// <summary>From now on every read fails like this; the log has it whatever the app makes of it.</summary>
+    private BadHttpRequestException Refuse(BadHttpRequestException error)
+    {
         _failure = error;
+        _context.LogBadRequest(error);
         return error;
     }
 }

@@ -180,13 +180,22 @@ internal sealed partial class ResponseWriter
         }
 
         var result = default(FlushResult);
-        while (!source.IsEmpty)
+        try
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            var part = Math.Min(source.Length, HighWater);
-            Append(source.Span[..part]);
-            source = source[part..];
-            result = await FlushAsync(cancellationToken).ConfigureAwait(false);
+            while (!source.IsEmpty)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var part = Math.Min(source.Length, HighWater);
+                Append(source.Span[..part]);
+                source = source[part..];
+                result = await FlushAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (!source.IsEmpty)
+        {
+            // A part is on its way; whatever came behind it, nobody could tell that there is a gap.
+            _context.Abort();
+            throw;
         }
 
         return result;

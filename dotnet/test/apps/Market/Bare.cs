@@ -50,6 +50,8 @@ internal static class Bare
             "callbacks" => Callbacks,
             "trace" => (context, _, _) => context.Response.WriteAsync(context.TraceIdentifier),
             "reader" => BareReaders.Run,
+            "chunk" => BareReaders.Chunk,
+            "cancelled" => Cancelled,
             "upgraded" => Upgraded,
             _ => (context, _, _) =>
             {
@@ -194,6 +196,19 @@ internal static class Bare
                 await response.CompleteAsync();
                 break;
         }
+    }
+
+    /// <summary>A large write is cancelled when a part of it has arrived.</summary>
+    private static async Task Cancelled(HttpContext context, string how, Action<string> tell)
+    {
+        using var source = new CancellationTokenSource();
+        var large = new byte[100_000_000];
+        var write = how == "pipe"
+            ? context.Response.BodyWriter.WriteAsync(large, source.Token).AsTask()
+            : context.Response.Body.WriteAsync(large, source.Token).AsTask();
+        await Gate($"cancel-{how}").Task;
+        await source.CancelAsync();
+        tell((await Refused(() => write)).Split(':')[0]);
     }
 
     private static Task WriterError(HttpContext context, string how, Action<string> tell)

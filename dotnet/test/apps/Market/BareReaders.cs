@@ -20,6 +20,20 @@ internal static class BareReaders
         });
     }
 
+    /// <summary>A body that turns out to be none is swallowed, or answered by the application.</summary>
+    internal static async Task Chunk(HttpContext context, string how, Action<string> tell)
+    {
+        try
+        {
+            await context.Request.Body.CopyToAsync(Stream.Null);
+        }
+        catch (BadHttpRequestException bad) when (how != "thrown")
+        {
+            tell($"{bad.StatusCode}");
+            context.Response.StatusCode = how == "own" ? 422 : 200;
+        }
+    }
+
     /// <summary>Never waits, and gets everything all the same.</summary>
     private static async Task<string> Try(PipeReader reader)
     {
