@@ -25,6 +25,7 @@ mod limits;
 mod load;
 mod malformed;
 mod memory;
+mod mixed;
 mod offline;
 mod outofprocess;
 mod output;

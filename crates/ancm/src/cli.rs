@@ -62,7 +62,7 @@ pub(crate) struct Run {
     /// Threads that serve connections [default: one per processor]
     #[arg(long, value_name = "N", value_parser = lanes)]
     pub(crate) lanes: Option<NonZeroUsize>,
-    /// How they speak to the kernel: `auto`, `epoll` or `uring` (io_uring)
+    /// How they speak to the kernel: `epoll`, `uring` (io_uring), or `auto`: io_uring where it may
     #[arg(
         long,
         value_name = "IO",

@@ -35,7 +35,7 @@ pub struct Listener {
 /// How a lane speaks to the kernel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Io {
-    /// What is best here; today that is epoll everywhere.
+    /// [`Io::Uring`] where the kernel permits it, which costs less per request, else [`Io::Epoll`].
     #[default]
     Auto,
     /// Readiness from epoll, and a system call per transfer.
@@ -277,17 +277,19 @@ impl Engine {
             connection_numbers: Arc::new(AtomicU64::new(1)),
         };
         let tally = common.tally.clone();
-        let is_ring_wanted = common.options.io == Io::Uring;
+        let io = common.options.io;
         let mut refusal = None;
         let mut runs: Vec<Arc<dyn Runnable>> = Vec::new();
         for (number, sockets) in sockets.into_iter().enumerate() {
             let mut lane = Lane::new(number, application.clone(), common.clone(), sockets)?;
-            if is_ring_wanted && refusal.is_none() {
+            if io != Io::Epoll && refusal.is_none() {
                 refusal = lane.use_uring().err();
             }
             runs.push(Arc::new(LaneRun::new(lane, ends.clone())));
         }
         crew.start(&runs)?;
+        // Who has no preference is not told that this is the second best.
+        let refusal = refusal.filter(|_| io == Io::Uring);
         Ok(Self { waker: Waker { lanes }, crew, ends, tally, refusal })
     }
 

@@ -77,7 +77,7 @@ impl Start {
 
     fn with(mut command: Command) -> Self {
         command.arg("run").env("DOTNET_ROOT", env::dotnet_root());
-        // `ANCM_TEST_IO=uring cargo xtask test` runs everything over io_uring.
+        // `ANCM_TEST_IO=epoll cargo xtask test` runs everything over epoll.
         if let Some(io) = std::env::var_os("ANCM_TEST_IO") {
             command.arg("--io").arg(io);
         }

@@ -219,8 +219,9 @@ fn a_client_that_pipelines_and_takes_nothing_is_cut_off() {
         let longest = if is_alive { &mut whole } else { &mut cut };
         *longest = taken.len().max(*longest);
     }
-    // Whoever was cut off had what the socket took. With much more, one was not cut off in time.
-    assert!(whole < cut + ANSWER, "{whole} bytes came whole, where the socket takes {cut}");
+    // Whoever was cut off had what the socket took, which is a little less when answers come in one
+    // piece. With much more, one was not cut off in time.
+    assert!(whole < cut + 4 * ANSWER, "{whole} bytes came whole, where the socket takes {cut}");
 }
 
 /// The last answer of a connection is with a slow client for longer than the rest of a request

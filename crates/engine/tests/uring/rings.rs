@@ -29,9 +29,33 @@ fn where_the_kernel_refuses_a_ring_epoll_does_all() {
     .unwrap();
 }
 
+/// Nobody has to ask for a ring, and who did not is not told that there is none.
 #[test]
-fn a_ring_is_used_only_by_those_who_ask_for_it() {
+fn a_ring_is_taken_where_there_is_one() {
     assert_eq!(Options::new(1).io, Io::Auto);
+    let before = rings();
+    let site = Site::with(support::echo(), 1, |options| options.io = Io::Auto);
+    assert_eq!(rings(), before + 1);
+    assert_eq!(site.get("/served").text(), "GET /served");
+    let site = Site::with(support::echo(), 1, |options| options.io = Io::Epoll);
+    assert_eq!(rings(), before + 1);
+    assert_eq!(site.get("/served").text(), "GET /served");
+
+    std::thread::spawn(|| {
+        refuse_io_uring();
+        let site = Site::with(support::echo(), 1, |options| options.io = Io::Auto);
+        assert!(site.engine.ring_refusal().is_none());
+        assert_eq!(site.get("/served").text(), "GET /served");
+    })
+    .join()
+    .unwrap();
+}
+
+/// How many rings this process has open.
+fn rings() -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.filter(|target| target.to_string_lossy().contains("io_uring")).count()
 }
 
 /// Many requests at once, so that turns have many transfers, and clients that leave among them.
