@@ -193,7 +193,7 @@ both_models! {
         assert!(received == body);
     }
 
-    fn v1_17_bodies_are_posted_again_and_again(model: Model) {
+    fn v1_01_v1_17_bodies_are_posted_again_and_again(model: Model) {
         let site = start(model);
         let mut connection = site.connect();
         for length in [0, 1, 1000, 300_000, 3_000_000] {

@@ -138,6 +138,25 @@ both_models! {
         site.stop();
     }
 
+    fn v1_12_v1_16_what_the_application_rewrites_is_served_through_changes_and_pages(model: Model) {
+        let site = Site::start(App::test("Pantry"), model);
+        let rewritten = || {
+            let answer = site.get("/rewritten/shelf/7?x");
+            (answer.status() == 200).then(|| answer.text())
+        };
+        let text = rewritten().expect("it is served");
+        assert!(text.contains("/item ?x&shelf=7"), "{text}");
+        let first = site.application();
+        rewrite(&site.app().path("web.config"));
+        eventually("the next generation", || (!first.is_alive()).then_some(()));
+        assert_eq!(rewritten(), Some(text.clone()));
+        site.app().write("app_offline.htm", "back soon");
+        eventually("the page", || (rewritten().is_none()).then_some(()));
+        fs::remove_file(site.app().path("app_offline.htm")).unwrap();
+        assert_eq!(eventually("the application", rewritten), text);
+        site.stop();
+    }
+
     fn shut_10_the_model_can_be_changed_in_the_file(model: Model) {
         let site = Site::start(App::test("Site"), model);
         let other = match model {

@@ -5,7 +5,7 @@
 
 use std::thread;
 
-use testkit::{App, Request, Start, both_models};
+use testkit::{App, Model, Request, Start, both_models};
 
 fn many_clients_at_once(model: Model, io: &str) {
     const CONNECTIONS: usize = 48;

@@ -8,7 +8,8 @@ const OPERATIONS: u32 = 40;
 const TEXT: u8 = 1;
 const OFFLINE: &str = "app_offline.htm";
 
-/// Every run does the same, so that a failure can be looked at again; `ANCM_TEST_SEED=N` does something else.
+/// Every run does the same, so that a failure can be looked at again; `ANCM_TEST_SEED=N` has it do
+/// something else.
 struct Random(u64);
 
 impl Random {

@@ -127,6 +127,23 @@ both_models! {
         site.stop();
     }
 
+    fn who_has_just_removed_the_file_is_not_told_that_it_is_there(model: Model) {
+        let site = Site::start(App::test("Site").file(FILE, TEXT), model);
+        let recycle = || site.command("recycle", &[]);
+        for _ in 0..5 {
+            let refused = recycle();
+            assert_eq!(refused.status.code(), Some(5));
+            assert!(refused.stderr.contains("app_offline.htm"), "{}", refused.stderr);
+            fs::remove_file(site.app().path(FILE)).unwrap();
+            let done = recycle();
+            assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+            assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+            site.app().write(FILE, TEXT);
+            wait_for_status(&site, 503);
+        }
+        site.stop();
+    }
+
     fn off_14_an_application_that_is_still_starting_makes_way(model: Model) {
         let site = Start::of(App::misbehaving("Hang").model(model)).spawn();
         site.wait_for_log("hanging before there is a host");

@@ -96,7 +96,7 @@ fn files() {
 }
 
 #[test]
-fn delivery() {
+fn v1_25_what_stands_between_an_endpoint_and_the_wire_delivers_as_ever() {
     compare("delivery", "Kitchen", |client| {
         for target in
             ["/compressed", "/compressed/flushed", "/compressed/unbuffered", "/compressed/length"]

@@ -184,8 +184,12 @@ impl Supervisor {
 
     /// Does what changes of the application's folder ask for.
     fn follow_changes(&mut self) {
-        let now = self.now();
-        for change in self.watch.changes(now) {
+        let changes = self.watch.changes(self.now());
+        self.follow(changes);
+    }
+
+    fn follow(&mut self, changes: Vec<Change>) {
+        for change in changes {
             let handler_settings = &self.launch.app.settings.handler_settings;
             match change {
                 Change::Configuration if handler_settings.disallow_rotation_on_config_change => {

@@ -108,6 +108,14 @@ impl Watch {
         }
     }
 
+    /// What the site has to follow before somebody is told how it is: what there is at this moment, not
+    /// at the last look.
+    pub(super) fn changes_until_now(&mut self, now: Duration) -> Vec<Change> {
+        self.looks.ask(false, None);
+        let seen = self.looks.last(PATIENCE);
+        seen.map(|seen| self.compare.changes(&seen, now)).unwrap_or_default()
+    }
+
     /// The application runs in this process, or in one that it has started.
     pub(super) fn follow_runtime_of(&mut self, pid: i32) {
         self.runtime_of = Some(pid);
