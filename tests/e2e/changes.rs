@@ -146,7 +146,7 @@ both_models! {
         };
         let text = rewritten().expect("it is served");
         assert!(text.contains("/item ?x&shelf=7"), "{text}");
-        let first = site.application();
+        let first = site.worker();
         rewrite(&site.app().path("web.config"));
         eventually("the next generation", || (!first.is_alive()).then_some(()));
         assert_eq!(rewritten(), Some(text.clone()));

@@ -92,8 +92,7 @@ both_models! {
         let site = Site::start(App::test("Site").attribute("rapidFailsPerMinute", "100"), model);
         let mut random = Random::new();
         let load = Load::start(site.address(), "/HelloWorld", 2, 2);
-        for operation in 0..OPERATIONS {
-            println!("operation {operation}");
+        for _ in 0..OPERATIONS {
             wait_until_served(&site);
             operate(&site, &mut random);
         }

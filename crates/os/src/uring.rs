@@ -28,7 +28,7 @@ pub enum Operation<'a> {
 
 /// A ring of a lane.
 pub struct Batches {
-    /// `None` once the kernel has refused what it promised: then plain calls do the same.
+    /// `None` once the kernel has refused what it promised.
     ring: Option<IoUring>,
 }
 
@@ -58,58 +58,49 @@ impl Batches {
         Ok(Self { ring: Some(ring) })
     }
 
-    /// Does up to [`MOST`] transfers; `on_outcome` gets the position and outcome of each.
-    ///
-    /// # Panics
-    /// With more transfers than that.
-    pub fn run(
+    /// Does the first [`MOST`] of the transfers, each with a number; `on_outcome` gets number and
+    /// outcome of those that were done. One that is not among them was not tried: there were too
+    /// many, or the kernel has refused what it promised.
+    pub fn run<'a>(
         &mut self,
-        operations: &mut [Operation<'_>],
-        mut on_outcome: impl FnMut(usize, io::Result<Transfer>),
+        operations: impl Iterator<Item = (usize, Operation<'a>)>,
+        on_outcome: impl FnMut(usize, io::Result<Transfer>),
     ) {
-        assert!(operations.len() <= MOST, "a batch of {} transfers", operations.len());
-        let mut done = 0_u64;
-        if let Some(ring) = &mut self.ring
-            && !run_all(ring, operations, &mut done, &mut on_outcome)
-        {
-            self.ring = None;
-        }
-        for (index, operation) in operations.iter_mut().enumerate() {
-            if done & (1 << index) == 0 {
-                on_outcome(index, plainly(operation));
-            }
+        // Away while it has entries: a panic of the caller's must not leave any for the next call.
+        let Some(mut ring) = self.ring.take() else { return };
+        if run_all(&mut ring, operations.take(MOST), on_outcome) {
+            self.ring = Some(ring);
         }
     }
 }
 
-/// Returns with nothing in flight. `false`: the ring is of no more use; `done` says, bit by bit,
-/// which transfers had their turn.
-fn run_all(
+/// Returns with nothing in flight. `false`: the ring is of no more use.
+fn run_all<'a>(
     ring: &mut IoUring,
-    operations: &mut [Operation<'_>],
-    done: &mut u64,
-    on_outcome: &mut impl FnMut(usize, io::Result<Transfer>),
+    operations: impl Iterator<Item = (usize, Operation<'a>)>,
+    mut on_outcome: impl FnMut(usize, io::Result<Transfer>),
 ) -> bool {
-    for (index, operation) in operations.iter_mut().enumerate() {
-        let entry = entry(operation).user_data(index as u64);
-        // SAFETY: descriptors and buffers are borrowed until this function returns, and it returns
-        // only when the kernel has completed, or has never seen, each of the entries.
+    let mut all = 0;
+    for (number, operation) in operations {
+        let entry = entry(operation).user_data(number as u64);
+        // SAFETY: descriptors and buffers are borrowed for `'a`, which lasts until this function has
+        // returned, and it returns only when the kernel has completed, or has never seen, each of
+        // the entries.
         if unsafe { ring.submission().push(&entry) }.is_err() {
             // A ring of `MOST` entries that is empty between calls has room. What it has taken is
             // not submitted, and goes with it.
             return false;
         }
+        all += 1;
     }
-    let all = operations.len();
     let mut completed = 0;
     while completed < all {
         let result = ring.submit_and_wait(all - completed);
         let unseen = ring.submission().len();
         for completion in ring.completion() {
-            let index = completion.user_data() as usize;
-            *done |= 1 << index;
+            let number = completion.user_data() as usize;
             completed += 1;
-            on_outcome(index, outcome(completion.result()));
+            on_outcome(number, outcome(completion.result()));
         }
         if let Err(error) = result {
             let passing =
@@ -123,7 +114,7 @@ fn run_all(
     true
 }
 
-fn entry(operation: &mut Operation<'_>) -> squeue::Entry {
+fn entry(operation: Operation<'_>) -> squeue::Entry {
     let len = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
     match operation {
         Operation::Receive(socket, into) => opcode::Recv::new(
@@ -151,13 +142,6 @@ fn outcome(result: i32) -> io::Result<Transfer> {
     }
 }
 
-fn plainly(operation: &mut Operation<'_>) -> io::Result<Transfer> {
-    match operation {
-        Operation::Receive(socket, into) => socket.receive_uninit(into),
-        Operation::Send(socket, bytes) => socket.send(bytes),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -171,9 +155,13 @@ mod tests {
         (Socket::from_fd(ours.into()), theirs)
     }
 
-    fn outcomes(batches: &mut Batches, operations: &mut [Operation<'_>]) -> Vec<String> {
+    fn outcomes<'a>(
+        batches: &mut Batches,
+        operations: impl IntoIterator<Item = Operation<'a>>,
+    ) -> Vec<String> {
+        let operations: Vec<_> = operations.into_iter().enumerate().collect();
         let mut all = vec![String::new(); operations.len()];
-        batches.run(operations, |index, outcome| {
+        batches.run(operations.into_iter(), |index, outcome| {
             assert!(all[index].is_empty(), "two outcomes of one transfer");
             all[index] = match outcome {
                 Ok(transfer) => format!("{transfer:?}"),
@@ -197,7 +185,7 @@ mod tests {
         with_bytes.write_all(b"hello").unwrap();
         let mut into = [[MaybeUninit::uninit(); 16]; 3];
         let [a, b, c] = &mut into;
-        let mut operations = [
+        let operations = [
             Operation::Receive(&first, a),
             Operation::Receive(&second, b),
             Operation::Receive(&third, c),
@@ -205,7 +193,7 @@ mod tests {
             Operation::Send(&full, b"no room"),
             Operation::Send(&sixth, b"arrives"),
         ];
-        let all = outcomes(&mut batches, &mut operations);
+        let all = outcomes(&mut batches, operations);
         assert_eq!(
             all,
             ["Bytes(5)", "WouldBlock", "Bytes(0)", "BrokenPipe", "WouldBlock", "Bytes(7)"]
@@ -224,7 +212,36 @@ mod tests {
             Ok(batches) => a_batch_has_the_outcomes_of_plain_calls(batches),
             Err(error) => println!("not tried: this kernel has no io_uring for us ({error})"),
         }
-        a_batch_has_the_outcomes_of_plain_calls(Batches { ring: None });
+    }
+
+    #[test]
+    fn what_is_too_much_or_has_no_ring_is_not_tried() {
+        let (ours, mut theirs) = pair();
+        let sends = || (0..=MOST).map(|_| Operation::Send(&ours, b"a"));
+        if let Ok(mut batches) = Batches::new() {
+            let all = outcomes(&mut batches, sends());
+            assert_eq!(all.iter().filter(|it| *it == "Bytes(1)").count(), MOST);
+            assert_eq!(all[MOST], "");
+        }
+        theirs.set_nonblocking(true).unwrap();
+        let mut arrived = Vec::new();
+        let _ = theirs.read_to_end(&mut arrived);
+        let none = outcomes(&mut Batches { ring: None }, sends());
+        assert!(none.iter().all(String::is_empty));
+        assert!(theirs.read(&mut [0; 1]).is_err(), "nothing was sent");
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing_for_the_next_batch() {
+        let Ok(mut batches) = Batches::new() else { return };
+        let (ours, _theirs) = pair();
+        let all = (0..3).map(|number| {
+            assert!(number < 2, "as a caller might");
+            (number, Operation::Send(&ours, b"a"))
+        });
+        let call = std::panic::AssertUnwindSafe(|| batches.run(all, |_, _| ()));
+        assert!(std::panic::catch_unwind(call).is_err());
+        assert!(batches.ring.is_none());
     }
 
     #[test]
@@ -237,7 +254,7 @@ mod tests {
                 let socket = Socket::from_fd(ours.try_clone().unwrap().into());
                 move || {
                     let first = Operation::Send(&socket, b"a");
-                    outcomes(&mut batches, &mut [first, Operation::Send(&socket, b"b")])
+                    outcomes(&mut batches, [first, Operation::Send(&socket, b"b")])
                 }
             });
             // The second of these waits while the ring is closed.
@@ -263,9 +280,8 @@ mod tests {
         let pairs: Vec<_> = (0..MOST).map(|_| pair()).collect();
         for round in 0..100_u8 {
             let bytes = [round; 3];
-            let mut sends: Vec<_> =
-                pairs.iter().map(|(ours, _)| Operation::Send(ours, &bytes)).collect();
-            assert!(outcomes(&mut batches, &mut sends).iter().all(|it| it == "Bytes(3)"));
+            let sends = pairs.iter().map(|(ours, _)| Operation::Send(ours, &bytes));
+            assert!(outcomes(&mut batches, sends).iter().all(|it| it == "Bytes(3)"));
             for (_, theirs) in &pairs {
                 let mut got = [0; 3];
                 (&*theirs).read_exact(&mut got).unwrap();

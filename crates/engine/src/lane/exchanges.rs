@@ -16,19 +16,21 @@ const SOON: u64 = 50;
 impl Lane {
     pub(super) fn take_posted(&mut self) {
         let mut posted = SlotRef::from_ptr(self.shared.take_posted());
-        let mut order = Vec::new();
+        let mut order = std::mem::take(&mut self.order);
         while let Some(slot) = posted {
             posted = slot.next_posted();
             order.push(slot);
         }
         // The list has the newest first.
-        for slot in order.into_iter().rev() {
+        while let Some(slot) = order.pop() {
+            self.company = order.len();
             if slot.heard() {
                 self.attend(slot);
             } else {
                 self.recycle(slot);
             }
         }
+        self.order = order;
     }
 
     /// Looks after an exchange that is with the application: something was published.

@@ -365,9 +365,12 @@ impl Lane {
             }
         };
         let mut due = mem::take(&mut self.links.due);
-        for (owner, bits) in due.drain(..) {
+        let mut others = due.drain(..);
+        while let Some((owner, bits)) = others.next() {
+            self.company = others.len();
             self.drive(owner, bits);
         }
+        drop(others);
         self.links.due = due;
         outcome
     }

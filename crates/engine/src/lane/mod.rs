@@ -115,6 +115,10 @@ pub(crate) struct Lane {
     in_use: usize,
     /// Present when the transfers of a turn go to the kernel together.
     together: Option<Together>,
+    /// Of [`Lane::take_posted`]; kept for its memory.
+    order: Vec<SlotRef>,
+    /// How many exchanges are known to be looked after next, apart from those with an event.
+    company: usize,
     /// Exchanges that the application, or a backend, has.
     inside: usize,
     /// Exchanges that the application was given so far.
@@ -175,6 +179,8 @@ impl Lane {
             free: Vec::new(),
             in_use: 0,
             together: None,
+            order: Vec::new(),
+            company: 0,
             inside: 0,
             taken: 0,
             others: load::Others::default(),

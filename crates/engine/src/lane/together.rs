@@ -11,6 +11,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use os::epoll;
+use os::socket::Transfer;
 use os::uring::{Batches, MOST};
 
 use super::connections::Entry;
@@ -32,18 +33,30 @@ pub(super) struct Together {
     /// Those of the current call; kept for its memory.
     #[expect(clippy::vec_box, reason = "they come from their places in boxes and go back in them")]
     clients: Vec<Box<Client>>,
+    /// What came of their transfers; kept for its memory.
+    outcomes: Vec<Option<io::Result<Transfer>>>,
 }
 
 impl Together {
     pub(super) fn new() -> io::Result<Self> {
         let batches = Batches::new()?;
-        Ok(Self { batches, answered: Vec::new(), since: None, clients: Vec::new() })
+        Ok(Self {
+            batches,
+            answered: Vec::new(),
+            since: None,
+            clients: Vec::new(),
+            outcomes: Vec::new(),
+        })
     }
 }
 
 impl Lane {
     /// Receives for all clients of whom bytes were reported and who are at the start of a request.
     pub(super) fn receive_together(&mut self) {
+        // Alone, a plain call costs less.
+        if self.event_count < 2 {
+            return;
+        }
         let Some(mut together) = self.together.take() else { return };
         let mut clients = mem::take(&mut together.clients);
         for index in 0..self.event_count {
@@ -58,17 +71,16 @@ impl Lane {
                 None => {}
             }
         }
-        // Alone, a plain call costs less.
         if clients.len() > 1 {
             for client in &mut clients {
                 client.make_room(self);
             }
-            let mut outcomes: Vec<_> = clients.iter().map(|_| None).collect();
-            let mut operations: Vec<_> =
-                clients.iter().filter_map(|client| client.receiving()).collect();
-            debug_assert_eq!(operations.len(), outcomes.len(), "each has room now");
-            together.batches.run(&mut operations, |index, outcome| outcomes[index] = Some(outcome));
-            for (client, outcome) in clients.iter_mut().zip(outcomes) {
+            let outcomes = &mut together.outcomes;
+            outcomes.resize_with(clients.len(), || None);
+            let receives = clients.iter().enumerate();
+            let receives = receives.filter_map(|(at, client)| Some((at, client.receiving()?)));
+            together.batches.run(receives, |at, outcome| outcomes[at] = Some(outcome));
+            for (client, outcome) in clients.iter_mut().zip(outcomes.drain(..)) {
                 client.received_ahead(outcome);
             }
         }
@@ -79,9 +91,14 @@ impl Lane {
         self.together = Some(together);
     }
 
-    /// Whether answers may wait for each other.
+    /// Whether answers may wait for each other, and there may be another one in this turn.
     pub(crate) fn sends_together(&self) -> bool {
-        self.together.is_some()
+        self.together.as_ref().is_some_and(|together| {
+            !together.answered.is_empty()
+                || self.event_next < self.event_count
+                || !self.runnable.is_empty()
+                || self.company > 0
+        })
     }
 
     /// Takes note of a client whose answer is complete. `false`: it is to be sent now.
@@ -119,15 +136,14 @@ impl Lane {
                     None => {}
                 }
             }
-            let mut outcomes: Vec<_> = clients.iter().map(|_| None).collect();
+            let outcomes = &mut together.outcomes;
+            outcomes.resize_with(clients.len(), || None);
             if clients.len() > 1 {
-                let mut operations: Vec<_> =
-                    clients.iter().filter_map(|client| client.sending()).collect();
-                together
-                    .batches
-                    .run(&mut operations, |index, outcome| outcomes[index] = Some(outcome));
+                let sends = clients.iter().enumerate();
+                let sends = sends.filter_map(|(at, client)| Some((at, client.sending()?)));
+                together.batches.run(sends, |at, outcome| outcomes[at] = Some(outcome));
             }
-            for (mut client, outcome) in clients.drain(..).zip(outcomes) {
+            for (mut client, outcome) in clients.drain(..).zip(outcomes.drain(..)) {
                 let fate = client.sent_together(outcome);
                 self.settle(client, fate);
             }
