@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use testkit::{App, Model, Request, Site, both_models};
+use testkit::{App, Model, Request, Site, both_models, eventually};
 
 fn start(model: Model) -> Site {
     Site::start(App::test("Site"), model)
@@ -24,10 +24,36 @@ fn leave_upload(site: &Site, target: &str) {
 }
 
 fn wait_for_one_of(site: &Site, id: &str, expected: &[&str]) {
-    testkit::eventually(&format!("one of {expected:?}"), || {
+    eventually(&format!("one of {expected:?}"), || {
         let outcome = site.outcome(id)?;
         expected.contains(&outcome.as_str()).then_some(())
     });
+}
+
+/// Quietly: clients may come and go as they like.
+#[test]
+fn who_has_gone_and_who_was_given_up_is_logged_once_in_process() {
+    let site = Site::start(App::test("Market"), Model::InProcess);
+    for (how, logged) in [("left", "Debug 1 : "), ("given-up", "Debug 52 : ")] {
+        let mut connection = site.connect();
+        connection.send(Request::get(&format!("/bare/gone/{how}")).to_bytes());
+        let told = |text: &str| {
+            eventually(&format!("{text} of {how}"), || {
+                let told = site.get(&format!("/bare/told?of=gone/{how}")).ok().text();
+                told.starts_with(text).then_some(())
+            });
+        };
+        if how == "left" {
+            told("waiting");
+            drop(connection);
+        }
+        told("TaskCanceledException");
+        eventually("the log", || {
+            let lines = site.get(&format!("/bare/logged?of=gone/{how}")).ok().text();
+            (!lines.is_empty()).then(|| assert_eq!(lines, logged))
+        });
+    }
+    site.stop();
 }
 
 both_models! {

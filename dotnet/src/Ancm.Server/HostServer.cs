@@ -147,6 +147,27 @@ internal sealed class HostServer : IServer
         }
     }
 
+    /// <summary>Listeners within the process and providers of logging are user code: not for a lane.</summary>
+    internal void TellOfAbort(string traceIdentifier, bool isOfApplication)
+    {
+        try
+        {
+            ServerEvents.Log.RequestAborted(traceIdentifier, isOfApplication ? "application" : "client");
+            if (isOfApplication)
+            {
+                Log.ApplicationAbort(_logger, traceIdentifier);
+            }
+            else
+            {
+                Log.ConnectionDisconnect(_logger, traceIdentifier);
+            }
+        }
+        catch (Exception failure)
+        {
+            ReportBug("log", failure);
+        }
+    }
+
     internal void ReportBug(string where, Exception error)
     {
         try

@@ -13,6 +13,18 @@ internal static class Log
             new EventId(13, "ApplicationError"),
             "Connection id \"{ConnectionId}\", Request id \"{TraceIdentifier}\": An unhandled exception was thrown by the application.");
 
+    private static readonly Action<ILogger, string, Exception?> s_connectionDisconnect =
+        LoggerMessage.Define<string>(
+            LogLevel.Debug,
+            new EventId(1, "ConnectionDisconnect"),
+            "Request id \"{TraceIdentifier}\": the client has gone.");
+
+    private static readonly Action<ILogger, string, Exception?> s_applicationAbort =
+        LoggerMessage.Define<string>(
+            LogLevel.Debug,
+            new EventId(52, "ApplicationAbort"),
+            "Request id \"{TraceIdentifier}\": The connection was aborted by the application.");
+
     private static readonly Action<ILogger, string, Exception?> s_requestAborted =
         LoggerMessage.Define<string>(
             LogLevel.Debug,
@@ -36,6 +48,12 @@ internal static class Log
 
     internal static void ApplicationError(ILogger logger, string connectionId, string traceIdentifier, Exception error)
         => s_applicationError(logger, connectionId, traceIdentifier, error);
+
+    internal static void ConnectionDisconnect(ILogger logger, string traceIdentifier)
+        => s_connectionDisconnect(logger, traceIdentifier, null);
+
+    internal static void ApplicationAbort(ILogger logger, string traceIdentifier)
+        => s_applicationAbort(logger, traceIdentifier, null);
 
     internal static void RequestAborted(ILogger logger, string traceIdentifier, Exception error)
         => s_requestAborted(logger, traceIdentifier, error);

@@ -79,6 +79,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
     private bool Mark(Abortion cause, ulong id)
     {
         CancellationTokenSource? source;
+        string trace;
         lock (_abortGate)
         {
             var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase == Phase.Ended);
@@ -96,14 +97,8 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
 
             source = _abortSource;
             _abortSource = null;
-        }
-
-        if (ServerEvents.Log.IsEnabled())
-        {
-            // Listeners within the process are user code as well.
-            var told = (TraceIdentifier, cause == Abortion.App ? "application" : "client");
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static told => ServerEvents.Log.RequestAborted(told.Item1, told.Item2), told, preferLocal: false);
+            // The exchange is the request's only as long as the lock is held.
+            trace = TraceIdentifier;
         }
 
         if (source is not null)
@@ -111,6 +106,8 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
             ThreadPool.UnsafeQueueUserWorkItem(static source => source.Cancel(), source, preferLocal: false);
         }
 
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static told => told._server.TellOfAbort(told.trace, told.Item3), (_server, trace, cause == Abortion.App), preferLocal: false);
         return true;
     }
 

@@ -52,6 +52,7 @@ internal static class Bare
             "reader" => BareReaders.Run,
             "chunk" => BareReaders.Chunk,
             "cancelled" => Cancelled,
+            "gone" => Gone,
             "upgraded" => Upgraded,
             _ => (context, _, _) =>
             {
@@ -209,6 +210,18 @@ internal static class Bare
         await Gate($"cancel-{how}").Task;
         await source.CancelAsync();
         tell((await Refused(() => write)).Split(':')[0]);
+    }
+
+    /// <summary>Waits until nobody waits for the answer, or gives up.</summary>
+    private static async Task Gone(HttpContext context, string how, Action<string> tell)
+    {
+        if (how == "given-up")
+        {
+            context.Abort();
+        }
+
+        tell("waiting");
+        tell(await Refused(() => Task.Delay(Timeout.Infinite, context.RequestAborted)));
     }
 
     private static Task WriterError(HttpContext context, string how, Action<string> tell)

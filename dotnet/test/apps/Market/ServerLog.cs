@@ -5,7 +5,7 @@ namespace Market;
 /// <summary>What the server logs of single requests that fail, or are bad.</summary>
 internal sealed class ServerLog : ILoggerProvider
 {
-    private const int BadRequest = 17;
+    private static readonly string[] s_quiet = ["ConnectionBadRequest", "ConnectionDisconnect", "ApplicationAbort"];
 
     private readonly ConcurrentQueue<(string Message, string Text)> _lines = new();
 
@@ -30,7 +30,7 @@ internal sealed class ServerLog : ILoggerProvider
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (isOfServer && (logLevel >= LogLevel.Warning || eventId.Id == BadRequest))
+            if (isOfServer && (logLevel >= LogLevel.Warning || s_quiet.Contains(eventId.Name)))
             {
                 log._lines.Enqueue((formatter(state, exception), $"{logLevel} {eventId.Id} {exception?.GetType().Name}: {exception?.Message}"));
             }
