@@ -100,7 +100,7 @@ mod tests {
             contenders: Vec::new(),
         };
         let scenarios = vec![scenario("small", 5.0), scenario("large", 500.0)];
-        let text = svg(&Report { header, scenarios, others: Vec::new() });
+        let text = svg(&Report { header, scenarios, others: Vec::new(), recycles: Vec::new() });
         assert_eq!(text.matches(r#"width="560.0""#).count(), 2, "{text}");
         assert_eq!(text.matches(r#"width="280.0""#).count(), 2, "{text}");
         assert!(text.contains(">1000.0<") && text.trim_end().ends_with("</svg>"), "{text}");

@@ -5,6 +5,7 @@
 //! server that stalls cannot hide what waited behind the stall.
 
 use std::{
+    fmt,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     thread,
@@ -125,6 +126,21 @@ pub(super) fn read_answer(stream: &mut impl Read, buffer: &mut [u8]) -> Result<S
     }
 }
 
+/// An answer, but not the one that was asked for.
+#[derive(Debug)]
+pub(super) struct OtherStatus {
+    pub(super) status: u16,
+    head: String,
+}
+
+impl fmt::Display for OtherStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.head)
+    }
+}
+
+impl std::error::Error for OtherStatus {}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Body {
     Bytes(usize),
@@ -138,7 +154,11 @@ fn body_left(bytes: &[u8]) -> Result<(Option<Body>, String)> {
         return Ok((None, String::new()));
     };
     let head = std::str::from_utf8(&bytes[..end])?.to_ascii_lowercase();
-    ensure!(head.starts_with("http/1.1 200"), "{head}");
+    let status = head.strip_prefix("http/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = status.with_context(|| format!("no status: {head}"))?;
+    if status != 200 {
+        return Err(OtherStatus { status, head }.into());
+    }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let Some(length) = length else { return Ok((Some(Body::Chunks), head)) };
     let length: usize = length.trim().parse()?;

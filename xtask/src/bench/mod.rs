@@ -65,6 +65,9 @@ pub(crate) struct Arguments {
     /// Rounds per scenario and contender
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
+    /// How often `recycle` replaces the application of each contender
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    recycles: u32,
     /// Where to write all rounds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -106,7 +109,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
 
     let header = header(arguments, &build, plan, &contenders)?;
     println!("\n{}", header.to_text());
-    let mut report = Report { header, scenarios: Vec::new(), others: Vec::new() };
+    let mut report =
+        Report { header, scenarios: Vec::new(), others: Vec::new(), recycles: Vec::new() };
     for scenario in &scenarios {
         let result = measure(scenario, &contenders, &servers, plan, &stage)?;
         println!("{}", result.to_text());
@@ -121,7 +125,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         report.others.push(websocket::measure(contenders, servers_of_dotnet, progress)?);
     }
     if arguments.wants("recycle") {
-        report.others.push(recycle::measure(contenders, servers_of_dotnet, progress)?);
+        let (servers, times) = (servers_of_dotnet, arguments.recycles);
+        report.recycles = recycle::measure(contenders, servers, &stage, times, progress)?;
     }
     drop(servers);
     if arguments.wants("start") {
@@ -130,6 +135,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     progress("");
     for other in &report.others {
         println!("{other}");
+    }
+    if !report.recycles.is_empty() {
+        println!("{}", recycle::to_text(&report.recycles));
     }
     if !report.scenarios.is_empty() {
         println!("{}", report.summary());
@@ -269,6 +277,9 @@ fn header(
     for name in &arguments.only {
         command += &format!(" --only {name}");
     }
+    if arguments.wants("recycle") {
+        command += &format!(" --recycles {}", arguments.recycles);
+    }
     let mut programs: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
     programs.dedup();
     programs.push("wrk");
@@ -301,7 +312,7 @@ mod tests {
     fn names(quick: bool, only: &[&str]) -> Result<(Vec<&'static str>, usize)> {
         let only = only.iter().map(|&name| name.to_owned()).collect();
         let (scenarios, contenders) =
-            select(&Arguments { quick, only, rounds: None, json: None, svg: None })?;
+            select(&Arguments { quick, only, rounds: None, recycles: 1, json: None, svg: None })?;
         Ok((scenarios.iter().map(|each| each.name).collect(), contenders.len()))
     }
 

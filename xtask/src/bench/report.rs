@@ -6,6 +6,7 @@ use super::{
     campaign::{Plan, Round},
     contender::{KESTRELS, NGINX},
     latency::Latency,
+    recycle::Replaced,
     table::aligned,
 };
 
@@ -16,6 +17,8 @@ pub(super) struct Report {
     pub(super) scenarios: Vec<ScenarioReport>,
     /// Start and idle connections, as they were printed.
     pub(super) others: Vec<String>,
+    /// What clients noticed of replacements of the application.
+    pub(super) recycles: Vec<Replaced>,
 }
 
 /// On what and how it was measured.

@@ -49,12 +49,9 @@ impl Server {
         Ok(())
     }
 
-    /// Asks its first process to replace the application, as ancm understands it.
-    pub(super) fn hang_up(&mut self) -> Result<()> {
-        let pid = self.children[0].id().to_string();
-        let sent = Command::new("kill").args(["-HUP", &pid]).status()?;
-        ensure!(sent.success(), "it has ended");
-        Ok(())
+    /// The number of its first process.
+    pub(super) fn first_process(&self) -> u32 {
+        self.children[0].id()
     }
 
     /// Stops its first process and starts it again, as a service manager does.
