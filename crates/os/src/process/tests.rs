@@ -41,7 +41,9 @@ fn descriptors_are_mapped_even_when_numbers_collide() {
     // Each asks for the number that the other has now.
     let (at_a, at_b) = (reader_b.as_raw_fd(), reader_a.as_raw_fd());
     // Not `<&`, whose number has one digit in some shells.
-    let script = format!("cat /proc/self/fd/{at_a} /proc/self/fd/{at_b}; ls /proc/self/fd");
+    // Not `ls`, which has a descriptor of its own; the shell has closed its own by the time it looks.
+    let list = "for fd in /proc/self/fd/*; do [ -e $fd ] && echo ${fd##*/}; done";
+    let script = format!("cat /proc/self/fd/{at_a} /proc/self/fd/{at_b}; {list}");
     let command = shell(&script)
         .envs([("PATH", "/usr/bin:/bin")])
         .descriptor(reader_a, at_a)
