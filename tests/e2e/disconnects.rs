@@ -47,7 +47,7 @@ fn who_has_gone_and_who_was_given_up_is_logged_once_in_process() {
             told("waiting");
             drop(connection);
         }
-        told("TaskCanceledException");
+        told("gone");
         eventually("the log", || {
             let lines = site.get(&format!("/bare/logged?of=gone/{how}")).ok().text();
             (!lines.is_empty()).then(|| assert_eq!(lines, logged))
@@ -57,6 +57,20 @@ fn who_has_gone_and_who_was_given_up_is_logged_once_in_process() {
 }
 
 both_models! {
+    fn the_token_of_a_request_is_the_same_when_it_is_cancelled(model: Model) {
+        let site = Site::start(App::test("Market"), model);
+        for how in ["left", "given-up"] {
+            let mut connection = site.connect();
+            connection.send(Request::get(&format!("/bare/gone/{how}")).to_bytes());
+            let told = || site.get(&format!("/bare/told?of=gone/{how}")).ok().text();
+            eventually("the handler", || (told() != "none").then_some(()));
+            drop(connection);
+            let outcome = eventually("the end", || Some(told()).filter(|it| it != "waiting"));
+            assert_eq!(outcome, "gone True True");
+        }
+        site.stop();
+    }
+
     fn req_45_the_next_request_works_after_a_client_has_gone(model: Model) {
         let site = start(model);
         leave(&site, "/WaitForAbort");

@@ -14,6 +14,8 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
 {
     private readonly object _abortGate = new();
     private CancellationTokenSource? _abortSource;
+    // Whose cancellation is on its way, or done: the request's token stays the same.
+    private CancellationTokenSource? _spentSource;
     private CancellationToken? _setAborted;
     private volatile Abortion _abortion;
 
@@ -40,7 +42,9 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
 
             lock (_abortGate)
             {
-                return IsAborted ? new CancellationToken(canceled: true) : (_abortSource ??= new()).Token;
+                return IsAborted
+                    ? _spentSource?.Token ?? new CancellationToken(canceled: true)
+                    : (_abortSource ??= new()).Token;
             }
         }
 
@@ -96,6 +100,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
             }
 
             source = _abortSource;
+            _spentSource ??= source;
             _abortSource = null;
             // The exchange is the request's only as long as the lock is held.
             trace = TraceIdentifier;
@@ -117,6 +122,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
         lock (_abortGate)
         {
             _abortion = Abortion.None;
+            _spentSource = null;
             if (_abortSource?.TryReset() == false)
             {
                 _abortSource = null;

@@ -215,13 +215,21 @@ internal static class Bare
     /// <summary>Waits until nobody waits for the answer, or gives up.</summary>
     private static async Task Gone(HttpContext context, string how, Action<string> tell)
     {
+        var token = context.RequestAborted;
         if (how == "given-up")
         {
             context.Abort();
         }
 
         tell("waiting");
-        tell(await Refused(() => Task.Delay(Timeout.Infinite, context.RequestAborted)));
+        try
+        {
+            await Task.Delay(Timeout.Infinite, token);
+        }
+        catch (OperationCanceledException error)
+        {
+            tell($"gone {error.CancellationToken == context.RequestAborted} {token == context.RequestAborted}");
+        }
     }
 
     private static Task WriterError(HttpContext context, string how, Action<string> tell)
