@@ -22,6 +22,18 @@ fn bytes_of_logs(site: &Site, folder: &str) -> String {
 }
 
 both_models! {
+    fn the_life_of_an_application_is_told_as_on_its_own(model: Model) {
+        let app = App::test("Shapes").arguments(r".\Shapes.dll CreateBuilder");
+        let site = Site::start(app, model);
+        let root = format!("Content root path: {}", site.app().dir().display());
+        for line in ["Application started. Press Ctrl+C to shut down.", "Hosting environment: ", &root] {
+            site.wait_for_log(line);
+        }
+        assert!(!site.log().contains("Application is shutting down..."));
+        site.signal("TERM");
+        site.wait_for_log("Application is shutting down...");
+    }
+
     fn log_14_l22_27_what_is_written_before_the_server_starts_is_passed_on(model: Model) {
         let site = Site::start(App::test("Site"), model);
         assert_eq!(site.get("/HelloWorld").status(), 200);

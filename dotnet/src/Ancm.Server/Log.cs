@@ -1,5 +1,6 @@
 using System;
 
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Ancm.Server;
@@ -45,6 +46,28 @@ internal static class Log
 
     private static readonly Action<ILogger, string, string, Exception?> s_hostMessage =
         LoggerMessage.Define<string, string>(LogLevel.Error, new EventId(50, "ServerError"), "{Where}: {Message}");
+
+    // As the framework's console lifetime has them, to the letter.
+    private static readonly Action<ILogger, Exception?> s_started =
+        LoggerMessage.Define(LogLevel.Information, 0, "Application started. Press Ctrl+C to shut down.");
+
+    private static readonly Action<ILogger, string, Exception?> s_environment =
+        LoggerMessage.Define<string>(LogLevel.Information, 0, "Hosting environment: {EnvName}");
+
+    private static readonly Action<ILogger, string, Exception?> s_contentRoot =
+        LoggerMessage.Define<string>(LogLevel.Information, 0, "Content root path: {ContentRoot}");
+
+    private static readonly Action<ILogger, Exception?> s_stopping =
+        LoggerMessage.Define(LogLevel.Information, 0, "Application is shutting down...");
+
+    internal static void Started(ILogger logger, IHostEnvironment environment)
+    {
+        s_started(logger, null);
+        s_environment(logger, environment.EnvironmentName, null);
+        s_contentRoot(logger, environment.ContentRootPath, null);
+    }
+
+    internal static void Stopping(ILogger logger) => s_stopping(logger, null);
 
     internal static void ApplicationError(ILogger logger, string connectionId, string traceIdentifier, Exception error)
         => s_applicationError(logger, connectionId, traceIdentifier, error);
