@@ -173,6 +173,13 @@ fn readers_keep_to_the_rules_of_readers() {
                 told(client, &format!("reader/{how}"));
             }
         }
+        for how in ["stream", "copy", "pipe"] {
+            let mut connection = client.connect();
+            connection.send(format!(
+                "POST /bare/abort/{how} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
+            ));
+            told(client, &format!("abort/{how}"));
+        }
         let mut connection = client.connect();
         connection.send(
             "POST /bare/reader/pending HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",

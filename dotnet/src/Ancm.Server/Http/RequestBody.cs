@@ -120,12 +120,22 @@ internal sealed class RequestBody
     /// <summary>Completes when reading makes sense again, successfully or not.</summary>
     internal ValueTask Wait(CancellationToken cancellationToken) => _readable.Wait(cancellationToken);
 
+    /// <summary>A wait that the app's own abort has ended is canceled, as on Kestrel.</summary>
+    internal void ThrowIfGivenUp()
+    {
+        if (_context.IsAbortedByApp)
+        {
+            throw new TaskCanceledException("The request was aborted by the application.");
+        }
+    }
+
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     internal async ValueTask<int> ReadAfterWait(Memory<byte> into, CancellationToken cancellationToken)
     {
         while (true)
         {
             await Wait(cancellationToken).ConfigureAwait(false);
+            ThrowIfGivenUp();
             var read = TryRead(into.Span);
             if (read >= 0)
             {

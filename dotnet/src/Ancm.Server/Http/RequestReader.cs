@@ -140,6 +140,7 @@ internal sealed class RequestReader : PipeReader
         do
         {
             await _body.Wait(cancellationToken).ConfigureAwait(false);
+            _body.ThrowIfGivenUp();
         }
         while (!_cancelNext && !Fill());
 

@@ -51,6 +51,7 @@ internal static class Bare
             "trace" => (context, _, _) => context.Response.WriteAsync(context.TraceIdentifier),
             "reader" => BareReaders.Run,
             "chunk" => BareReaders.Chunk,
+            "abort" => BareReaders.GivenUp,
             "cancelled" => Cancelled,
             "gone" => Gone,
             "upgraded" => Upgraded,

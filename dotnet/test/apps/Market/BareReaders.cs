@@ -34,6 +34,21 @@ internal static class BareReaders
         }
     }
 
+    /// <summary>The application gives up while it waits for more of the body.</summary>
+    internal static async Task GivenUp(HttpContext context, string how, Action<string> tell)
+    {
+        var request = context.Request;
+        var read = how switch
+        {
+            "stream" => request.Body.ReadAsync(new byte[1]).AsTask(),
+            "copy" => request.Body.CopyToAsync(Stream.Null),
+            _ => request.BodyReader.ReadAsync().AsTask(),
+        };
+        var waits = !read.IsCompleted;
+        context.Abort();
+        tell($"{waits} {(await Refused(() => read)).Split(':')[0]}");
+    }
+
     /// <summary>Never waits, and gets everything all the same.</summary>
     private static async Task<string> Try(PipeReader reader)
     {
