@@ -30,6 +30,28 @@ both_models! {
         site.stop();
     }
 
+    fn a_start_that_took_too_long_is_left_alone_if_that_is_wanted(model: Model) {
+        let app = App::misbehaving("Hang")
+            .attribute("startupTimeLimit", "1")
+            .handler_setting("suppressRecycleOnStartupTimeout", "true");
+        let site = Site::start(app, model);
+        site.wait_for_log("no further attempt: suppressRecycleOnStartupTimeout");
+        let told = status(&site);
+        let failure = &told["last_failure"];
+        assert!(failure["retry_in_seconds"].is_null(), "{failure}");
+        let why = failure["retry_waits_because"].as_str().unwrap();
+        assert!(why.contains("suppressRecycleOnStartupTimeout"), "{why}");
+        let text = site.command("status", &[]).stdout;
+        assert!(text.contains("not tried again: suppressRecycle"), "{text}");
+        assert!(site.get("/").status() >= 500);
+        assert_eq!(site.command("recycle", &[]).status.code(), Some(5));
+        assert_eq!(site.log().matches("did not start: ").count(), 2, "{}", site.log());
+        site.app().write("web.config", site.app().read("web.config").replace("Hang", "Serve")
+            .replace("startupTimeLimit=\"1\"", ""));
+        eventually("an answer", || (site.get("/").status() == 200).then_some(()));
+        site.stop();
+    }
+
     fn a_cheap_start_that_fails_is_tried_again_in_a_moment(model: Model) {
         let site = Site::start(App::misbehaving("Throw"), model);
         site.wait_for_log("pauses grow from failure to failure");

@@ -286,7 +286,8 @@ pub struct HandlerSettings {
     pub stack_size: String,
     /// `stdoutLogSizeLimit`, ours: bytes after which the stdout log file is put aside for a new one.
     pub stdout_log_size_limit: u64,
-    /// `suppressRecycleOnStartupTimeout`: keep worker and page after a start that took too long.
+    /// `suppressRecycleOnStartupTimeout`: a start that took too long is not repeated by itself; its page
+    /// stays.
     pub suppress_recycle_on_startup_timeout: bool,
     /// `trustedProxies`, ours: clients whose word about their own clients is passed to backends.
     pub trusted_proxies: TrustedProxies,

@@ -40,6 +40,9 @@ pub struct StartReport {
     /// How far the start came.
     #[serde(default)]
     pub journey: Journey,
+    /// Whether the limit of a start was reached, and nothing else was wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_late: bool,
     /// What was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
@@ -80,6 +83,7 @@ impl StartReport {
             summary: summary.into(),
             detail: None,
             journey: Journey::default(),
+            is_late: code == Code::StartTimeLimit,
             command: None,
             app_dir: None,
             runtime_wanted: None,

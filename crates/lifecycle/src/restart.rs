@@ -36,6 +36,8 @@ pub enum Wait {
     Cost(Duration),
     /// How often it has failed.
     Failures,
+    /// `suppressRecycleOnStartupTimeout`: a start took too long, and is not made again by itself.
+    LeftAlone,
     /// `rapidFailsPerMinute`.
     RapidFails,
 }
@@ -50,6 +52,10 @@ impl fmt::Display for Wait {
                 100 / SHARE
             ),
             Self::Failures => f.write_str("pauses grow from failure to failure"),
+            Self::LeftAlone => f.write_str(
+                "suppressRecycleOnStartupTimeout leaves a start that took too long alone until \
+                 something changes",
+            ),
             Self::RapidFails => f.write_str("rapidFailsPerMinute is passed"),
         }
     }

@@ -3,7 +3,8 @@
 //! The promises, held by the tests for random orders of events:
 //!
 //! 1. Unless it is being stopped, a site serves its application, or is starting it, or knows when
-//!    it will, or is idle and told when somebody asks.
+//!    it will, or is idle and told when somebody asks, or tells on a page that a start took too long
+//!    and is not to be repeated.
 //! 2. At most one generation of the application is starting; when one becomes ready, every other
 //!    generation is drained.
 //! 3. Without overlap, never are two processes of the application alive at once; and without room
@@ -41,6 +42,8 @@ pub struct Policy {
     /// `rapidFailsPerMinute`: beyond so many ends and failed starts within a minute the application
     /// is not started before the minute is over.
     pub rapid_fails_per_minute: u32,
+    /// Whether a start that took too long is made again by itself.
+    pub repeats_late_starts: bool,
     /// Makes the pauses of this site its own.
     pub seed: u64,
 }
@@ -52,6 +55,8 @@ pub enum Event {
     Exited(GenerationId),
     /// The worker reported that the start failed.
     Failed(GenerationId),
+    /// The worker reported that the start took too long.
+    Late(GenerationId),
     /// There is no process: it could not be started.
     NotSpawned(GenerationId),
     /// `app_offline.htm` has come, or gone.
@@ -94,8 +99,8 @@ pub enum Action {
         id: GenerationId,
         /// Why.
         why: StartFailure,
-        /// How long it takes until the application is started again.
-        retry: Pause,
+        /// How long it takes until the application is started again; none if nobody does so.
+        retry: Option<Pause>,
     },
     /// Everything has ended; the site is stopped.
     Finish,
@@ -166,6 +171,8 @@ pub struct Site {
     next_id: GenerationId,
     /// When the application is started again.
     retry_at: Option<Retry>,
+    /// A start took too long and is not repeated.
+    is_left_alone: bool,
     /// When the page is started again.
     page_at: Option<Duration>,
     /// A generation was asked for while one was starting with what was known before.
@@ -196,6 +203,7 @@ impl Site {
             generations: Vec::new(),
             next_id: GenerationId::FIRST,
             retry_at: None,
+            is_left_alone: false,
             page_at: None,
             outdated: None,
             is_offline,
@@ -220,6 +228,7 @@ impl Site {
         match event {
             Event::Exited(id) => self.on_exited(id, now),
             Event::Failed(id) => self.on_failed(id, StartFailure::Reported, now),
+            Event::Late(id) => self.on_failed(id, StartFailure::TimeLimit, now),
             Event::NotSpawned(id) => self.on_not_spawned(id, now),
             Event::Halted(is_halted) => {
                 self.substitute(|site| site.is_halted = is_halted, Reason::Started, now);
@@ -264,7 +273,9 @@ impl Site {
             Event::Ready(_) => self.outdated.is_some(),
             Event::Exited(_) | Event::NotSpawned(_) => true,
             Event::Tick => self.next_try().is_some_and(|at| at <= now),
-            Event::Failed(_) | Event::Idle | Event::Stop | Event::StopAtOnce => false,
+            Event::Failed(_) | Event::Late(_) | Event::Idle | Event::Stop | Event::StopAtOnce => {
+                false
+            }
         };
         may_start && self.phase == Phase::Running && self.policy.overlap && self.has_app()
     }
@@ -280,9 +291,10 @@ impl Site {
         self.retry_at.map(|retry| retry.at)
     }
 
-    /// Why it is for later.
+    /// Why it is for later, or for never.
     pub fn waits_because(&self) -> Option<Wait> {
-        self.retry_at.map(|retry| retry.why)
+        let left_alone = self.is_left_alone.then_some(Wait::LeftAlone);
+        self.retry_at.map(|retry| retry.why).or(left_alone)
     }
 
     /// The CPU time that a generation has taken, told before its end.
@@ -352,6 +364,7 @@ impl Site {
         self.restart.forget();
         self.breaker.forget();
         (self.retry_at, self.page_at, self.outdated) = (None, None, None);
+        self.is_left_alone = false;
         if self.may_run() {
             let is_away =
                 |it: &Generation| matches!(it.payload, Payload::Halted | Payload::Offline);
@@ -587,8 +600,14 @@ impl Site {
                 (self.broken(pause, now), Reason::Retry)
             }
         };
-        self.retry_at = Some(Retry { at: now + retry.length, reason, why: retry.why });
-        self.actions.push(Action::Explain { id, why, retry });
+        let is_late = why == StartFailure::TimeLimit && reason == Reason::Retry;
+        if is_late && !self.policy.repeats_late_starts {
+            (self.retry_at, self.is_left_alone) = (None, true);
+            self.actions.push(Action::Explain { id, why, retry: None });
+        } else {
+            self.retry_at = Some(Retry { at: now + retry.length, reason, why: retry.why });
+            self.actions.push(Action::Explain { id, why, retry: Some(retry) });
+        }
         if !self.is_app_served() {
             self.start_page(Reason::Failed, now);
         }
@@ -634,9 +653,9 @@ impl Site {
         if retry.length > PATIENCE {
             let why = match retry.why {
                 Wait::RapidFails => StartFailure::RapidFails,
-                Wait::Cost(_) | Wait::Failures => StartFailure::KeepsEnding,
+                Wait::Cost(_) | Wait::Failures | Wait::LeftAlone => StartFailure::KeepsEnding,
             };
-            self.actions.push(Action::Explain { id, why, retry });
+            self.actions.push(Action::Explain { id, why, retry: Some(retry) });
             self.start_page(Reason::Failed, now);
         }
     }
@@ -647,7 +666,7 @@ impl Site {
     }
 
     fn start_app(&mut self, reason: Reason, now: Duration) {
-        self.retry_at = None;
+        (self.retry_at, self.is_left_alone) = (None, false);
         if !self.may_run() || self.generations.iter().any(Generation::is_starting_app) {
             return;
         }

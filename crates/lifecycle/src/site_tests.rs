@@ -5,6 +5,7 @@ const POLICY: Policy = Policy {
     start_limit: Duration::from_secs(120),
     drain_limit: Duration::from_secs(10),
     overlap: true,
+    repeats_late_starts: true,
     rapid_fails_per_minute: 10,
     seed: 1,
 };
@@ -336,6 +337,31 @@ fn a_crash_loop_takes_a_twentieth_of_a_core_whatever_a_start_costs() {
 }
 
 #[test]
+fn a_start_that_took_too_long_can_be_left_alone_until_something_changes() {
+    let policy = Policy { repeats_late_starts: false, ..POLICY };
+    for is_told in [true, false] {
+        let (mut site, _) = Site::start(policy, false, at(0));
+        if is_told {
+            site.on_event(Event::Late(id(1)), at(9));
+        } else {
+            assert_eq!(site.on_event(Event::Tick, at(120)), [Action::Kill(id(1))]);
+        }
+        let actions = site.on_event(Event::Exited(id(1)), at(120));
+        let why = StartFailure::TimeLimit;
+        let explained = Action::Explain { id: id(1), why, retry: None };
+        assert_eq!(actions, [explained, start(2, Payload::Page)]);
+        site.on_event(Event::Ready(id(2)), at(120));
+        assert_eq!((site.next_deadline(), site.waits_because()), (None, Some(Wait::LeftAlone)));
+        assert_eq!(site.on_event(Event::Recycle(Reason::Files), at(999)), [start(3, Payload::App)]);
+        assert_eq!(site.waits_because(), None);
+        // What fails in another way is tried again.
+        site.on_event(Event::Failed(id(3)), at(1000));
+        site.on_event(Event::Exited(id(3)), at(1000));
+        assert!(site.next_try().is_some());
+    }
+}
+
+#[test]
 fn what_a_generation_took_that_stopped_by_itself_makes_its_pause_longer() {
     let mut site = serving();
     site.on_event(Event::Stopping(id(1)), at(2));
@@ -348,7 +374,8 @@ fn what_a_generation_took_that_stopped_by_itself_makes_its_pause_longer() {
     );
     site.note_cost(id(2), at(10));
     let actions = site.on_event(Event::Exited(id(2)), at(5));
-    let Action::Explain { why: StartFailure::KeepsEnding, retry, .. } = actions[0] else {
+    let Action::Explain { why: StartFailure::KeepsEnding, retry: Some(retry), .. } = actions[0]
+    else {
         panic!("{actions:?}");
     };
     assert!(retry.length > at(130) && retry.length < at(200), "{retry:?}");
@@ -396,7 +423,12 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let (site, actions) = Site::start(
-            Policy { seed, overlap: !seed.is_multiple_of(3), ..POLICY },
+            Policy {
+                seed,
+                overlap: !seed.is_multiple_of(3),
+                repeats_late_starts: !seed.is_multiple_of(2),
+                ..POLICY
+            },
             seed.is_multiple_of(3),
             Duration::ZERO,
         );
@@ -475,6 +507,7 @@ impl World {
         let subject = self.alive.get(index).map(|(id, _)| *id);
         match (self.chance(12), subject) {
             (0, Some(id)) => self.exit(id),
+            (1, Some(id)) if self.chance(2) == 0 => self.event(Event::Late(id)),
             (1, Some(id)) => self.event(Event::Failed(id)),
             (2, Some(id)) => self.event(Event::Stopping(id)),
             (3..6, Some(id)) => self.event(Event::Ready(id)),
@@ -519,9 +552,11 @@ impl World {
                 || self.site.retry_at.is_some()
                 || self.site.waits_for_end.is_some()
                 || self.site.is_idle
+                || self.site.is_left_alone
                 || generations.iter().any(is_failing);
             assert!(is_pending, "{:?}", self.site);
         }
+        assert!(!(self.site.is_left_alone && self.site.policy.repeats_late_starts));
         assert!(!(self.site.is_idle && starting + serving > 0), "{generations:?}");
         for generation in generations {
             let is_quiet = matches!(generation.state, State::Serving);

@@ -116,6 +116,7 @@ impl StartFailure {
     /// All that is known.
     pub(crate) fn report(&self, app: &App) -> StartReport {
         let mut report = StartReport::new(Code::BackendDidNotStart, self.reason());
+        report.is_late = matches!(self.error, StartError::NotReady(NotReady::NotListening { .. }));
         report.reference = random::reference();
         report.journey = self.trace.journey.clone();
         report.command = self.trace.command.clone();

@@ -21,9 +21,14 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
     if let Some(failure) = &status.last_failure {
         line("last failure", &format!("{} {}", failure.code, failure.summary))?;
         line("", &format!("at {}, reference {}", failure.time, failure.reference))?;
-        if let Some(seconds) = failure.retry_in_seconds {
-            let why = failure.retry_waits_because.as_ref().map(|why| format!(": {why}"));
-            line("", &format!("tried again in {}{}", duration(seconds), why.unwrap_or_default()))?;
+        let why = failure.retry_waits_because.as_ref().map(|why| format!(": {why}"));
+        match (failure.retry_in_seconds, why) {
+            (Some(seconds), why) => {
+                let why = why.unwrap_or_default();
+                line("", &format!("tried again in {}{why}", duration(seconds)))?;
+            }
+            (None, Some(why)) => line("", &format!("not tried again{why}"))?,
+            (None, None) => {}
         }
     }
     if let Some(shortage) = &status.memory_shortage {

@@ -385,6 +385,9 @@ impl Supervisor {
             ToSupervisor::Drained { left, report } => {
                 self.tell(&Told::ExchangesLeft { generation: id, left, report });
             }
+            ToSupervisor::Failed { report } if report.is_late => {
+                self.events.push_back(Event::Late(id));
+            }
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
             ToSupervisor::Log { level: Level::Information, .. } => {}
             ToSupervisor::Log { event, level, text } => self.log(level, event, text),
@@ -516,6 +519,7 @@ fn policy(app: &config::App, env: &config::Env) -> Policy {
         },
         drain_limit: settings.shutdown_time_limit,
         rapid_fails_per_minute: settings.rapid_fails_per_minute,
+        repeats_late_starts: !settings.handler_settings.suppress_recycle_on_startup_timeout,
         overlap: !settings.handler_settings.disallow_overlapping_rotation,
         seed: u64::from(std::process::id()),
     }

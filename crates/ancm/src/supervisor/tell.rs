@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::StartFailure;
-use lifecycle::restart::Pause;
+use lifecycle::restart::{Pause, Wait};
 use lifecycle::site::Notice;
 use lifecycle::{Code, GenerationId};
 
@@ -26,7 +26,7 @@ pub(super) const AWAY: &str = "the application is offline, stopped or idle";
 
 impl Supervisor {
     /// Composes the report of a failed start. The first of its kind is told in full.
-    pub(super) fn explain(&mut self, id: GenerationId, why: StartFailure, retry: Pause) {
+    pub(super) fn explain(&mut self, id: GenerationId, why: StartFailure, retry: Option<Pause>) {
         let app = &self.launch.app;
         let mut report = match (self.workers.get(&id), self.unlaunched.remove(&id)) {
             (Some(worker), _) => explain::of_worker(worker, why, app),
@@ -50,9 +50,10 @@ impl Supervisor {
             generation: id,
             cause: format!("{} {}", report.code, report.summary),
             reference: report.reference.clone(),
-            retry: match retry.is_none() {
-                true => "next attempt now".to_owned(),
-                false => format!("next attempt in {retry}"),
+            retry: match retry {
+                None => format!("no further attempt: {}", Wait::LeftAlone),
+                Some(pause) if pause.is_none() => "next attempt now".to_owned(),
+                Some(pause) => format!("next attempt in {pause}"),
             },
         });
         self.fail_wishes(id, &report);
