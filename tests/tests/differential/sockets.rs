@@ -68,6 +68,17 @@ both_models! {
         site.stop();
     }
 
+    fn nothing_is_sent_after_an_abort(model: Model) {
+        let site = start(model);
+        for _ in 0..10 {
+            let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+            socket.send_text("AbortAndEcho");
+            assert!(socket.is_closed());
+        }
+        assert_eq!(site.get("/").ok().text(), "sockets");
+        site.stop();
+    }
+
     fn a_server_may_speak_first(model: Model) {
         let site = start(model);
         let (mut socket, _) = WebSocket::open(site.connect(), "/push?count=3&size=10", "");

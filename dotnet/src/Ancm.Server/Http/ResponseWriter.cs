@@ -95,7 +95,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
 
         Accept(bytes);
-        if (_discard)
+        if (IsInVain)
         {
             return;
         }
@@ -130,7 +130,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     {
         ThrowIfEnded();
         Accept(source.Length);
-        if (_discard)
+        if (IsInVain)
         {
             return;
         }
@@ -147,11 +147,17 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
     }
 
-    /// <summary>Makes everything written so far the engine's. The response has started.</summary>
+    /// <summary>Nobody gets what is written: there is no body, or the app has given the request up.</summary>
+    private bool IsInVain => _discard || _context.IsAbortedByApp;
+
+    /// <summary>
+    /// Makes everything written so far the engine's. The response has started. What an abort finds
+    /// unflushed stays here.
+    /// </summary>
     internal void Commit()
     {
         _unflushed = 0;
-        if (_position != _committed)
+        if (_position != _committed && !_context.IsAbortedByApp)
         {
             _committedTotal += (ulong)(_position - _committed);
             _committed = _position;

@@ -55,6 +55,11 @@ app.Map("/echo", async (HttpContext context) =>
             return;
         }
 
+        if (text == "AbortAndEcho")
+        {
+            context.Abort();
+        }
+
         await socket.SendAsync(buffer.AsMemory(0, received.Count), received.MessageType, received.EndOfMessage, CancellationToken.None);
     }
 });
