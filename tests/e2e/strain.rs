@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
 
-use testkit::{App, Model, Request, Site, both_models};
+use testkit::{App, Load, Model, Request, Site, both_models};
 
 both_models! {
     fn children_of_the_application_are_waited_for(model: Model) {
@@ -11,6 +12,25 @@ both_models! {
         for _ in 0..20 {
             assert_eq!(site.get("/Child").ok().text(), "to the child to stderr 7");
         }
+        site.stop();
+    }
+
+    /// As a debugger holds it at a breakpoint, or a hypervisor while it moves a machine.
+    fn a_process_that_is_held_for_a_while_goes_on_where_it_was(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let load = Load::start(site.address(), "/HelloWorld", 3, 3);
+        let blocked = Load::start(site.address(), "/Sleep", 2, 0);
+        let (first, backend) = (site.worker(), site.application());
+        for held in [&[first, backend][..], &[first], &[backend]] {
+            held.iter().for_each(|process| process.signal("STOP"));
+            thread::sleep(Duration::from_secs(1));
+            held.iter().for_each(|process| process.signal("CONT"));
+            load.wait_for_more(50);
+            blocked.wait_for_more(2);
+        }
+        load.stop().assert_lossless();
+        blocked.stop().assert_lossless();
+        assert_eq!((site.worker(), site.application()), (first, backend));
         site.stop();
     }
 
