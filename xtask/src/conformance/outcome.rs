@@ -36,8 +36,8 @@ pub(super) fn of_line(line: &str) -> Option<(&str, bool)> {
         "ABORT" | "FAIL" | "SIGABRT" | "SIGKILL" | "SIGSEGV" | "TIMEOUT" | "XFAIL" => false,
         _ => return None,
     };
-    let name = rest.rsplit(' ').next()?;
-    name.contains("::").then_some((name, is_pass))
+    let (_, name) = rest.rsplit_once(' ')?;
+    Some((name, is_pass))
 }
 
 /// Lines of a run that a count does not need.
@@ -103,6 +103,7 @@ mod tests {
     fn the_lines_of_both_runners_are_read() {
         for (line, expected) in [
             ("        PASS [   1.0s] ( 1/69) ancm-tests::e2e a::b", Some(("a::b", true))),
+            ("        PASS [   1.0s] ( 1/69) ancm-inprocess::one a", Some(("a", true))),
             ("        FAIL [  33.2s] (33/69) ancm-tests::e2e a::b", Some(("a::b", false))),
             ("     TIMEOUT [  60.0s] (33/69) ancm-tests::e2e a::b", Some(("a::b", false))),
             ("     SIGABRT [   1.0s] (33/69) ancm-tests::e2e a::b", Some(("a::b", false))),
