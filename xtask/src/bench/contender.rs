@@ -32,7 +32,6 @@ enum Kind {
     Ancm {
         hosting_model: &'static str,
         transport: Option<Transport>,
-        inline: bool,
         io: &'static str,
     },
     Kestrel {
@@ -96,35 +95,20 @@ impl Contender {
 
 /// Everyone, in the order of the rounds.
 pub(super) fn all() -> Vec<Contender> {
-    let ancm =
-        |hosting_model, inline| Kind::Ancm { hosting_model, transport: None, inline, io: "epoll" };
+    let ancm = |hosting_model, io| Kind::Ancm { hosting_model, transport: None, io };
     let over = |transport| Kind::Ancm {
         hosting_model: "outofprocess",
         transport: Some(transport),
-        inline: false,
-        io: "epoll",
+        io: "auto",
     };
     let proxy = |program, transport| Kind::Proxy { program, transport };
     let contender = |name, about, kind| Contender { name, about, quick: false, kind };
     let quick = |name, about, kind| Contender { quick: true, ..contender(name, about, kind) };
     vec![
-        quick("ancm-in", "ancm, in-process", ancm("inprocess", false)),
-        contender(
-            "ancm-in-uring",
-            "the same, small transfers through io_uring",
-            Kind::Ancm { hosting_model: "inprocess", transport: None, inline: false, io: "uring" },
-        ),
-        quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", false)),
-        contender(
-            "ancm-out-uring",
-            "the same, small transfers of clients through io_uring",
-            Kind::Ancm {
-                hosting_model: "outofprocess",
-                transport: None,
-                inline: false,
-                io: "uring",
-            },
-        ),
+        quick("ancm-in", "ancm, in-process", ancm("inprocess", "auto")),
+        contender("ancm-in-epoll", "the same without io_uring", ancm("inprocess", "epoll")),
+        quick("ancm-out", "ancm, out-of-process, Kestrel behind it", ancm("outofprocess", "auto")),
+        contender("ancm-out-epoll", "the same without io_uring", ancm("outofprocess", "epoll")),
         contender("ancm-out-unix", "the same, a Unix socket a request", over(Transport::Unix)),
         contender("ancm-out-tcp", "the same over TCP", over(Transport::Tcp)),
         quick(KESTRELS[0], "Kestrel as it comes", Kind::Kestrel { inline: false }),
@@ -183,7 +167,7 @@ impl<'a> Stage<'a> {
     pub(super) fn launch(&self, contender: &Contender) -> Result<Server> {
         let mut server = Server::new(contender.name, free_address()?, &self.dir)?;
         match contender.kind {
-            Kind::Ancm { hosting_model, transport, inline, io } => {
+            Kind::Ancm { hosting_model, transport, io } => {
                 let mut ancm = Command::new(self.build.bin.join("ancm"));
                 ancm.arg("run").arg(&self.app).args(["--hosting-model", hosting_model, "--io", io]);
                 ancm.arg("--url").arg(format!("http://{}", server.address));
@@ -192,7 +176,7 @@ impl<'a> Stage<'a> {
                     Some(Transport::Unix) => _ = ancm.env("ANCM_backendTransport", "unix"),
                     None => {}
                 }
-                server.spawn("ancm", self.dotnet(&mut ancm, inline))?;
+                server.spawn("ancm", self.dotnet(&mut ancm, false))?;
             }
             Kind::Kestrel { inline } => {
                 let url = format!("http://{}", server.address);

@@ -1,5 +1,6 @@
 //! The count, for a person.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::table::{Held, Row, Rows, Tests};
@@ -19,7 +20,8 @@ pub(super) fn render(rows: &Rows, held: &Held, verbose: bool) -> String {
                 .copied()
                 .filter(|row| tests(row).is_some_and(|tests| !tests.is_pass())),
         );
-        let untested = numbers(applicable.iter().copied().filter(|row| tests(row).is_none()));
+        let untested = || applicable.iter().copied().filter(|row| tests(row).is_none());
+        let forgotten = numbers(untested().filter(|row| row.waits_for.is_none()));
         line(
             &mut text,
             format_args!(
@@ -30,8 +32,17 @@ pub(super) fn render(rows: &Rows, held: &Held, verbose: bool) -> String {
         if !failing.is_empty() {
             line(&mut text, format_args!("        fail: {failing}"));
         }
-        if !untested.is_empty() {
-            line(&mut text, format_args!("        no test: {untested}"));
+        if !forgotten.is_empty() {
+            line(&mut text, format_args!("        no test: {forgotten}"));
+        }
+        let mut waiting: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in untested() {
+            if let Some(what) = &row.waits_for {
+                waiting.entry(what).or_default().push(row);
+            }
+        }
+        for (what, rows) in waiting {
+            line(&mut text, format_args!("        wait for {what}: {}", numbers(rows.into_iter())));
         }
         if verbose {
             details(&mut text, in_group(), held);
@@ -76,7 +87,7 @@ mod tests {
 
     fn row(id: &str, reason_not: Option<&str>) -> Row {
         let reason_not = reason_not.map(str::to_owned);
-        Row { id: id.to_owned(), title: "a title".to_owned(), reason_not }
+        Row { id: id.to_owned(), title: "a title".to_owned(), reason_not, waits_for: None }
     }
 
     #[test]
@@ -104,5 +115,14 @@ mod tests {
         let verbose = render(&rows, &held, true);
         assert!(verbose.contains("A-04 does not apply: of Windows"), "{verbose}");
         assert!(verbose.contains("A-02 fails: a::a_02_x::in_process"), "{verbose}");
+    }
+
+    #[test]
+    fn what_waits_is_said_with_what_it_waits_for() {
+        let waits = |id| Row { waits_for: Some("TLS".to_owned()), ..row(id, None) };
+        let rows = Rows(vec![waits("A-01"), row("A-02", None), waits("A-03")]);
+        let text = render(&rows, &Held::new(), false);
+        assert!(text.contains("no test: 02\n        wait for TLS: 01 03\n"), "{text}");
+        assert!(text.contains("0 of 3 applicable rows pass"), "{text}");
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Row {
     pub(super) title: String,
     /// Why it does not apply; `None` when it does.
     pub(super) reason_not: Option<String>,
+    /// What has to be there before it can have a test.
+    pub(super) waits_for: Option<String>,
 }
 
 impl Row {
@@ -67,14 +69,16 @@ fn parse(text: &str) -> Result<Rows> {
             [id, applies, title, note] => (id, applies, title, note),
             _ => bail!("not a row: {line}"),
         };
-        let reason_not = match applies {
-            "yes" | "modified" => None,
-            "no" => Some(note.to_owned()),
-            other => bail!("{id}: {other} is not yes, modified or no"),
+        let (reason_not, waits_for) = match applies {
+            "yes" | "modified" => (None, None),
+            "later" => (None, Some(note.to_owned())),
+            "no" => (Some(note.to_owned()), None),
+            other => bail!("{id}: {other} is not yes, modified, later or no"),
         };
         ensure!(reason_not.as_deref() != Some(""), "{id}: why does it not apply?");
+        ensure!(waits_for.as_deref() != Some(""), "{id}: what does it wait for?");
         ensure!(rows.iter().all(|row| row.id != id), "{id} is there twice");
-        rows.push(Row { id: id.to_owned(), title: title.to_owned(), reason_not });
+        rows.push(Row { id: id.to_owned(), title: title.to_owned(), reason_not, waits_for });
     }
     Ok(Rows(rows))
 }
