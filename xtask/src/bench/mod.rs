@@ -115,6 +115,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         let result = measure(scenario, &contenders, &servers, plan, &stage)?;
         println!("{}", result.to_text());
         report.scenarios.push(result);
+        // A run takes long, and what is measured stays measured.
+        save(arguments, &report)?;
     }
     if arguments.wants("idle") {
         report.others.push(idle::measure(&contenders, &servers, progress)?);
@@ -142,18 +144,24 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     if !report.scenarios.is_empty() {
         println!("{}", report.summary());
     }
+    save(arguments, &report)?;
+    let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
+    let has_failed = results.any(|result| result.has_failed);
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Writes the files that were asked for.
+fn save(arguments: &Arguments, report: &Report) -> Result<()> {
     let write = |path: &PathBuf, bytes: Vec<u8>| {
         fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     if let Some(path) = &arguments.json {
-        write(path, serde_json::to_vec_pretty(&report)?)?;
+        write(path, serde_json::to_vec_pretty(report)?)?;
     }
     if let Some(path) = &arguments.svg {
-        write(path, chart::svg(&report).into_bytes())?;
+        write(path, chart::svg(report).into_bytes())?;
     }
-    let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
-    let has_failed = results.any(|result| result.has_failed);
-    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(())
 }
 
 /// What `--quick` and `--only` leave. Names narrow scenarios, contenders or both.
