@@ -119,27 +119,25 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         save(arguments, &report)?;
     }
     if arguments.wants("idle") {
-        report.others.push(idle::measure(&contenders, &servers, progress)?);
+        let text = idle::measure(&contenders, &servers, progress)?;
+        keep(arguments, &mut report, text)?;
     }
     let dotnet = contenders.iter().take_while(|contender| !contender.is_node()).count();
     let (contenders, servers_of_dotnet) = (&contenders[..dotnet], &mut servers[..dotnet]);
     if arguments.wants("websocket") {
-        report.others.push(websocket::measure(contenders, servers_of_dotnet, progress)?);
+        let text = websocket::measure(contenders, servers_of_dotnet, progress)?;
+        keep(arguments, &mut report, text)?;
     }
     if arguments.wants("recycle") {
         let (servers, times) = (servers_of_dotnet, arguments.recycles);
         report.recycles = recycle::measure(contenders, servers, &stage, times, progress)?;
+        progress("");
+        println!("{}", recycle::to_text(&report.recycles));
     }
     drop(servers);
     if arguments.wants("start") {
-        report.others.push(start::measure(&stage, contenders, progress)?);
-    }
-    progress("");
-    for other in &report.others {
-        println!("{other}");
-    }
-    if !report.recycles.is_empty() {
-        println!("{}", recycle::to_text(&report.recycles));
+        let text = start::measure(&stage, contenders, progress)?;
+        keep(arguments, &mut report, text)?;
     }
     if !report.scenarios.is_empty() {
         println!("{}", report.summary());
@@ -148,6 +146,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
     let has_failed = results.any(|result| result.has_failed);
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Prints a table and keeps it for the files.
+fn keep(arguments: &Arguments, report: &mut Report, text: String) -> Result<()> {
+    progress("");
+    println!("{text}");
+    report.others.push(text);
+    save(arguments, report)
 }
 
 /// Writes the files that were asked for.
