@@ -215,7 +215,12 @@ impl Crew {
         thread::Builder::new()
             .name("ancm-lane".into())
             .stack_size(STACK)
-            .spawn(move || crew.serve(&own))
+            .spawn(move || {
+                // An application that faults is the runtime's to handle. Without memory for that
+                // there is less room, not less service.
+                let _stack = os::signal_stack::SignalStack::begin();
+                crew.serve(&own);
+            })
             .inspect_err(|_| self.no_more_threads())
             .ok()?;
         self.threads.fetch_add(1, Ordering::Relaxed);

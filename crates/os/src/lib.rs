@@ -21,6 +21,7 @@ pub mod poll;
 pub mod private;
 pub mod process;
 pub mod signal;
+pub mod signal_stack;
 pub mod socket;
 pub mod uring;
 

@@ -118,6 +118,9 @@ fn what_fails_is_answered_with_an_error_and_logged_once() {
             get(client, &name);
             logged(client, &name, 1);
         }
+        get(client, "throws/null");
+        told(client, "throws/null");
+        logged(client, "throws/null", 1);
         get(client, "callbacks/");
         told(client, "callbacks/");
         logged(client, "callbacks/", 2);

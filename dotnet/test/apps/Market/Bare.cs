@@ -271,6 +271,11 @@ internal static class Bare
             case "empty-write":
                 await response.BodyWriter.WriteAsync(ReadOnlyMemory<byte>.Empty);
                 break;
+            case "null":
+                // A signal first: its handler needs room on the thread that runs the application.
+                s_told[$"throws/{how}"] = Refused(() => _ = ((string)context.Items["nothing"]!).Length);
+                _ = ((string)context.Items["nothing"]!).Length;
+                break;
             case "started":
                 await response.StartAsync();
                 break;
