@@ -56,7 +56,7 @@
 #define ANCM_HEAD_COUNT (2) /* u16: number of fields. */
 #define ANCM_HEAD_REASON (4) /* u16: length of the reason phrase; 0 takes the standard one. */
 #define ANCM_HEAD_FLAGS (6) /* u16: reserved, 0. */
-#define ANCM_HEAD_CONTENT_LENGTH (8) /* i64: declared length of the body, -1 if none is declared. */
+#define ANCM_HEAD_CONTENT_LENGTH (8) /* i64: declared length of the body, -1 if none is declared: chunks to HTTP/1.1, until the connection closes to HTTP/1.0. */
 #define ANCM_HEAD_SIZE (16) /* Bytes before the reason phrase. */
 #define ANCM_HEAD_FIELD_SIZE (6) /* Bytes before the name of each field. */
 

@@ -44,7 +44,6 @@ pub fn response_head(data: &[u8]) {
         is_head: is(2),
         is_connect: is(4),
         keep_alive: is(8),
-        total: is(16).then_some(7),
         date: b"Sun, 06 Nov 1994 08:49:37 GMT",
         server: b"ancm",
     };

@@ -269,7 +269,8 @@ abi_constants! {
         REASON = 4;
         /// u16: reserved, 0.
         FLAGS = 6;
-        /// i64: declared length of the body, -1 if none is declared.
+        /// i64: declared length of the body, -1 if none is declared: chunks to HTTP/1.1, until the
+        /// connection closes to HTTP/1.0.
         CONTENT_LENGTH = 8;
         /// Bytes before the reason phrase.
         SIZE = 16;

@@ -4,10 +4,6 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use testkit::{Connection, Request, Response, http::Head};
 
-/// How a message is framed, who sent it and when: the server's own affair.
-const OWN_AFFAIRS: [&str; 5] =
-    ["connection", "content-length", "date", "keep-alive", "transfer-encoding"];
-
 /// Names that servers give themselves.
 const SERVERS: [&str; 2] = ["Kestrel", "ancm"];
 
@@ -139,10 +135,8 @@ impl Client {
         for (name, value) in &head.headers {
             let name = name.to_ascii_lowercase();
             let is_name_of_server = name == "server" && SERVERS.contains(&value.as_str());
-            // With HEAD the length is all there is to know of a body.
-            let is_own = OWN_AFFAIRS.contains(&name.as_str())
-                && !(name == "content-length" && request.method() == "HEAD");
-            if is_own || is_name_of_server {
+            // When it was is all that may differ of a date.
+            if name == "date" || is_name_of_server {
                 continue;
             }
             let values = aspects.entry(format!("header {name}")).or_default();
@@ -160,12 +154,9 @@ impl Client {
     }
 }
 
-/// Names of fields in their spelling and order. Of the framing it is only clear where it would be.
+/// Names of fields in their spelling and order.
 fn names(head: &Head) -> String {
-    let is_framing =
-        |name: &str| OWN_AFFAIRS.iter().any(|own| *own != "date" && name.eq_ignore_ascii_case(own));
-    let names = head.headers.iter().map(|(name, _)| name.as_str());
-    names.filter(|name| !is_framing(name)).collect::<Vec<_>>().join(", ")
+    head.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The values of the cookies that a response sets, as a request sends them back.

@@ -37,6 +37,7 @@ const EXPLAINED: &str = "a refusal names its cause";
 const PROXIED: &str = "a proxy rewrites the target to the form that servers get";
 
 const UTF_8: &str = "header values are UTF-8 and checked less, as under IIS";
+
 const EMPTY: &str = "an empty header is not sent, as under IIS";
 
 const FRAMED: &str =
@@ -61,7 +62,16 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs("market uploads", IN, "POST /uploads/limited?framed", "body", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "header cache-control", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "header expires", FRAMED),
+    differs("market uploads", IN, "POST /uploads/limited?framed", "header connection", FRAMED),
+    differs("market uploads", IN, "POST /uploads/limited?framed", "header content-length", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "header pragma", FRAMED),
+    differs(
+        "market uploads",
+        IN,
+        "POST /uploads/limited?framed",
+        "header transfer-encoding",
+        FRAMED,
+    ),
     differs("market uploads", IN, "POST /uploads/limited?framed", "names", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "reason", FRAMED),
     differs("market uploads", IN, "POST /uploads/limited?framed", "status", FRAMED),

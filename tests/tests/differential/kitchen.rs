@@ -285,6 +285,10 @@ fn responses() {
             client.note(target, "next", &next.text());
         }
         client.get("/write-after-complete");
+        // In-process the next request does not wait for what goes on behind an answer.
+        testkit::eventually("the refused write", || {
+            other.get("/diary").text().contains("InvalidOperationException").then_some(())
+        });
         client.get("/diary");
         client.ask_nobody(Request::get("/abort"));
         client.ask_for_nothing_whole(Request::get("/abort-later"));

@@ -172,8 +172,7 @@ impl Client {
             if progress & progress::CLOSE != 0 {
                 self.response.keep_alive = false;
             }
-            let total = (ended && !truncated).then(|| slot.lane().unsent() as u64);
-            let context = self.head_context(lane, total);
+            let context = self.head_context(lane, ended && !truncated);
             match write_head(slot.head(), &context, self.out.tail()) {
                 Ok(written) => {
                     self.response.begin(&written, &mut self.inbound);

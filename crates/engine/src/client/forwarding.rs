@@ -115,7 +115,7 @@ impl Client {
         lane: &Lane,
         encoded: &[u8],
     ) -> Result<(), BadHead> {
-        let mut context = self.head_context(lane, None);
+        let mut context = self.head_context(lane, false);
         // The backend's own `Server`, or none: the host does not claim the answer.
         context.server = b"";
         let written = write_head(encoded, &context, self.out.tail())?;
@@ -132,7 +132,7 @@ impl Client {
     /// Passes an interim answer on, to a client that knows what that is (RFC 9110 15.2).
     pub(crate) fn write_interim(&mut self, lane: &Lane, encoded: &[u8]) -> Result<(), BadHead> {
         if self.response.version >= 0x0101 {
-            let context = self.head_context(lane, None);
+            let context = self.head_context(lane, false);
             write_head(encoded, &context, self.out.tail())?;
         }
         Ok(())

@@ -236,7 +236,7 @@ impl Client {
         let fields = answer.fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
         let length = Some(answer.body.len() as u64);
         crate::http1::response::encode_head(answer.status, "", length, fields, &mut head);
-        let context = self.head_context(lane, length);
+        let context = self.head_context(lane, true);
         let is_head = self.response.is_head;
         if let Ok(written) = write_head(&head, &context, self.out.tail()) {
             self.response.keep_alive &= written.keep_alive;
@@ -247,15 +247,14 @@ impl Client {
         self.response.head_written = true;
     }
 
-    pub(super) fn head_context<'a>(&self, lane: &'a Lane, total: Option<u64>) -> HeadContext<'a> {
+    pub(super) fn head_context<'a>(&self, lane: &'a Lane, ended: bool) -> HeadContext<'a> {
         // While the response goes on, so may the body, however much of it is left.
-        let may_go_on = self.may_go_on() || (total.is_none() && !self.response.continue_wanted);
+        let may_go_on = self.may_go_on() || (!ended && !self.response.continue_wanted);
         HeadContext {
             version: self.response.version,
             is_head: self.response.is_head,
             is_connect: self.response.is_connect,
             keep_alive: self.response.keep_alive && may_go_on && self.may_begin_another(lane),
-            total,
             date: lane.clock.date(),
             server: lane.options.server.as_bytes(),
         }

@@ -97,7 +97,7 @@ pub(super) fn plan(
     if context.is_head {
         return Ok(plan(BodyFraming::None, declared));
     }
-    Ok(match declared.or(context.total) {
+    Ok(match declared {
         Some(length) => plan(BodyFraming::Length(length), Some(length)),
         None if is_current => plan(BodyFraming::Chunked, None),
         None => Plan { keep_alive: false, ..plan(BodyFraming::UntilClose, None) },

@@ -38,8 +38,6 @@ pub struct HeadContext<'a> {
     pub is_connect: bool,
     /// The request, and we, allow another one on the connection.
     pub keep_alive: bool,
-    /// Length of the body if the response is already complete.
-    pub total: Option<u64>,
     /// Value for `Date`, see [`super::date`]; empty writes none.
     pub date: &'a [u8],
     /// Value for `Server`; empty writes none.

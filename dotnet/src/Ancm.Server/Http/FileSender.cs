@@ -49,7 +49,5 @@ internal static class FileSender
             left -= read;
             await writer.FlushAsync(cancellationToken).ConfigureAwait(false);
         }
-
-        await writer.FlushAsync(cancellationToken).ConfigureAwait(false);
     }
 }

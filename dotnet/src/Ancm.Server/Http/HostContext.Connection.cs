@@ -109,7 +109,19 @@ internal abstract unsafe partial class HostContext :
 
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
 
-    void IConnectionLifetimeNotificationFeature.RequestClose()
+    void IConnectionLifetimeNotificationFeature.RequestClose() => CloseAfterResponse();
+
+    /// <summary>The client has made, or the app has said, what leaves the connection in doubt.</summary>
+    internal void CloseUnlessStarted()
+    {
+        // Afterwards the head is what it is, even if the lane has yet to see it.
+        if (!HasStarted)
+        {
+            CloseAfterResponse();
+        }
+    }
+
+    private void CloseAfterResponse()
     {
         if (_exchange is not null)
         {

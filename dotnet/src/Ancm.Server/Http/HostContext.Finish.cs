@@ -26,7 +26,7 @@ internal abstract partial class HostContext
         {
             if (_error is null)
             {
-                Start();
+                Start(isOver: true);
             }
 
             EndResponse(_error);

@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Net.Http.Headers;
 
 using Ancm.Server.Native;
 
@@ -162,7 +163,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     }
 
     /// <summary>Encodes the head; from now on it cannot change. The client sees it at the next flush.</summary>
-    private void Start()
+    private void Start(bool isOver = false)
     {
         var length = _responseHeaders.ContentLength;
         if (length < _writer.Length && StatusHasBody && !IsHead && !HasOwnCoding)
@@ -184,12 +185,22 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         if (_status < StatusCodes.Status200OK && !_body.IsUpgraded)
         {
             // Clients take it for an answer before the answer, which never comes.
-            Interlocked.Or(ref _exchange->Progress, ProgressFlags.Close);
+            CloseAfterResponse();
         }
 
+        var isChunked = Frame(isOver);
         _responseHeaders.Freeze();
         var head = new HeadWriter(_exchange, _status, _reason, _responseHeaders.ContentLength);
         _responseHeaders.WriteTo(ref head);
+        if (isChunked)
+        {
+            _responseHeaders.ShowChunks();
+            if (IsHead)
+            {
+                head.Add(HeaderNames.TransferEncoding, ResponseHeaders.Chunked);
+            }
+        }
+
         head.Finish();
         _writer.TakeEarly();
     }
@@ -242,7 +253,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         {
             try
             {
-                Start();
+                Start(isOver: true);
                 return;
             }
             catch (Exception invalid)
@@ -263,6 +274,11 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         _responseHeaders.Reset();
         _responseHeaders.ContentLength = 0;
         _reason = null;
+        if (error is BadHttpRequestException)
+        {
+            CloseAfterResponse();
+        }
+
         _status = error switch
         {
             BadHttpRequestException bad => bad.StatusCode,

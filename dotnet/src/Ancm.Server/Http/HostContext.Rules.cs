@@ -38,6 +38,34 @@ internal abstract partial class HostContext
     private bool StatusHasBody
         => _body.IsUpgraded || _status is >= 200 and not (204 or 205 or 304);
 
+    /// <summary>
+    /// Frames the body as Kestrel does: an app that ends without a byte has a length of 0, and one that
+    /// announces none has chunks, also when all of it is there by now. HEAD is told of chunks where
+    /// that is known by then. True for chunks.
+    /// </summary>
+    private unsafe bool Frame(bool isOver)
+    {
+        if (_responseHeaders.ContentLength is not null || _body.IsUpgraded || !StatusHasBody || HasOwnCoding)
+        {
+            return false;
+        }
+
+        if (IsHead ? !_writer.HasAdvanced : isOver && _writer.Length == 0)
+        {
+            _responseHeaders.ContentLength = IsHead ? null : 0;
+            return false;
+        }
+
+        if (_exchange->Version >= 0x0101)
+        {
+            return true;
+        }
+
+        // HTTP/1.0 knows no chunks: the end of the connection is that of the body.
+        CloseAfterResponse();
+        return false;
+    }
+
     /// <summary>Fewer bytes than announced leave the client waiting, so that is an error.</summary>
     private InvalidOperationException? LengthError()
     {
@@ -65,10 +93,14 @@ internal abstract partial class HostContext
         }
     }
 
-    internal static InvalidOperationException TooManyBytes(long written, long declared)
-        => new(string.Create(
+    /// <summary>Whoever announces one length and writes another is not trusted with a connection.</summary>
+    internal InvalidOperationException TooManyBytes(long written, long declared)
+    {
+        CloseUnlessStarted();
+        return new(string.Create(
             CultureInfo.InvariantCulture,
             $"Response Content-Length mismatch: too many bytes written ({written} of {declared})."));
+    }
 
     /// <summary>What failed before it started is answered with an error and nothing else.</summary>
     private void ThrowIfFailed()

@@ -234,6 +234,7 @@ internal sealed class RequestBody
     {
         _failure = error;
         _context.LogBadRequest(error);
+        _context.CloseUnlessStarted();
         return error;
     }
 }

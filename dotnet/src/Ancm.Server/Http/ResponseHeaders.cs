@@ -22,11 +22,15 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
     private int[] _ranks = new int[8];
     private int _count;
     private long? _contentLength;
+    // The body comes in chunks; as a field only for who looks.
+    private bool _hidesChunks;
+
+    internal const string Chunked = "chunked";
 
     /// <summary>True once the head is encoded, and between requests.</summary>
     public bool IsReadOnly { get; private set; } = true;
 
-    public int Count => _count + (_contentLength.HasValue ? 1 : 0);
+    public int Count => Shown + (_contentLength.HasValue ? 1 : 0);
 
     public long? ContentLength
     {
@@ -72,12 +76,19 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
 
     internal void Begin()
     {
+        _hidesChunks = false;
         _count = 0;
         _contentLength = null;
         IsReadOnly = false;
     }
 
     internal void Freeze() => IsReadOnly = true;
+
+    /// <summary>
+    /// The head is written, and the body will be in chunks: middleware that looks afterwards sees the
+    /// field, as on Kestrel.
+    /// </summary>
+    internal void ShowChunks() => _hidesChunks = true;
 
     /// <summary>Drops what the app set, for an error response that replaces its own.</summary>
     internal void Reset()
@@ -95,7 +106,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
         IsReadOnly = true;
     }
 
-    /// <summary>Appends every field but the length. Null and empty values are left out.</summary>
+    /// <summary>Appends every field but the length. Null and empty values are left out, as under IIS.</summary>
     internal void WriteTo(ref HeadWriter head)
     {
         for (var index = 0; index < _count; index++)
@@ -157,9 +168,25 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
             ? length
             : throw new InvalidOperationException($"Invalid Content-Length: \"{value}\". Value must be a positive integral number.");
 
+    /// <summary>How many fields there are beside the length, that of the chunks among them.</summary>
+    private int Shown
+    {
+        get
+        {
+            if (_hidesChunks)
+            {
+                _hidesChunks = false;
+                Insert(HeaderNames.TransferEncoding, Chunked);
+            }
+
+            return _count;
+        }
+    }
+
     private int IndexOf(string key)
     {
-        for (var index = 0; index < _count; index++)
+        var count = Shown;
+        for (var index = 0; index < count; index++)
         {
             var name = _names[index];
             // The framework's own names are one string object each, so this mostly decides.
@@ -278,7 +305,8 @@ internal sealed partial class ResponseHeaders
     public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator()
     {
         var index = 0;
-        for (; index < _count && _ranks[index] < KnownResponseHeaders.Others; index++)
+        var count = Shown;
+        for (; index < count && _ranks[index] < KnownResponseHeaders.Others; index++)
         {
             yield return new(_names[index], _values[index]);
         }
@@ -288,7 +316,7 @@ internal sealed partial class ResponseHeaders
             yield return new(HeaderNames.ContentLength, length.ToString(CultureInfo.InvariantCulture));
         }
 
-        for (; index < _count; index++)
+        for (; index < count; index++)
         {
             yield return new(_names[index], _values[index]);
         }

@@ -36,6 +36,9 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     /// <summary>Body bytes that the app has written, sent or not.</summary>
     internal long Length { get; private set; }
 
+    /// <summary>Whether bytes were put into memory of ours, and not only handed over.</summary>
+    internal bool HasAdvanced { get; private set; }
+
     public override bool CanGetUnflushedBytes => true;
 
     public override long UnflushedBytes => _unflushed;
@@ -55,6 +58,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _isLeased = false;
         _cancelNext = false;
         Length = 0;
+        HasAdvanced = false;
     }
 
     internal void End()
@@ -95,6 +99,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
 
         Accept(bytes);
+        HasAdvanced |= bytes > 0;
         if (IsInVain)
         {
             return;
@@ -183,6 +188,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _position = _committed;
         _unflushed = 0;
         Length = 0;
+        HasAdvanced = false;
         // The error answers have no body at all.
         _discard = true;
     }
@@ -273,7 +279,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         var declared = _context.DeclaredLength;
         if (Length + bytes > declared && !_discard && !_context.HasOwnCoding)
         {
-            throw HostContext.TooManyBytes(Length + bytes, declared.GetValueOrDefault());
+            throw _context.TooManyBytes(Length + bytes, declared.GetValueOrDefault());
         }
 
         Length += bytes;

@@ -103,7 +103,7 @@ internal static class HeadLayout
     public const uint Reason = 4;
     /// <summary>u16: reserved, 0.</summary>
     public const uint Flags = 6;
-    /// <summary>i64: declared length of the body, -1 if none is declared.</summary>
+    /// <summary>i64: declared length of the body, -1 if none is declared: chunks to HTTP/1.1, until the connection closes to HTTP/1.0.</summary>
     public const uint ContentLength = 8;
     /// <summary>Bytes before the reason phrase.</summary>
     public const uint Size = 16;
