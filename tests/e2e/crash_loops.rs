@@ -61,7 +61,7 @@ both_models! {
     }
 
     fn what_ends_young_is_started_at_once_and_then_as_its_cost_allows(model: Model) {
-        let site = Site::start(App::misbehaving("BurnAndServe 3000"), model);
+        let site = Site::start(App::misbehaving("BurnAndServe 2000"), model);
         let first = site.get("/pid").ok().text();
         fail(&site);
         assert_ne!(site.get("/pid").ok().text(), first);
