@@ -84,12 +84,17 @@ pub(crate) fn offline(model: Model, count: u64) -> ExitCode {
         }
         let begun = Instant::now();
         let is_offline = file.exists();
+        let (mut asked, mut asks) = (begun, 0);
         eventually("the state of the file", || {
+            (asked, asks) = (Instant::now(), asks + 1);
             (status(&site)["is_offline"] == is_offline).then_some(())
         });
         let took = begun.elapsed();
         worst = worst.max(took);
-        late += u64::from(took > OFFLINE_LIMIT);
+        if took > OFFLINE_LIMIT {
+            late += 1;
+            println!("late, after {took:?}: {asks} asks, the last took {:?}", asked.elapsed());
+        }
         let expected = if is_offline { 503 } else { 200 };
         eventually("the answer of the file", || {
             (site.get("/plaintext").status() == expected).then_some(())

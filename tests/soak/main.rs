@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "talking to a person is the job")]
 
 mod changes;
+mod kills;
 mod strain;
 
 use std::{
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
     let load = match arguments.next().as_deref() {
         Some("offline") => return changes::offline(model, number),
         Some("recycles") => return changes::recycles(model, number),
+        Some("deploys") => return kills::deploys(model, number),
+        Some("kills") => return kills::kills(model, number),
         Some("strain") => &strain::STRAIN,
         _ => &USUAL,
     };

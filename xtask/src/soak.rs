@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     build::{Build, samples_dir, test_apps_dir},
+    debian,
     workspace::{Profile, Workspace},
 };
 
@@ -26,15 +27,27 @@ pub(crate) struct Arguments {
     /// Instead: so many times app_offline.htm comes, goes and is renamed under load
     #[arg(long, value_name = "N", conflicts_with_all = ["strain", "recycles"])]
     offline: Option<u64>,
+    /// Instead: so many deployments of each kind under load, by `ancm deploy` and by rsync
+    #[arg(long, value_name = "N", conflicts_with_all = ["strain", "recycles", "offline"])]
+    deploys: Option<u64>,
+    /// Instead, for the seconds given: what serves is killed each second
+    #[arg(long, conflicts_with_all = ["strain", "recycles", "offline", "deploys"])]
+    kills: bool,
 }
 
 impl Arguments {
     /// A number, of what, and what the program calls that.
     fn run(&self) -> (u64, &'static str, Option<&'static str>) {
-        match (self.recycles, self.offline) {
-            (Some(count), _) => (count, "recycles of each kind", Some("recycles")),
-            (_, Some(count)) => (count, "changes of app_offline.htm", Some("offline")),
-            _ => (self.seconds, "s", self.strain.then_some("strain")),
+        if let Some(count) = self.recycles {
+            (count, "recycles of each kind", Some("recycles"))
+        } else if let Some(count) = self.offline {
+            (count, "changes of app_offline.htm", Some("offline"))
+        } else if let Some(count) = self.deploys {
+            (count, "deployments of each kind", Some("deploys"))
+        } else if self.kills {
+            (self.seconds, "s of kills", Some("kills"))
+        } else {
+            (self.seconds, "s", self.strain.then_some("strain"))
         }
     }
 }
@@ -43,6 +56,9 @@ const MODELS: [&str; 2] = ["inprocess", "outofprocess"];
 
 /// Fails if an answer is wrong, or if memory, handles or threads of the server grow.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    if arguments.deploys.is_some() {
+        debian::ensure("rsync", "rsync", "install it, or run without --deploys")?;
+    }
     let build = Build::run(workspace, Profile::Release)?;
     for model in MODELS {
         if arguments.hosting_model.as_ref().is_some_and(|only| only != model) {
