@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define ANCM_MAJOR 1
-#define ANCM_MINOR 2
+#define ANCM_MINOR 3
 
 /* Facts about a request. */
 #define ANCM_REQUEST_HAS_BODY (1) /* A body may follow: chunked, or a length above zero. */
@@ -226,8 +226,11 @@ struct ancm_exchange {
     uint32_t answer_rate;
     /* As `body_grace`. Since 1.2. */
     uint32_t answer_grace;
+    /* The client's certificate (X.509) in DER, not verified here; empty if there is none.
+       Since 1.3. */
+    ancm_str client_certificate;
 };
-_Static_assert(sizeof(ancm_exchange) == 248, "layout of ancm_exchange");
+_Static_assert(sizeof(ancm_exchange) == 264, "layout of ancm_exchange");
 
 /* What a worker offers to a handler. Lives as long as the process.
    All functions may be called from any thread and never block. */

@@ -6,6 +6,7 @@ mod abi_skew;
 mod bad_input;
 mod bodies;
 mod changes;
+mod client_certificates;
 mod client_limits;
 mod configuration;
 mod connections;

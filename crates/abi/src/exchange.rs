@@ -158,6 +158,9 @@ abi_struct! {
         pub answer_rate: AtomicU32,
         /// As `body_grace`. Since 1.2.
         pub answer_grace: AtomicU32,
+        /// The client's certificate (X.509) in DER, not verified here; empty if there is none.
+        /// Since 1.3.
+        pub client_certificate: Str,
     }
 }
 

@@ -248,6 +248,9 @@ pub struct HandlerSettings {
     pub call_startup_hook: bool,
     /// `cleanShadowCopyDirectory`: without effect, because no copy is ever used again.
     pub clean_shadow_copy_directory: bool,
+    /// `clientCertificateField`, ours: the field in which [`Self::trusted_proxies`] tell of the
+    /// certificate of their client. `None`: there is none.
+    pub client_certificate_field: Option<String>,
     /// `debugFile`: where the debug log goes; absolute or relative to the application's folder.
     pub debug_file: Option<PathBuf>,
     /// `debugLevel`: how much the debug log tells, and where.
@@ -289,7 +292,7 @@ pub struct HandlerSettings {
     /// `suppressRecycleOnStartupTimeout`: a start that took too long is not repeated by itself; its page
     /// stays.
     pub suppress_recycle_on_startup_timeout: bool,
-    /// `trustedProxies`, ours: clients whose word about their own clients is passed to backends.
+    /// `trustedProxies`, ours: clients whose word about their own clients counts.
     pub trusted_proxies: TrustedProxies,
     /// Every setting as written, in order; of equal names the first counts.
     pub written: Vec<(String, String)>,
@@ -303,6 +306,7 @@ impl Default for HandlerSettings {
             backend_transport: BackendTransport::default(),
             call_startup_hook: true,
             clean_shadow_copy_directory: false,
+            client_certificate_field: None,
             debug_file: None,
             debug_level: DebugLog::default(),
             disallow_overlapping_rotation: false,

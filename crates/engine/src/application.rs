@@ -294,6 +294,11 @@ impl<'a> Request<'a> {
         self.shared.flags & request::UPGRADE != 0
     }
 
+    /// The client's certificate in DER, if it has shown one to a proxy that is trusted.
+    pub fn client_certificate(&self) -> Option<&'a [u8]> {
+        Some(self.bytes(&self.shared.client_certificate)).filter(|der| !der.is_empty())
+    }
+
     /// The client's address; `None` over a Unix socket.
     pub fn remote(&self) -> Option<SocketAddr> {
         // SAFETY: the engine points `connection` to a copy inside the exchange.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use os::socket::Socket;
 
 use crate::application::Application;
+use crate::certificate::CertificateField;
 use crate::exchange::{Rate, Rates};
 use crate::filter::Filter;
 use crate::handoff::{Crew, Runnable};
@@ -72,6 +73,9 @@ pub struct Options {
     pub max_body: Option<u64>,
     /// Lengths of other parts of a request.
     pub filter: Filter,
+    /// Where a proxy in front tells of its client's certificate. `None`: such a field is one as any
+    /// other.
+    pub certificate_field: Option<CertificateField>,
     /// How long the rest of a request is read and dropped behind an answer (Kestrel's 5 s).
     pub linger: Duration,
     /// How long after the beginning of a drain a connection may still begin a request: one that
@@ -110,6 +114,7 @@ impl Options {
             rate_grace: Duration::from_secs(5),
             max_body: None,
             filter: Filter::default(),
+            certificate_field: None,
             linger: Duration::from_secs(5),
             last_request: Duration::from_secs(1),
             requests_per_connection: 1_000_000,

@@ -9,6 +9,7 @@
 //! | `client` | a client's connection: requests in, responses out |
 //! | `forward` | an exchange on its way through a backend |
 //! | `exchange`, `ring` | memory of one exchange, shared with its handler |
+//! | [`certificate`](CertificateField) | where a proxy tells of its client's certificate |
 //! | [`limits`](Limit), [`filter`](Filter) | what there may only be so much of |
 //! | `inbox` | what other threads say to a lane |
 //! | [`host`] | the functions that a loadable handler calls |
@@ -16,6 +17,7 @@
 
 mod application;
 mod body;
+mod certificate;
 mod client;
 mod clock;
 mod engine;
@@ -39,6 +41,8 @@ pub use application::{
     Answer, Application, Exchange, Forward, Outcome, Request, Upstream, UpstreamAddress,
     UpstreamFailure, UpstreamPhase,
 };
+pub use certificate::CertificateField;
 pub use engine::{Drained, Engine, Gauges, Io, LaneEnd, Listener, Load, Options, Waker};
 pub use filter::Filter;
-pub use limits::{Limit, Seen, Tally};
+pub use http1::certificate::{LONGEST as LONGEST_CERTIFICATE, Unfit};
+pub use limits::{Limit, Noted, Seen, Tally};

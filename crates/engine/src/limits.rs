@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::http1::certificate::Unfit;
 use crate::http1::reject::Cause;
 
 macro_rules! limits {
@@ -103,10 +104,47 @@ impl Limit {
     }
 }
 
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// A limit that was hit.
+    Limit(Limit),
+    /// A field that should tell of a client's certificate and does not count.
+    Certificate(Unfit),
+}
+
+impl Noted {
+    const COUNT: usize = Limit::ALL.len() + Unfit::ALL.len();
+
+    fn all() -> impl Iterator<Item = Self> {
+        let limits = Limit::ALL.iter().copied().map(Self::Limit);
+        limits.chain(Unfit::ALL.iter().copied().map(Self::Certificate))
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Limit(limit) => limit as usize,
+            Self::Certificate(unfit) => Limit::ALL.len() + unfit as usize,
+        }
+    }
+}
+
+impl From<Limit> for Noted {
+    fn from(limit: Limit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+impl From<Unfit> for Noted {
+    fn from(unfit: Unfit) -> Self {
+        Self::Certificate(unfit)
+    }
+}
+
 /// Counts of an engine, over all lanes.
 #[derive(Debug)]
 pub struct Tally {
-    counts: [AtomicU64; Limit::ALL.len()],
+    counts: [AtomicU64; Noted::COUNT],
     news: Mutex<bool>,
     changed: Condvar,
 }
@@ -123,36 +161,36 @@ impl Default for Tally {
 
 /// What of a [`Tally`] somebody has seen.
 #[derive(Debug, Default)]
-pub struct Seen([u64; Limit::ALL.len()]);
+pub struct Seen([u64; Noted::COUNT]);
 
 impl Tally {
-    /// How often a limit was hit since the start.
-    pub fn count(&self, limit: Limit) -> u64 {
-        self.counts[limit as usize].load(Ordering::Relaxed)
+    /// How often it came about since the start.
+    pub fn count(&self, what: impl Into<Noted>) -> u64 {
+        self.counts[what.into().index()].load(Ordering::Relaxed)
     }
 
-    /// Waits until a limit is hit that was not waited for yet.
+    /// Waits for something that was not waited for yet.
     pub fn wait(&self) {
         let news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         let news = self.changed.wait_while(news, |news| !*news);
         *news.unwrap_or_else(PoisonError::into_inner) = false;
     }
 
-    /// What was hit since `seen`, and how often.
-    pub fn since(&self, seen: &mut Seen) -> Vec<(Limit, u64)> {
+    /// What came about since `seen`, and how often.
+    pub fn since(&self, seen: &mut Seen) -> Vec<(Noted, u64)> {
         let mut news = Vec::new();
-        for (limit, seen) in Limit::ALL.iter().zip(&mut seen.0) {
-            let now = self.count(*limit);
+        for (what, seen) in Noted::all().zip(&mut seen.0) {
+            let now = self.count(what);
             if now > *seen {
-                news.push((*limit, now - *seen));
+                news.push((what, now - *seen));
                 *seen = now;
             }
         }
         news
     }
 
-    pub(crate) fn note(&self, limit: Limit) {
-        self.counts[limit as usize].fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn note(&self, what: impl Into<Noted>) {
+        self.counts[what.into().index()].fetch_add(1, Ordering::Relaxed);
         // Whoever reads the news takes the lock for a moment only, and rarely.
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut *news, true) {
@@ -172,8 +210,10 @@ mod tests {
         tally.note(Limit::Queue);
         tally.note(Limit::Queue);
         tally.note(Limit::Url);
+        tally.note(Unfit::Form);
         tally.wait();
-        assert_eq!(tally.since(&mut seen), [(Limit::Url, 1), (Limit::Queue, 2)]);
+        let news = [(Limit::Url.into(), 1), (Limit::Queue.into(), 2), (Unfit::Form.into(), 1)];
+        assert_eq!(tally.since(&mut seen), news);
         assert_eq!(tally.since(&mut seen), []);
     }
 

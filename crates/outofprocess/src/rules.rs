@@ -109,6 +109,10 @@ impl<'a> RequestHead<'a> for Request<'a> {
         Request::is_chunked(self)
     }
 
+    fn client_certificate(&self) -> Option<&'a [u8]> {
+        Request::client_certificate(self)
+    }
+
     fn remote(&self) -> Option<SocketAddr> {
         Request::remote(self)
     }

@@ -18,6 +18,7 @@ mod hosted;
 mod options;
 mod orders;
 mod supervisor;
+mod tallied;
 mod warm_up;
 
 use std::path::PathBuf;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use config::HostingModel;
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
-use engine::{Drained, Engine, Seen, Tally};
+use engine::{Drained, Engine};
 use lifecycle::event::{Event, Level};
 use lifecycle::{Code, StartReport, Step, exit};
 use os::process::exit_now;
@@ -82,7 +83,7 @@ fn main() {
         supervisor.tell(&ToSupervisor::Log { event: event.id(), level, text });
     }
     let (tally, told) = (engine.tally(), supervisor.clone());
-    thread::spawn(move || tell_limits(&tally, &told));
+    thread::spawn(move || tallied::tell(&tally, &told));
     give.measure(engine.gauges());
     let waker = engine.waker();
     hosted.on_change(move || waker.wake());
@@ -147,24 +148,6 @@ fn listeners(start: &Start) -> std::io::Result<Vec<engine::Listener>> {
         Ok(engine::Listener { socket, lane: listener.lane })
     });
     listeners.collect()
-}
-
-/// Tells the operator which limits were hit: at once, then in sums.
-fn tell_limits(tally: &Tally, supervisor: &Supervisor) {
-    const LIMIT_HIT: u16 = 1104;
-    const PAUSE: Duration = Duration::from_secs(10);
-    let mut seen = Seen::default();
-    loop {
-        tally.wait();
-        for (limit, count) in tally.since(&mut seen) {
-            if limit.is_for_operators() {
-                let text = format!("limit hit {count} time(s): {limit} (docs/limits.md)");
-                let level = Level::Warning;
-                supervisor.tell(&ToSupervisor::Log { event: LIMIT_HIT, level, text });
-            }
-        }
-        thread::sleep(PAUSE);
-    }
 }
 
 /// The supervisor serves the report; this process has nothing more to do.

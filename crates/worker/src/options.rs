@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::App;
 use control::{Io, Start};
-use engine::{Filter, Options};
+use engine::{CertificateField, Filter, Options};
 
 /// Of the descriptors that a process may have, these stay for the application at most: an eighth,
 /// at least a few, is kept from connections, so that a crowd of clients does not take the files and
@@ -30,6 +30,11 @@ pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Opt
     }
     if let Some(app) = app {
         limit(&mut options, &app.settings.limits);
+        let settings = &app.settings.handler_settings;
+        options.certificate_field = settings.client_certificate_field.as_ref().map(|name| {
+            let proxies = settings.trusted_proxies.clone();
+            CertificateField::new(name, move |client| proxies.contains(client))
+        });
         app.path_base.as_str().clone_into(&mut options.path_base);
         if app.settings.remove_server_header {
             options.server.clear();

@@ -44,6 +44,12 @@ internal static class Log
             new EventId(51, "BodyLimitBeyondHost"),
             "Request id \"{TraceIdentifier}\": a body of up to {Limit} bytes is allowed (none: any), but maxAllowedContentLength in web.config refuses what is larger than {HostLimit} bytes.");
 
+    private static readonly Action<ILogger, string, Exception?> s_invalidCertificate =
+        LoggerMessage.Define<string>(
+            LogLevel.Warning,
+            new EventId(53, "InvalidCertificate"),
+            "Request id \"{TraceIdentifier}\": the client's certificate, as a proxy tells it, cannot be read.");
+
     private static readonly Action<ILogger, string, string, Exception?> s_hostMessage =
         LoggerMessage.Define<string, string>(LogLevel.Error, new EventId(50, "ServerError"), "{Where}: {Message}");
 
@@ -86,6 +92,9 @@ internal static class Log
 
     internal static void BodyLimitBeyondHost(ILogger logger, string traceIdentifier, long? limit, long host)
         => s_bodyLimitBeyondHost(logger, traceIdentifier, limit, host, null);
+
+    internal static void InvalidCertificate(ILogger logger, string traceIdentifier, Exception error)
+        => s_invalidCertificate(logger, traceIdentifier, error);
 
     internal static void ServerError(ILogger logger, string where, Exception error)
         => s_hostMessage(logger, where, error.Message, error);

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::nearest::nearest;
 use crate::{
-    AspNetCore, DebugLog, Env, HandlerSettings, Page, PageError, Readiness, expansion, paths,
+    AspNetCore, DebugLog, Env, HandlerSettings, Page, PageError, Readiness, TrustedProxies,
+    expansion, paths,
 };
 
 use super::read::excerpt;
@@ -77,6 +78,7 @@ pub(super) fn read(
     if let Some(proxies) = read.list("trustedProxies") {
         typed.trusted_proxies = proxies;
     }
+    typed.client_certificate_field = read.certificate_field(&typed.trusted_proxies);
     let connections = "connections, one or more, such as 64";
     if let Some(count) = read.number("backendConnectionLimit", connections) {
         typed.backend_connection_limit = Some(usize::try_from(count).unwrap_or(usize::MAX));
@@ -150,6 +152,38 @@ impl Switches<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    /// The name of a field; nothing means none. Only with proxies that are named: whoever may send
+    /// the field may claim any certificate.
+    fn certificate_field(&mut self, proxies: &TrustedProxies) -> Option<String> {
+        const NAME: &str = "clientCertificateField";
+        let (value, at) = self.find(NAME)?;
+        let name = value.trim().to_owned();
+        let is_own = |name: &str| {
+            let own = name.get(.."ms-aspnetcore".len());
+            own.is_some_and(|start| start.eq_ignore_ascii_case("ms-aspnetcore"))
+        };
+        let finding = if name.is_empty() {
+            return None;
+        } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            || is_own(&name)
+        {
+            let message = format!("{NAME} \"{}\" is not accepted", excerpt(&name));
+            let finding = self.report.error("handler-setting-value", at, message);
+            finding
+                .expected("the name of a field, letters, digits and hyphens, such as Client-Cert")
+        } else if *proxies == TrustedProxies::All {
+            let message = format!(
+                "{NAME} while everybody is trusted: any client could claim any certificate"
+            );
+            let finding = self.report.error("handler-setting-value", at, message);
+            finding.expected("trustedProxies that are listed, such as 127.0.0.1, 10.0.0.0/8, unix")
+        } else {
+            return Some(name);
+        };
+        self.report.push(finding);
+        None
     }
 
     fn path(&self, name: &str, env: &Env) -> Option<PathBuf> {

@@ -140,6 +140,7 @@ pub(super) const HANDLER_SETTING_NAMES: &[&str] = &[
     "backendTransport",
     "callStartupHook",
     "cleanShadowCopyDirectory",
+    "clientCertificateField",
     "debugFile",
     "debugLevel",
     "disallowOverlappingRotation",

@@ -62,7 +62,13 @@ const SECTIONS: &[(&str, Fate)] = &[
 ];
 
 const SECURITY: &[(&str, Fate)] = &[
-    ("access", Missing("client certificates and required TLS belong to what ends TLS in front")),
+    (
+        "access",
+        Missing(
+            "TLS and its certificates belong to what ends TLS in front; clientCertificateField in \
+             <handlerSettings> takes a client's certificate over",
+        ),
+    ),
     ("applicationDependencies", Harmless),
     (
         "authentication",

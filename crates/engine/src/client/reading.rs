@@ -6,6 +6,7 @@ use super::pace::Pace;
 use super::{Client, DRAIN, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
+use crate::certificate::fields;
 use crate::engine::Options;
 use crate::exchange::{Rate, SlotRef};
 use crate::http1::reject::{Cause, Reject};
@@ -129,6 +130,11 @@ impl Client {
         side.connection.remote = to_abi_address(self.remote);
         side.connection.local = to_abi_address(self.local);
         let shared = slot.request_mut();
+        if let Some(field) = &lane.options.certificate_field {
+            let told = field.take(self.remote, &mut side.headers, &mut side.certificate);
+            told.unwrap_or_else(|unfit| lane.common.tally.note(unfit));
+            shared.client_certificate = text(&side.certificate);
+        }
         shared.method = head.method_id;
         shared.version = head.version;
         shared.method_text = text(head.method);
@@ -286,18 +292,6 @@ fn text(bytes: &[u8]) -> abi::Str {
 fn holds_a_head(slot: SlotRef, limits: &Limits) -> bool {
     let side = slot.lane();
     matches!(parse(&side.input, &mut side.headers, limits), Ok(Some(_)))
-}
-
-fn fields(headers: &[abi::Header]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.iter().map(|field| {
-        // SAFETY: the fields were just parsed and point into the input, which is alive.
-        unsafe {
-            (
-                std::slice::from_raw_parts(field.name.ptr, field.name.len),
-                std::slice::from_raw_parts(field.value.ptr, field.value.len),
-            )
-        }
-    })
 }
 
 /// How much is allowed where a limit was broken.

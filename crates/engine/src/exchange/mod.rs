@@ -73,6 +73,8 @@ pub(crate) struct LaneSide {
     trailer_fields: Vec<abi::Header>,
     /// Backing of a path that had to be decoded.
     pub(crate) decoded: Vec<u8>,
+    /// Backing of `shared.client_certificate`.
+    pub(crate) certificate: Vec<u8>,
     /// Backing of `shared.connection`.
     pub(crate) connection: abi::Connection,
     /// The connection that waits for the answer; `None` once it is sent, or the client is gone.
@@ -165,6 +167,7 @@ impl SlotRef {
                 body_grace: AtomicU32::new(0),
                 answer_rate: AtomicU32::new(0),
                 answer_grace: AtomicU32::new(0),
+                client_certificate: empty(),
             },
             lane: LaneSide {
                 input: Vec::with_capacity(INPUT),
@@ -172,6 +175,7 @@ impl SlotRef {
                 trailers: Trailers::default(),
                 trailer_fields: Vec::new(),
                 decoded: Vec::new(),
+                certificate: Vec::new(),
                 connection: abi::Connection {
                     size: size_of::<abi::Connection>() as u32,
                     flags: 0,

@@ -5,6 +5,7 @@
 //! | [`request`] | bytes of a client | head of a request |
 //! | [`target`] | request target | path base, path, query |
 //! | [`chunked`] | bytes behind a head | body bytes |
+//! | [`certificate`] | field of a proxy | certificate of its client |
 //! | [`trailers`] | lines behind the last chunk | fields that may be there |
 //! | [`response`] | encoded head of a handler | bytes for the client |
 //! | [`upstream`] | bytes of a backend | head of a response |
@@ -13,6 +14,7 @@
 //! top of it ([`reject`] names every rule). A message that two parsers could split in two ways
 //! never gets past this module.
 
+pub mod certificate;
 pub mod chunked;
 pub mod date;
 pub mod reject;

@@ -178,6 +178,7 @@ fn slot_for(request: &Request) -> &'static mut Slot {
         body_grace: AtomicU32::new(0),
         answer_rate: AtomicU32::new(0),
         answer_grace: AtomicU32::new(0),
+        client_certificate: str_of(b""),
     };
     Box::leak(Box::new(Slot {
         exchange,

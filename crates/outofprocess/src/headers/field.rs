@@ -63,6 +63,20 @@ pub(super) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[first..]);
 }
 
+/// Appends base64 with its padding (RFC 4648 4).
+pub(super) fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let mut padded = [0; 4];
+        padded[1..=group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes(padded);
+        let digits = [18, 12, 6, 0].map(|shift| DIGITS[(bits >> shift & 63) as usize]);
+        let (digits, padding) = (&digits[..=group.len()], &b"=="[group.len() - 1..]);
+        out.extend_from_slice(digits);
+        out.extend_from_slice(padding);
+    }
+}
+
 /// `ip:port`, IPv6 in brackets and without its zone; an IPv4 client of a dual-stack socket as IPv4.
 pub(super) fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
     match address.ip().to_canonical() {
@@ -110,6 +124,25 @@ mod tests {
     fn elements_are_trimmed_and_never_empty() {
         let found: Vec<_> = elements(b" close ,, Upgrade,\t").collect();
         assert_eq!(found, [&b"close"[..], b"Upgrade"]);
+    }
+
+    /// The vectors of RFC 4648 10, and the digits that are no letters.
+    #[test]
+    fn bytes_are_written_in_base64() {
+        for (bytes, expected) in [
+            (&b""[..], ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (b"foob", "Zm9vYg=="),
+            (b"fooba", "Zm9vYmE="),
+            (b"foobar", "Zm9vYmFy"),
+            (b"\xfb\xff\xfe", "+//+"),
+        ] {
+            let mut out = Vec::new();
+            push_base64(&mut out, bytes);
+            assert_eq!(out, expected.as_bytes());
+        }
     }
 
     #[test]

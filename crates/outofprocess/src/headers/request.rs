@@ -28,6 +28,8 @@ enum Rule {
 /// Every field that does not simply pass. A name that a gateway would fold to one of these (`_` for
 /// `-`) is dropped: only the spelling in this table is the real one.
 const RULES: &[(&str, Rule)] = &[
+    ("client-cert", Rule::Claim(None)),
+    ("client-cert-chain", Rule::Claim(None)),
     ("connection", Rule::Drop),
     ("content-length", Rule::Framing),
     // The one expectation there is is written by us, for a client that still waits.
@@ -62,6 +64,8 @@ pub(crate) trait RequestHead<'a> {
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])>;
     fn content_length(&self) -> Option<u64>;
     fn is_chunked(&self) -> bool;
+    /// In DER.
+    fn client_certificate(&self) -> Option<&'a [u8]>;
     fn remote(&self) -> Option<SocketAddr>;
     fn local(&self) -> Option<SocketAddr>;
     fn scheme(&self) -> &'a str;
@@ -102,6 +106,12 @@ pub(crate) fn write_request_head<'a>(
     claims::write(request, policy, kept, seen.via, authority, out);
     if let Some(token) = token {
         field::push(out, b"MS-ASPNETCORE-TOKEN", token.as_bytes());
+        // For the middleware that asks for the token, as that is.
+        if let Some(der) = request.client_certificate() {
+            out.extend_from_slice(b"MS-ASPNETCORE-CLIENTCERT: ");
+            field::push_base64(out, der);
+            out.extend_from_slice(b"\r\n");
+        }
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -6,6 +6,7 @@ struct Sample {
     content_length: Option<u64>,
     is_chunked: bool,
     remote: Option<SocketAddr>,
+    certificate: Option<&'static [u8]>,
     is_upgrade: bool,
     version: u16,
     policy: Policy,
@@ -18,6 +19,7 @@ impl Sample {
             content_length: None,
             is_chunked: false,
             remote: Some("203.0.113.9:4711".parse().unwrap()),
+            certificate: None,
             is_upgrade: false,
             version: 0x0101,
             policy: Policy::default(),
@@ -54,6 +56,9 @@ impl<'a> RequestHead<'a> for &'a Sample {
     fn is_chunked(&self) -> bool {
         self.is_chunked
     }
+    fn client_certificate(&self) -> Option<&'a [u8]> {
+        self.certificate
+    }
     fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
@@ -82,6 +87,19 @@ fn a_plain_request_passes_with_our_three_fields_added() {
     assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
 }
 
+#[test]
+fn the_client_s_certificate_is_told_by_us_alone() {
+    let mut sample = Sample::of("GET / HTTP/1.1\nHost: h\nMS-ASPNETCORE-CLIENTCERT: forged");
+    assert_eq!(sample.forwarded(), format!("GET / HTTP/1.1\nHost: h\n{OURS}"));
+    sample.certificate = Some(b"0\x82");
+    let told = format!("GET / HTTP/1.1\nHost: h\n{OURS}\nMS-ASPNETCORE-CLIENTCERT: MII=");
+    assert_eq!(sample.forwarded(), told);
+    // Programs that are no ASP.NET Core applications have the field of the proxy.
+    let mut out = Vec::new();
+    write_request_head(&&sample, &sample.policy, None, &mut out);
+    assert!(!String::from_utf8(out).unwrap().contains("MS-ASPNETCORE"));
+}
+
 /// Each line of the left column becomes the lines of the right one.
 #[test]
 fn fields_pass_or_end_here() {
@@ -96,6 +114,8 @@ fn fields_pass_or_end_here() {
         ("X-Hop: 1\nConnection: close\nConnection: x-hop", ""),
         ("Connection: Host, Cookie, MS-ASPNETCORE-TOKEN\nCookie: a=1", ""),
         ("Keep-Alive: timeout=5", ""),
+        ("Client-Cert: :AA==:", "Client-Cert: :AA==:\n"),
+        ("Client_Cert: :AA==:\nClient-Cert_Chain: :AA==:", ""),
         ("Proxy-Connection: keep-alive", ""),
         ("Proxy-Authorization: Basic eA==", ""),
         ("Proxy_Authorization: Basic eA==", ""),
@@ -225,7 +245,8 @@ fn a_change_of_protocols_is_forwarded_but_never_to_h2c() {
 fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
     let every = "x-forwarded-for,x-forwarded-host,x-forwarded-proto,forwarded,via";
     let claims = "X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: https\nX-Forwarded-Host: evil\n\
-                  X-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\nForwarded: for=9.9.9.9\nVia: 1.0 a";
+                  X-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\nForwarded: for=9.9.9.9\nVia: 1.0 a\n\
+                  Client-Cert: :AA==:";
     for (fields, trusted, remote, sent, expected) in [
         // As in the module: all is kept, ours comes last.
         (
@@ -234,7 +255,7 @@ fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
             Some("192.0.2.7:5"),
             claims,
             "X-Forwarded-Host: evil\nX-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\n\
-             Forwarded: for=9.9.9.9\nVia: 1.0 a\n\
+             Forwarded: for=9.9.9.9\nVia: 1.0 a\nClient-Cert: :AA==:\n\
              X-Forwarded-For: 9.9.9.9, 192.0.2.7:5\nX-Forwarded-Proto: https, http\n",
         ),
         // From somebody else than the proxy in front, no claim passes.

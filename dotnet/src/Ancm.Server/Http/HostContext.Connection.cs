@@ -148,6 +148,19 @@ internal abstract unsafe partial class HostContext :
         }
     }
 
+    /// <summary>There when the client has shown a certificate to a proxy that is trusted.</summary>
+    private object? FindCertificate(int index)
+    {
+        if (_exchange is null || !_exchange->HasCertificate())
+        {
+            return null;
+        }
+
+        _replaced |= s_tls;
+        var der = _exchange->ClientCertificate.AsSpan().ToArray();
+        return _features[index] = new ClientCertificate(der, _settings.Logger, TraceIdentifier);
+    }
+
     private CancellationToken WatchConnection()
     {
         lock (_abortGate)

@@ -58,10 +58,12 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         typeof(IHttpRequestTimeoutFeature),
         typeof(IHttpMinRequestBodyDataRateFeature),
         typeof(IHttpMinResponseDataRateFeature),
+        typeof(ITlsConnectionFeature),
     ];
 
     private static readonly ulong s_own = OwnFeatures();
     private static readonly ulong s_upgrade = 1UL << Array.IndexOf(s_known, typeof(IHttpUpgradeFeature));
+    private static readonly ulong s_tls = 1UL << Array.IndexOf(s_known, typeof(ITlsConnectionFeature));
 
     private readonly object?[] _features = new object?[s_known.Length];
     private ulong _replaced;
@@ -157,7 +159,10 @@ internal abstract partial class HostContext : IFeatureCollection, IEndpointFeatu
         }
 
         var bit = 1UL << index;
-        return (_replaced & bit) != 0 ? _features[index] : (s_own & bit) != 0 ? this : null;
+        return (_replaced & bit) != 0 ? _features[index]
+            : (s_own & bit) != 0 ? this
+            : bit == s_tls ? FindCertificate(index)
+            : null;
     }
 
     private void Replace(Type key, object? feature)

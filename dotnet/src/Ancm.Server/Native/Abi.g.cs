@@ -10,7 +10,7 @@ namespace Ancm.Server.Native;
 internal static class AbiVersion
 {
     public const ushort Major = 1;
-    public const ushort Minor = 2;
+    public const ushort Minor = 3;
 }
 /// <summary>Facts about a request.</summary>
 internal static class RequestFlags
@@ -218,7 +218,7 @@ internal unsafe struct NativeBlock
     [FieldOffset(16)] public byte* Data;
 }
 /// <summary>One request and its response.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 248)]
+[StructLayout(LayoutKind.Explicit, Size = 264)]
 internal unsafe struct NativeExchange
 {
     /// <summary>`sizeof` this struct as the engine knows it.</summary>
@@ -287,6 +287,8 @@ internal unsafe struct NativeExchange
     [FieldOffset(240)] public uint AnswerRate;
     /// <summary>As `body_grace`. Since 1.2.</summary>
     [FieldOffset(244)] public uint AnswerGrace;
+    /// <summary>The client's certificate (X.509) in DER, not verified here; empty if there is none. Since 1.3.</summary>
+    [FieldOffset(248)] public NativeStr ClientCertificate;
 }
 /// <summary>What a worker offers to a handler. Lives as long as the process. All functions may be called from any thread and never block.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 64)]

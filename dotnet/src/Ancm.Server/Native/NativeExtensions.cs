@@ -33,11 +33,16 @@ internal static unsafe class NativeExtensions
     internal static bool HasTrailers(this ref NativeExchange exchange) => Reaches(ref exchange, ref exchange.BodyRate);
 
     /// <summary>Whether the host is of version 1.2 of the contract, or later.</summary>
-    internal static bool HasRates(this ref NativeExchange exchange) => exchange.Size >= sizeof(NativeExchange);
+    internal static bool HasRates(this ref NativeExchange exchange)
+        => Reaches(ref exchange, ref exchange.ClientCertificate);
+
+    /// <summary>Whether the host knows the client's certificate; it is of version 1.3 or later then.</summary>
+    internal static bool HasCertificate(this ref NativeExchange exchange)
+        => exchange.Size >= sizeof(NativeExchange) && exchange.ClientCertificate.Len > 0;
 
     /// <summary>Slot of an exchange: dense from 0, stable while its memory is reused.</summary>
     internal static int SlotOf(ulong id) => (int)(uint)id;
 
-    private static bool Reaches(ref NativeExchange exchange, ref uint field)
-        => exchange.Size >= Unsafe.ByteOffset(ref Unsafe.As<NativeExchange, byte>(ref exchange), ref Unsafe.As<uint, byte>(ref field));
+    private static bool Reaches<T>(ref NativeExchange exchange, ref T field)
+        => exchange.Size >= Unsafe.ByteOffset(ref Unsafe.As<NativeExchange, byte>(ref exchange), ref Unsafe.As<T, byte>(ref field));
 }

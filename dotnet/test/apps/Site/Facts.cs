@@ -108,6 +108,17 @@ internal static class Facts
             context.Features.Get<Microsoft.AspNetCore.Connections.Features.ITlsHandshakeFeature>() is null
                 ? "none" : "some");
 
+    public static async Task ClientCertificate(HttpContext context)
+    {
+        // First: who asks the connection puts a feature there.
+        var feature = context.Features.Get<ITlsConnectionFeature>() is null ? "none" : "some";
+        var found = context.Connection.ClientCertificate;
+        var asked = await context.Connection.GetClientCertificateAsync(context.RequestAborted);
+        await context.Response.WriteAsync(found is null
+            ? $"{feature};Disabled;{asked is null}"
+            : $"{feature};Enabled;{ReferenceEquals(found, asked)};{found.Thumbprint};{found.Subject}");
+    }
+
     public static Task ConnectionId(HttpContext context)
         => context.Response.WriteAsync(context.Connection.Id);
 
