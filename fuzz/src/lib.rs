@@ -10,6 +10,7 @@
 //! | [`chunked`] | the same for bodies |
 //! | [`response_head`] | what is written can be read, and says the same |
 //! | [`target_split`] | no path climbs, hides a control or is no UTF-8 |
+//! | [`certificate`] | a certificate has one reading, and one spelling in each form |
 //! | [`web_config`] | no file is too strange for findings |
 //! | [`backend`] | a client gets what a backend says, whole or visibly cut, and nothing else |
 //! | [`link`] | the same over a link, whose frames are read a second time |
@@ -17,6 +18,7 @@
 
 mod backend;
 mod bodies;
+mod certificate;
 mod connection;
 mod heads;
 mod link;
@@ -25,6 +27,7 @@ pub mod run;
 
 pub use backend::backend;
 pub use bodies::chunked;
+pub use certificate::certificate;
 pub use connection::connection;
 pub use heads::{request_head, response_head, target_split};
 pub use link::link;
@@ -39,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chunked", chunked),
     ("response_head", response_head),
     ("target_split", target_split),
+    ("certificate", certificate),
     ("web_config", web_config),
     ("connection", connection),
     ("backend", backend),
