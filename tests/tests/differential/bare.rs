@@ -6,13 +6,13 @@ use testkit::{Connection, Request};
 use crate::{client::Client, compare::compare};
 
 /// Sends a request and notes what comes back.
-fn ask(client: &mut Client, name: &str, request: &Request) {
+pub(crate) fn ask(client: &mut Client, name: &str, request: &Request) {
     let mut connection = client.connect();
     connection.send(request.to_bytes());
     note_answer(client, name, &mut connection);
 }
 
-fn get(client: &mut Client, name: &str) {
+pub(crate) fn get(client: &mut Client, name: &str) {
     ask(client, name, &Request::get(&format!("/bare/{name}")));
 }
 
@@ -43,13 +43,13 @@ fn answer(connection: &mut Connection) -> String {
 }
 
 /// What a handler has told under this name.
-fn told(client: &mut Client, of: &str) {
+pub(crate) fn told(client: &mut Client, of: &str) {
     let text = learned(client, "told", of, |text| text != "none");
     client.note(of, "told", &text);
 }
 
 /// What the server has logged of the request: so many lines at least.
-fn logged(client: &mut Client, of: &str, lines: usize) {
+pub(crate) fn logged(client: &mut Client, of: &str, lines: usize) {
     let text = learned(client, "logged", of, |text| text.lines().count() >= lines);
     client.note(of, "logged", &text);
 }

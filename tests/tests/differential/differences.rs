@@ -49,6 +49,14 @@ const FORWARDED: &str = "the page shows the headers that the proxy adds";
 
 /// All of them. An entry that no longer differs fails its test.
 pub(crate) const DIFFERENCES: &[Difference] = &[
+    differs("bare connection field", OUT, "fields/both", "answer", HOP_BY_HOP),
+    differs("bare connection field", OUT, "fields/ends", "answer", HOP_BY_HOP),
+    differs("bare connection field", OUT, "fields/kept", "answer", HOP_BY_HOP),
+    differs("bare connection field", OUT, "fields/other", "answer", HOP_BY_HOP),
+    differs("bare early ends", IN, "early/async-error", "answer", BROKEN_OFF),
+    differs("bare early ends", IN, "early/async-error", "told", BROKEN_OFF),
+    differs("bare early ends", IN, "early/async-error-status", "answer", BROKEN_OFF),
+    differs("bare early ends", IN, "early/async-error-status", "told", BROKEN_OFF),
     differs("contexts", IN, "no host", "body", EXPLAINED),
     differs("contexts", OUT, "no host", "body", EXPLAINED),
     differs("contexts", IN, "two hosts", "body", EXPLAINED),

@@ -1,8 +1,10 @@
 using System;
 using System.Buffers;
+using System.Collections.Generic;
 using System.Globalization;
 
 using Microsoft.Extensions.Primitives;
+using Microsoft.Net.Http.Headers;
 
 namespace Ancm.Server;
 
@@ -26,6 +28,28 @@ internal static class HeaderRules
         if (string.IsNullOrEmpty(key))
         {
             throw new InvalidOperationException("A header needs a name.");
+        }
+    }
+
+    internal static bool IsContentLength(string key)
+        => key.Length == HeaderNames.ContentLength.Length
+            && key.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase);
+
+    internal static bool IsConnection(string key)
+        => key.Length == HeaderNames.Connection.Length
+            && key.Equals(HeaderNames.Connection, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>What a length says; null when it is no number, which is digits and nothing else.</summary>
+    internal static long? Length(StringValues value)
+        => long.TryParse(value.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : null;
+
+    internal static KeyNotFoundException NoSuchKey() => new("There is no header of that name.");
+
+    internal static void CheckRoom(Array array, int index, int count)
+    {
+        if (index < 0 || array.Length - index < count)
+        {
+            throw new ArgumentException("The array has no room for all headers behind this index.", nameof(index));
         }
     }
 

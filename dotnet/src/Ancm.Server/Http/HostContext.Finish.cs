@@ -9,6 +9,9 @@ namespace Ancm.Server;
 /// <summary>What may have to wait for the app: its task and its callbacks.</summary>
 internal abstract partial class HostContext
 {
+    // An end that the app has asked for without waiting, and that has to wait for its callbacks.
+    private Task? _completing;
+
     public async Task CompleteAsync()
     {
         if (IsEnded)
@@ -18,7 +21,8 @@ internal abstract partial class HostContext
 
         if (WaitsForCallbacks && _error is null)
         {
-            await CallOnStarting().ConfigureAwait(false);
+            // What fails here is answered, and nothing that whoever ends the response has to hear of.
+            await TryOnStarting().ConfigureAwait(false);
         }
 
         EndBody();
@@ -33,8 +37,22 @@ internal abstract partial class HostContext
         }
     }
 
+    /// <summary>Ends the response for somebody who does not wait; the end of the app does.</summary>
+    internal void Complete()
+    {
+        var complete = CompleteAsync();
+        if (complete.IsCompleted)
+        {
+            complete.GetAwaiter().GetResult();
+        }
+        else
+        {
+            _completing = complete;
+        }
+    }
+
     /// <summary>Ends a response that has started; throws when it is shorter than was announced.</summary>
-    internal void EndBody()
+    private void EndBody()
     {
         if (IsEnded)
         {
@@ -65,6 +83,12 @@ internal abstract partial class HostContext
     internal async Task CallOnStarting()
     {
         ThrowIfFailed();
+        await TryOnStarting().ConfigureAwait(false);
+        ThrowIfFailed();
+    }
+
+    private async Task TryOnStarting()
+    {
         try
         {
             await FireOnStarting().ConfigureAwait(false);
@@ -74,7 +98,6 @@ internal abstract partial class HostContext
             // The request has failed, whatever the app makes of it; the rest is not called.
             Report(error);
             _onStarting.Clear();
-            ThrowIfFailed();
         }
     }
 
@@ -92,12 +115,12 @@ internal abstract partial class HostContext
             Report(error);
         }
 
-        // 2. Callbacks that wait for the start of the response.
-        if (_phase == Phase.Open && HasOnStarting && _error is null)
+        if (_completing is { } completing)
         {
+            _completing = null;
             try
             {
-                await FireOnStarting().ConfigureAwait(false);
+                await completing.ConfigureAwait(false);
             }
             catch (Exception error)
             {
@@ -105,11 +128,19 @@ internal abstract partial class HostContext
             }
         }
 
+        // 2. Callbacks that wait for the start of the response.
+        if (_phase == Phase.Open && HasOnStarting && _error is null)
+        {
+            await TryOnStarting().ConfigureAwait(false);
+        }
+
         // 3–6. The client sees the end before callbacks that may take their time.
         if (_phase != Phase.Ended)
         {
             EndResponse(_error);
         }
+
+        _phase = Phase.Closed;
 
         // 7. Callbacks that wait for the end.
         if (HasOnCompleted)

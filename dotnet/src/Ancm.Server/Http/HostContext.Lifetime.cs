@@ -86,7 +86,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
         string trace;
         lock (_abortGate)
         {
-            var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase == Phase.Ended);
+            var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase >= Phase.Ended);
             if (!counts || id != _id || IsAbortedByApp || (IsAborted && cause == Abortion.Client))
             {
                 return false;

@@ -134,7 +134,11 @@ internal abstract unsafe partial class HostContext :
                     : "The maximum request body size cannot be modified after the app has already started reading from the request body.");
             }
 
-            ArgumentOutOfRangeException.ThrowIfNegative(value.GetValueOrDefault(), nameof(value));
+            if (value < 0)
+            {
+                throw new ArgumentOutOfRangeException(nameof(value), "Value must be null or a non-negative number.");
+            }
+
             if (_settings.HostBodyLimit is { } host && (value is null || value > host))
             {
                 Log.BodyLimitBeyondHost(_settings.Logger, TraceIdentifier, value, host);

@@ -38,10 +38,10 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
 
     public bool HasStarted => _phase != Phase.Open;
 
-    /// <summary>The app is done, so nobody reads. An early end of the response does not matter.</summary>
-    internal bool IsEndedForReading => _phase == Phase.Idle;
+    /// <summary>The app is done: streams and pipes are nobody's. An early end of the response does not matter.</summary>
+    internal bool IsClosed => _phase is Phase.Closed or Phase.Idle;
 
-    internal bool IsEnded => _phase is Phase.Ended or Phase.Idle;
+    internal bool IsEnded => _phase is Phase.Ended or Phase.Closed or Phase.Idle;
 
     int IHttpResponseFeature.StatusCode
     {

@@ -18,7 +18,9 @@ namespace Ancm.Server;
 /// object that is reused as long as the connection is.
 ///
 /// <code>
-/// Idle ── Run ──► Open ── first flush, StartAsync, end ──► Started ── end, CompleteAsync ──► Ended ──► Idle
+/// Idle ── Run ──► Open ── first flush, StartAsync, end ──► Started ── end, CompleteAsync ──► Ended
+///   ▲                                                                                           │ the app ends
+///   └──────────────────────────────────── callbacks of OnCompleted ──────────────────────── Closed
 /// </code>
 ///
 /// The exchange may be touched from Run until Released is published, and by nobody afterwards:
@@ -52,6 +54,7 @@ internal abstract unsafe partial class HostContext
         Open,
         Started,
         Ended,
+        Closed,
     }
 
     /// <summary>Whether a request is between its dispatch and its release.</summary>
@@ -123,7 +126,7 @@ internal abstract unsafe partial class HostContext
 
         var exchange = _exchange;
         var progress = _unpublished | ProgressFlags.Released;
-        if (_phase != Phase.Ended)
+        if (_phase < Phase.Ended)
         {
             // Only a bug of ours comes here; the client must not wait for what will not come.
             progress |= ProgressFlags.Abort | ProgressFlags.Ended;
@@ -146,7 +149,7 @@ internal abstract unsafe partial class HostContext
     /// Whether the rest of the request needs no waiting: the app is done and no callback is left.
     /// </summary>
     private protected bool IsSimpleEnd(Task task)
-        => task.IsCompletedSuccessfully && !HasOnCompleted && (!HasOnStarting || _phase != Phase.Open);
+        => task.IsCompletedSuccessfully && !HasOnCompleted && _completing is null && (!HasOnStarting || _phase != Phase.Open);
 
     /// <summary>Ends a response with nothing left to await; published together with the release.</summary>
     private protected void EndResponseNow(Exception? error = null)
@@ -155,6 +158,8 @@ internal abstract unsafe partial class HostContext
         {
             EndResponse(error, publish: false);
         }
+
+        _phase = Phase.Closed;
     }
 
     /// <summary>Keeps the first error and logs every one.</summary>

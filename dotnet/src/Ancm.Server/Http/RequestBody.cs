@@ -120,6 +120,15 @@ internal sealed class RequestBody
     /// <summary>Completes when reading makes sense again, successfully or not.</summary>
     internal ValueTask Wait(CancellationToken cancellationToken) => _readable.Wait(cancellationToken);
 
+    /// <summary>Throws when the app has ended: the body is nobody's.</summary>
+    internal void ThrowIfClosed()
+    {
+        if (_context.IsClosed)
+        {
+            throw new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
+        }
+    }
+
     /// <summary>A wait that the app's own abort has ended is canceled, as on Kestrel.</summary>
     internal void ThrowIfGivenUp()
     {
@@ -160,11 +169,7 @@ internal sealed class RequestBody
             throw _failure;
         }
 
-        if (_context.IsEndedForReading)
-        {
-            throw new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
-        }
-
+        ThrowIfClosed();
         if (_context.IsAbortedByApp)
         {
             throw new ConnectionAbortedException("The connection was aborted by the application.");

@@ -51,10 +51,7 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
                 return _exchange is not null && _exchange->ContentLength >= 0 ? _exchange->ContentLength : null;
             }
 
-            return _copy.TryGetValue(HeaderNames.ContentLength, out var text)
-                && long.TryParse(text.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
-                    ? length
-                    : null;
+            return _copy.TryGetValue(HeaderNames.ContentLength, out var text) ? HeaderRules.Length(text) : null;
         }
 
         set
@@ -76,9 +73,16 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
             }
             else
             {
-                Copy()[KnownRequestHeaders.Spell(key)] = value;
+                Copy()[KnownRequestHeaders.Spell(key)] = Checked(key, value);
             }
         }
+    }
+
+    /// <summary>As a dictionary, what is not there is no empty value.</summary>
+    StringValues IDictionary<string, StringValues>.this[string key]
+    {
+        get => TryGetValue(key, out var value) ? value : throw HeaderRules.NoSuchKey();
+        set => this[key] = value;
     }
 
     internal void Begin(NativeExchange* exchange)
@@ -124,6 +128,11 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 
             value = found ? StringValues.Concat(value, ValueAt(index)) : new StringValues(ValueAt(index));
             found = true;
+        }
+
+        if (found && HeaderRules.IsConnection(key))
+        {
+            value = ConnectionField.Spell(value);
         }
 
         return found;
@@ -186,6 +195,11 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
                 : new StringValues(ValueAt(index));
         }
 
+        if (_copy.TryGetValue(HeaderNames.Connection, out var connection))
+        {
+            _copy[HeaderNames.Connection] = ConnectionField.Spell(connection);
+        }
+
         _copied = true;
         return _copy;
     }
@@ -219,7 +233,11 @@ internal sealed unsafe partial class RequestHeaders : IHeaderDictionary
 /// <summary>The rest of the dictionary interface; all of it works on the copy.</summary>
 internal sealed partial class RequestHeaders
 {
-    public void Add(string key, StringValues value) => Copy().Add(KnownRequestHeaders.Spell(key), value);
+    public void Add(string key, StringValues value)
+    {
+        HeaderRules.CheckKey(key);
+        Copy().Add(KnownRequestHeaders.Spell(key), Checked(key, value));
+    }
 
     public void Add(KeyValuePair<string, StringValues> item) => Add(item.Key, item.Value);
 
@@ -234,10 +252,26 @@ internal sealed partial class RequestHeaders
         => TryGetValue(item.Key, out var value) && value.Equals(item.Value);
 
     public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex)
-        => InOrder().CopyTo(array, arrayIndex);
+    {
+        HeaderRules.CheckRoom(array, arrayIndex, Count);
+        InOrder().CopyTo(array, arrayIndex);
+    }
 
     public IEnumerator<KeyValuePair<string, StringValues>> GetEnumerator() 
         => ((IEnumerable<KeyValuePair<string, StringValues>>)InOrder()).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    /// <summary>A length is a number, and written as one.</summary>
+    private static StringValues Checked(string key, StringValues value)
+    {
+        if (!HeaderRules.IsContentLength(key))
+        {
+            return value;
+        }
+
+        return HeaderRules.Length(value) is { } length
+            ? length.ToString(CultureInfo.InvariantCulture)
+            : throw new BadHttpRequestException($"Invalid content length: {value}", StatusCodes.Status400BadRequest);
+    }
 }

@@ -118,12 +118,14 @@ internal sealed class RequestReader : PipeReader
 
     public override void CancelPendingRead()
     {
+        _body.ThrowIfClosed();
         _cancelNext = true;
         _body.CancelWait();
     }
 
     public override void Complete(Exception? exception = null)
     {
+        _body.ThrowIfClosed();
         _completed = true;
         if (exception is not null)
         {
@@ -212,6 +214,7 @@ internal sealed class RequestReader : PipeReader
 
     private void ThrowIfCompleted()
     {
+        _body.ThrowIfClosed();
         if (_completed)
         {
             throw new InvalidOperationException("Reading is not allowed after reader was completed.");

@@ -54,7 +54,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
             {
                 Remove(key);
             }
-            else if (IsContentLength(key))
+            else if (HeaderRules.IsContentLength(key))
             {
                 _contentLength = ParseLength(value);
             }
@@ -72,6 +72,13 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
                 }
             }
         }
+    }
+
+    /// <summary>As a dictionary, what is not there is no empty value.</summary>
+    StringValues IDictionary<string, StringValues>.this[string key]
+    {
+        get => TryGetValue(key, out var value) ? value : throw HeaderRules.NoSuchKey();
+        set => this[key] = value;
     }
 
     internal void Begin()
@@ -124,7 +131,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
 
     public bool TryGetValue(string key, [MaybeNullWhen(false)] out StringValues value)
     {
-        if (IsContentLength(key))
+        if (HeaderRules.IsContentLength(key))
         {
             value = _contentLength?.ToString(CultureInfo.InvariantCulture);
             return _contentLength.HasValue;
@@ -138,7 +145,7 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
     public bool Remove(string key)
     {
         ThrowIfReadOnly();
-        if (IsContentLength(key))
+        if (HeaderRules.IsContentLength(key))
         {
             var had = _contentLength.HasValue;
             _contentLength = null;
@@ -159,14 +166,9 @@ internal sealed partial class ResponseHeaders : IHeaderDictionary
         return true;
     }
 
-    private static bool IsContentLength(string key)
-        => key.Length == HeaderNames.ContentLength.Length
-            && key.Equals(HeaderNames.ContentLength, StringComparison.OrdinalIgnoreCase);
-
     private static long ParseLength(StringValues value)
-        => long.TryParse(value.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length)
-            ? length
-            : throw new InvalidOperationException($"Invalid Content-Length: \"{value}\". Value must be a positive integral number.");
+        => HeaderRules.Length(value)
+            ?? throw new InvalidOperationException($"Invalid Content-Length: \"{value}\". Value must be a positive integral number.");
 
     /// <summary>How many fields there are beside the length, that of the chunks among them.</summary>
     private int Shown
@@ -270,6 +272,7 @@ internal sealed partial class ResponseHeaders
 
     public void Add(string key, StringValues value)
     {
+        HeaderRules.CheckKey(key);
         if (ContainsKey(key))
         {
             throw new ArgumentException("An item with the same key has already been added.", nameof(key));
@@ -295,6 +298,7 @@ internal sealed partial class ResponseHeaders
 
     public void CopyTo(KeyValuePair<string, StringValues>[] array, int arrayIndex)
     {
+        HeaderRules.CheckRoom(array, arrayIndex, Count);
         foreach (var field in this)
         {
             array[arrayIndex++] = field;

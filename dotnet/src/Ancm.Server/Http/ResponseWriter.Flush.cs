@@ -32,6 +32,7 @@ internal sealed unsafe partial class ResponseWriter
 
         if (_context.IsEnded)
         {
+            ThrowIfClosed();
             return default;
         }
 
@@ -74,6 +75,7 @@ internal sealed unsafe partial class ResponseWriter
 
     public override void CancelPendingFlush()
     {
+        ThrowIfClosed();
         _cancelNext = !_space.IsArmed;
         _space.Set(canceled: true);
     }
@@ -141,10 +143,10 @@ internal sealed partial class ResponseWriter
 {
     public override async ValueTask CompleteAsync(Exception? exception = null)
     {
+        ThrowIfClosed();
         if (exception is not null)
         {
-            Complete(exception);
-            return;
+            _context.FailBody(exception);
         }
 
         await _context.CompleteAsync().ConfigureAwait(false);

@@ -115,18 +115,16 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
     }
 
-    /// <summary>A response that has started is over now; another one ends with the app.</summary>
+    /// <summary>The response is over now.</summary>
     public override void Complete(Exception? exception = null)
     {
-        if (exception is null)
-        {
-            _context.EndBody();
-        }
-        else
+        ThrowIfClosed();
+        if (exception is not null)
         {
             _context.FailBody(exception);
         }
 
+        _context.Complete();
         _completed = true;
     }
 
@@ -286,13 +284,17 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _unflushed += bytes;
     }
 
-    private void ThrowIfEnded()
+    private void ThrowIfClosed()
     {
-        if (_context.IsEndedForReading)
+        if (_context.IsClosed)
         {
             throw new ObjectDisposedException(nameof(PipeWriter), "The request has ended; nothing can be written to its response.");
         }
+    }
 
+    private void ThrowIfEnded()
+    {
+        ThrowIfClosed();
         if (_completed || _context.IsEnded)
         {
             throw new InvalidOperationException("Writing is not allowed after writer was completed.");

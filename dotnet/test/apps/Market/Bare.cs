@@ -55,6 +55,13 @@ internal static class Bare
             "cancelled" => Cancelled,
             "gone" => Gone,
             "upgraded" => Upgraded,
+            "early" => BareEnds.Early,
+            "behind" => BareEnds.Behind,
+            "limit" => BareEnds.Limit,
+            "fields" => BareEnds.Fields,
+            "streams" => BareEnds.Streams,
+            "headers" => BareCollections.Headers,
+            "features" => BareCollections.Features,
             _ => (context, _, _) =>
             {
                 context.Response.StatusCode = 404;
