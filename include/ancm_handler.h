@@ -75,6 +75,7 @@
 #define ANCM_READ_DISCONNECTED (-2) /* The client went away before the end of the body. */
 #define ANCM_READ_MALFORMED (-3) /* The framing of the body is broken; the connection will be closed. */
 #define ANCM_READ_STALE (-4) /* The exchange is over: the caller is late. */
+#define ANCM_READ_TOO_SLOW (-5) /* The body comes too slowly; the client is told so, and the connection will be closed. */
 
 /* Steps of a handler's life. */
 #define ANCM_LIFE_READY (1) /* The application serves; text: nothing. */

@@ -44,6 +44,7 @@ fn a_body_that_is_slower_than_the_application_wants_is_refused() {
     assert_eq!(response.status(), 408);
     assert!(response.text().contains("1000000 bytes per second"), "{}", response.text());
     site.wait_for_log("time(s): body rate");
+    site.wait_for_outcome("slow", "refused 408");
     site.stop();
 }
 

@@ -114,6 +114,8 @@ abi_constants! {
         MALFORMED = -3;
         /// The exchange is over: the caller is late.
         STALE = -4;
+        /// The body comes too slowly; the client is told so, and the connection will be closed.
+        TOO_SLOW = -5;
     }
 }
 

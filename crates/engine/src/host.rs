@@ -76,6 +76,7 @@ pub unsafe extern "C" fn read(
                     return match end {
                         End::Disconnected => read::DISCONNECTED,
                         End::Malformed => read::MALFORMED,
+                        End::TooSlow => read::TOO_SLOW,
                         End::Open | End::Complete => read::END,
                     };
                 }

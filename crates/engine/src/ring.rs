@@ -22,6 +22,8 @@ pub(crate) enum End {
     Disconnected = 2,
     /// The framing is broken.
     Malformed = 3,
+    /// It came too slowly.
+    TooSlow = 4,
 }
 
 /// A ring of [`CAPACITY`] bytes. Positions only grow; their difference is what is inside.
@@ -118,6 +120,7 @@ impl Ring {
             1 => End::Complete,
             2 => End::Disconnected,
             3 => End::Malformed,
+            4 => End::TooSlow,
             _ => End::Open,
         }
     }

@@ -7,6 +7,7 @@ use crate::exchange::Rates;
 use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::limits::Limit;
+use crate::ring::End;
 
 /// Since when one side of an exchange waits for its client, and what had been moved by then.
 #[derive(Default)]
@@ -36,6 +37,10 @@ impl Client {
             State::Active => {
                 if let Some(step) = self.time_out_forwarding(lane) {
                     return if step == Step::Close { Fate::Close } else { self.drive(lane) };
+                }
+                if let Some(slot) = self.slot {
+                    // The application hears why, not only that its client is gone.
+                    slot.ring().finish(End::TooSlow);
                 }
                 if self.response.head_written {
                     lane.common.tally.note(Limit::BodyRate);

@@ -211,6 +211,10 @@ internal sealed class RequestBody
                 return 0;
             case ReadResult.Malformed:
                 throw Refuse(new BadHttpRequestException("Bad chunk in the request body.", StatusCodes.Status400BadRequest));
+            case ReadResult.TooSlow:
+                throw Refuse(new BadHttpRequestException(
+                    "Reading the request body timed out due to data arriving too slowly. See MinRequestBodyDataRate.",
+                    StatusCodes.Status408RequestTimeout));
             case ReadResult.Stale:
                 throw _failure = new ObjectDisposedException("RequestBody", "The request has ended; its body cannot be read.");
             default:

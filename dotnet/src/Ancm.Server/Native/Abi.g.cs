@@ -141,6 +141,8 @@ internal static class ReadResult
     public const long Malformed = -3;
     /// <summary>The exchange is over: the caller is late.</summary>
     public const long Stale = -4;
+    /// <summary>The body comes too slowly; the client is told so, and the connection will be closed.</summary>
+    public const long TooSlow = -5;
 }
 /// <summary>Steps of a handler's life.</summary>
 internal static class LifeEvent

@@ -47,7 +47,16 @@ internal static class Connections
         SetRates(context);
         Outcomes.Tell(context, "reading");
         var body = new MemoryStream();
-        await context.Request.Body.CopyToAsync(body);
+        try
+        {
+            await context.Request.Body.CopyToAsync(body);
+        }
+        catch (Microsoft.AspNetCore.Http.BadHttpRequestException bad)
+        {
+            Outcomes.Tell(context, $"refused {bad.StatusCode}");
+            throw;
+        }
+
         await context.Response.WriteAsync(body.Length.ToString(CultureInfo.InvariantCulture));
     }
 
