@@ -115,6 +115,18 @@ fn dotnet_backends_are_reached_over_links_unless_a_socket_is_asked_for() {
 }
 
 #[test]
+fn a_channel_that_its_server_closes_behind_an_answer_costs_the_next_request_nothing() {
+    let app = App::test("Site").model(Model::OutOfProcess);
+    let site = Start::of(app).argument("--lanes").argument("1").run();
+    let mut connection = site.connect();
+    for at in 0..300 {
+        let answer = connection.request(&Request::post("/AnswerUnread", "0123456789"));
+        assert_eq!(answer.text(), "unread", "request {at}");
+    }
+    site.stop();
+}
+
+#[test]
 fn clients_that_leave_take_their_channels_along_and_not_the_link() {
     let (site, _session) = start(App::test("Site"));
     for at in 0..50 {

@@ -56,6 +56,13 @@ internal static class Limits
         await context.Response.WriteAsync(await ReadAll(context));
     }
 
+    /// <summary>The server closes the connection behind what it would have to read and may not.</summary>
+    public static Task AnswerUnread(HttpContext context)
+    {
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = 1;
+        return context.Response.WriteAsync("unread");
+    }
+
     public static async Task SetLimitAfterRead(HttpContext context)
     {
         _ = await context.Request.Body.ReadAsync(new byte[1]);
