@@ -87,3 +87,20 @@ fn what_a_backend_is_told_of_the_client_is_set_in_web_config() {
     assert!(!told.contains("X-Forwarded-Proto"), "{told}");
     site.stop();
 }
+
+#[test]
+fn an_application_sees_the_client_and_the_scheme_that_a_listed_proxy_tells() {
+    let app = App::test("Kitchen").handler_setting("trustedProxies", "127.0.0.1");
+    let site = Site::start(app, Model::OutOfProcess);
+    let ask = |target| {
+        let request = Request::get(target)
+            .header("X-Forwarded-For", "203.0.113.1")
+            .header("X-Forwarded-Proto", "https");
+        site.request(&request).ok().text()
+    };
+    let request = ask("/request");
+    assert!(request.contains("https"), "{request}");
+    let connection = ask("/connection");
+    assert!(connection.contains(" 203.0.113.1 "), "{connection}");
+    site.stop();
+}

@@ -39,7 +39,8 @@ impl Policy {
     }
 }
 
-/// Appends our fields. `kept`: behind what the client has sent under their names; `via`: the client
+/// Appends our fields. Of what a listed proxy tells in an `X-Forwarded-` field we have nothing to say: its
+/// client is ours, and the framework's middleware reads the last value only. `kept`: behind what the client has sent under their names; `via`: the client
 /// has sent a `Via`. `authority` takes the place of `Host`.
 pub(super) fn write<'a>(
     request: &impl RequestHead<'a>,
@@ -50,9 +51,10 @@ pub(super) fn write<'a>(
     out: &mut Vec<u8>,
 ) {
     let fields = &policy.fields;
+    let is_listed = matches!(policy.trusted, TrustedProxies::Listed { .. });
     if fields.x_for {
         let line = Line::begin("X-Forwarded-For", kept.then_some(request), out);
-        if let Some(address) = request.remote() {
+        if let Some(address) = request.remote().filter(|_| !(is_listed && line.is_begun())) {
             field::push_address(out, address);
         }
         // A client on a Unix socket has no address. What it said about its own clients stays.
@@ -60,7 +62,9 @@ pub(super) fn write<'a>(
     }
     if fields.x_proto {
         let line = Line::begin("X-Forwarded-Proto", kept.then_some(request), out);
-        out.extend_from_slice(request.scheme().as_bytes());
+        if !(is_listed && line.is_begun()) {
+            out.extend_from_slice(request.scheme().as_bytes());
+        }
         line.end(out);
     }
     let host = || {
@@ -70,7 +74,9 @@ pub(super) fn write<'a>(
     };
     if fields.x_host {
         let line = Line::begin("X-Forwarded-Host", kept.then_some(request), out);
-        out.extend_from_slice(host().unwrap_or_default());
+        if !(is_listed && line.is_begun()) {
+            out.extend_from_slice(host().unwrap_or_default());
+        }
         line.end(out);
     }
     if fields.forwarded {
@@ -133,8 +139,13 @@ impl Line {
         Self { start, value, own: out.len() }
     }
 
+    /// Whether the client has said something.
+    fn is_begun(&self) -> bool {
+        self.own > self.value
+    }
+
     fn end(self, out: &mut Vec<u8>) {
-        if out.len() == self.own && self.own > self.value {
+        if out.len() == self.own && self.is_begun() {
             out.truncate(self.own - b", ".len());
         }
         if out.len() == self.value {

@@ -271,7 +271,16 @@ fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
             "10.0.0.0/8, unix",
             Some("10.1.2.3:5"),
             "X-Forwarded-For: 9.9.9.9",
-            "X-Forwarded-For: 9.9.9.9, 10.1.2.3:5\nX-Forwarded-Proto: http\n",
+            "X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: http\n",
+        ),
+        // What a listed proxy says is what there is to say, but for the chain of RFC 7239.
+        (
+            Some(every),
+            "10.0.0.0/8",
+            Some("10.1.2.3:5"),
+            "X-Forwarded-Proto: https\nX-Forwarded-Host: a, b\nForwarded: for=c",
+            "X-Forwarded-For: 10.1.2.3:5\nX-Forwarded-Proto: https\nX-Forwarded-Host: a, b\n\
+             Forwarded: for=c, for=\"10.1.2.3:5\";host=\"h:8\";proto=http\nVia: 1.1 ancm\n",
         ),
         (
             None,
