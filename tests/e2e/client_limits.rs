@@ -59,6 +59,29 @@ both_models! {
         site.stop();
     }
 
+    /// Out-of-process the server has limits as well, and is told more than the client said.
+    fn what_the_limits_allow_arrives(model: Model) {
+        let site = Start::of(App::sample("hello").model(model)).run();
+        // With the host's name.
+        let most = (0..99).fold(Request::get("/plaintext"), |it, at| it.header("X", &at.to_string()));
+        assert_eq!(site.request(&most).ok().text(), "Hello, World!");
+        site.stop();
+
+        let app = [
+            ("maxRequestLineSize", "20000"),
+            ("maxRequestHeadersTotalSize", "100000"),
+            ("maxRequestHeaderCount", "300"),
+        ]
+        .iter()
+        .fold(App::sample("hello"), |app, (name, value)| app.handler_setting(name, value));
+        let site = Start::of(app.model(model)).run();
+        let long = Request::get(&format!("/plaintext?{}", "x".repeat(19_000)));
+        let value = "v".repeat(250);
+        let most = (0..290).fold(long, |request, _| request.header("X", &value));
+        assert_eq!(site.request(&most).ok().text(), "Hello, World!");
+        site.stop();
+    }
+
     fn clocks_are_as_they_are_set(model: Model) {
         let settings = [
             ("requestHeadersTimeout", "00:00:01"),

@@ -11,9 +11,11 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 [assembly: HostingStartup(typeof(Ancm.Backend.LegacyStartup))]
 
@@ -86,6 +88,7 @@ internal sealed class AddressFilter : IStartupFilter
                 feature.Addresses.Clear();
                 feature.Addresses.Add(Placement.Address!);
                 feature.PreferHostingUrls = true;
+                HeadLimits.Lift(app.ApplicationServices.GetService<IOptions<KestrelServerOptions>>()?.Value.Limits);
                 Publish(app.ServerFeatures);
                 // A socket has no addresses; applications expect those of a port of the loopback.
                 app.Use(LoopbackAddresses.Fill);
@@ -110,6 +113,38 @@ internal sealed class AddressFilter : IStartupFilter
             }
 
             features.Set<IServerAddressesFeature>(shown);
+        }
+    }
+}
+
+/// <summary>
+/// The head of a request has passed the host's limits, and has what the host says of the client on top:
+/// where the app has said nothing of its own, the server has no others.
+/// </summary>
+internal static class HeadLimits
+{
+    internal static void Lift(KestrelServerLimits? limits)
+    {
+        if (limits is null)
+        {
+            return;
+        }
+
+        var usual = new KestrelServerLimits();
+        var most = (int)Math.Min(limits.MaxRequestBufferSize ?? int.MaxValue, int.MaxValue);
+        if (limits.MaxRequestHeaderCount == usual.MaxRequestHeaderCount)
+        {
+            limits.MaxRequestHeaderCount = int.MaxValue;
+        }
+
+        if (limits.MaxRequestHeadersTotalSize == usual.MaxRequestHeadersTotalSize)
+        {
+            limits.MaxRequestHeadersTotalSize = most;
+        }
+
+        if (limits.MaxRequestLineSize == usual.MaxRequestLineSize)
+        {
+            limits.MaxRequestLineSize = most;
         }
     }
 }
