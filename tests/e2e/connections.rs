@@ -1,6 +1,8 @@
 //! What an application in the process says of its client's speed, and hears of its connection.
 //! Out of process that is between Kestrel and us, and no client's affair.
 
+use std::{io::Write, net::TcpStream};
+
 use testkit::{App, Model, Request, Site, Start};
 
 /// A site whose own limit is so high that everybody who waits for a second is too slow.
@@ -108,6 +110,18 @@ fn an_application_hears_of_the_end_of_a_connection() {
     connection.send(Request::get("/Watch?id=gone").to_bytes());
     drop(connection);
     site.wait_for_outcome("gone", "closed");
+    site.stop();
+}
+
+#[test]
+fn who_leaves_with_the_whole_answer_has_aborted_nothing() {
+    let site = start(&[]);
+    let mut client = TcpStream::connect(site.address()).unwrap();
+    client.write_all(&Request::get("/StayBehind?id=stayed").to_bytes()).unwrap();
+    client.peek(&mut [0]).unwrap();
+    // With bytes that it has not read, so that the server hears of it at once.
+    drop(client);
+    site.wait_for_outcome("stayed", "False False");
     site.stop();
 }
 

@@ -75,6 +75,14 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
     }
 
     /// <summary>
+    /// Whether the client has been given all that was announced: leaving with that aborts nothing,
+    /// whatever the app still does. By then the length cannot change.
+    /// </summary>
+    private bool IsAllFlushed
+        => _phase == Phase.Started && _responseHeaders.ContentLength is { } length && length == _writer.Length
+            && _writer.UnflushedBytes == 0 && !HasOwnCoding;
+
+    /// <summary>
     /// Records the first cause, and that the app gives up after a client that may still listen; false
     /// when it does not count. A client that closes after the last
     /// byte of its response has not aborted anything, and the news may come while the request ends
@@ -87,7 +95,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
         lock (_abortGate)
         {
             var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase >= Phase.Ended);
-            if (!counts || id != _id || IsAbortedByApp || (IsAborted && cause == Abortion.Client))
+            if (!counts || id != _id || IsAbortedByApp || (cause == Abortion.Client && (IsAborted || IsAllFlushed)))
             {
                 return false;
             }

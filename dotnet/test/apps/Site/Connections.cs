@@ -103,6 +103,18 @@ internal static class Connections
         context.Features.Get<IConnectionLifetimeFeature>()!.Abort();
     }
 
+    /// <summary>Has sent all that it has announced, and stays until the client has left with it.</summary>
+    public static async Task StayBehind(HttpContext context)
+    {
+        var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Features.Get<IConnectionLifetimeFeature>()!.ConnectionClosed.Register(closed.SetResult);
+        var token = context.RequestAborted;
+        context.Response.ContentLength = 5;
+        await context.Response.WriteAsync("whole");
+        await closed.Task;
+        Outcomes.Tell(context, $"{token.IsCancellationRequested} {context.RequestAborted.IsCancellationRequested}");
+    }
+
     private static void Watch(HttpContext context, string id)
     {
         var connection = context.Features.Get<IConnectionLifetimeFeature>()!;
