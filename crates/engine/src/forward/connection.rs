@@ -11,15 +11,20 @@ use crate::application::UpstreamAddress;
 use crate::client::Client;
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::lane::{ChannelRef, Entry, Lane};
+use crate::wheel::Wheel;
 
 /// What is always told of a connection.
 const READS: u32 = epoll::IN | epoll::RDHUP | epoll::EDGE;
-/// Idle connections that a lane keeps per backend.
+/// Idle connections that a lane keeps per backend for long, and at the most. Those of a crowd find
+/// each other's again: to open one costs a backend more than a request does.
 const POOL: usize = 256;
+const CROWD: usize = 4096;
 /// When a backend is tried again that takes no more connections for now, in milliseconds.
 const RETRY: u64 = 20;
 /// How long one may idle, in milliseconds; below Kestrel's own 130 s, so that we close first.
 const IDLE_TIME: u64 = 90_000;
+/// The same for those beyond [`POOL`].
+const CROWD_TIME: u64 = 5_000;
 
 /// What a connection to a backend is made of.
 #[derive(Debug)]
@@ -266,13 +271,15 @@ impl Forwarding {
             && client.inbound.is_complete()
             && !lane.draining
             && self.takes_link == self.upstream.link.is_some();
-        if !fit || lane.pools.of(self.upstream.id).idle.len() >= POOL {
+        let others = lane.pools.of(self.upstream.id).idle.len();
+        if !fit || others >= CROWD {
             self.drop_connection(lane, client.key);
             return;
         }
         if let Some(line) = self.line.take() {
-            let deadline = lane.clock.now() + IDLE_TIME;
-            if self.armed <= lane.clock.now() {
+            let now = lane.clock.now();
+            let deadline = now + if others < POOL { IDLE_TIME } else { CROWD_TIME };
+            if self.armed <= now || Wheel::is_before(deadline, self.armed) {
                 self.armed = lane.wheel.insert(self.key, deadline);
             }
             let idle = Idle {

@@ -74,6 +74,34 @@ fn connections_that_break_let_others_have_their_turn() {
     }
 }
 
+/// More than are kept for long.
+#[test]
+fn a_crowd_finds_the_connections_of_the_one_before() {
+    const CROWD: usize = 300;
+    let doors = [Door::default(), Door::default()];
+    let busy = Arc::new(AtomicUsize::new(0));
+    let (count, opened) = (busy.clone(), doors.clone());
+    let backend = Backend::start(move |mut peer, _| {
+        while let Some(head) = peer.request() {
+            count.fetch_add(1, Ordering::SeqCst);
+            opened[usize::from(head.starts_with("GET /second"))].pass();
+            count.fetch_sub(1, Ordering::SeqCst);
+            peer.send(OK);
+        }
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut clients: Vec<Client> = (0..CROWD).map(|_| site.connect()).collect();
+    for (target, door) in ["/first", "/second"].into_iter().zip(&doors) {
+        clients.iter_mut().for_each(|client| client.get(target));
+        eventually("all at work", || busy.load(Ordering::SeqCst) == CROWD);
+        door.open();
+        for client in &mut clients {
+            assert_eq!(client.response().text(), "ok");
+        }
+    }
+    assert_eq!(backend.accepted(), CROWD);
+}
+
 #[test]
 fn nobody_waits_for_ever() {
     let door = Door::default();
