@@ -12,7 +12,6 @@ use engine::{Engine, Listener, Options, Upstream, UpstreamAddress};
 use crate::backend::{PATIENCE, Proxy, Rules, check, read_answer};
 
 const WINDOW: usize = 128 * 1024;
-const PAYLOAD: usize = 64 * 1024;
 
 /// The bytes are all that a backend sends on its link when it has been asked once.
 pub fn link(data: &[u8]) {
@@ -48,7 +47,7 @@ fn first_channel(mut bytes: &[u8], asked: usize) -> Option<(Vec<u8>, bool)> {
         let number = u32::from_le_bytes(head[..4].try_into().expect("four bytes"));
         let value = u32::from_le_bytes([head[4], head[5], head[6], 0]) as usize;
         match head[7] {
-            2 if value <= PAYLOAD => {
+            2 if value <= WINDOW => {
                 if number != 0 && value > 0 {
                     return Some((data, false));
                 }

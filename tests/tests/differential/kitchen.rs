@@ -240,6 +240,7 @@ fn responses() {
             "/start-only",
             "/writer",
             "/writer-unflushed",
+            "/writer-held",
             "/writer-stream",
             "/writer-completed",
             "/own-body",

@@ -12,7 +12,7 @@ use os::socket::{Socket, Transfer};
 use super::Lane;
 use super::connections::Entry;
 use crate::exchange::ConnectionKey;
-use crate::link::{Channels, Decoder, Frame, PAYLOAD, Step, Violation};
+use crate::link::{Channels, Decoder, Frame, Step, Violation};
 use crate::outgoing::Outgoing;
 
 /// What is told of a link. Room only when it was missed: a Unix socket has news of that whenever its
@@ -100,8 +100,7 @@ impl Links {
                 link.channels.wait(channel.number);
                 break;
             }
-            let wanted = (bytes.len() - sent).min(PAYLOAD);
-            let count = link.channels.take_room(channel.number, wanted);
+            let count = link.channels.take_room(channel.number, bytes.len() - sent);
             if count == 0 {
                 break;
             }

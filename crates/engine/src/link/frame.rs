@@ -7,10 +7,9 @@
 
 /// Bytes of a head.
 pub(crate) const HEAD: usize = 8;
-/// Bytes that a side may send on a channel before the other has taken any.
+/// Bytes that a side may send on a channel before the other has taken any; behind one head there are
+/// no more.
 pub(crate) const WINDOW: u32 = 128 * 1024;
-/// The most bytes behind one head.
-pub(crate) const PAYLOAD: usize = 64 * 1024;
 
 /// A frame, but for its channel and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Frame {
         let number = u32::from_le_bytes([a, b, c, d]);
         let value = u32::from_le_bytes([e, f, g, 0]);
         let frame = match kind {
-            2 if value as usize <= PAYLOAD => Self::Data(value),
+            2 if value <= WINDOW => Self::Data(value),
             3 => Self::Credit(value),
             4 => Self::Close(value),
             _ => return None,
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn frames_are_read_as_they_were_written() {
-        for frame in [Frame::Data(0), Frame::Data(65_536), Frame::Credit(7), Frame::Close(VALUE)] {
+        for frame in [Frame::Data(0), Frame::Data(WINDOW), Frame::Credit(7), Frame::Close(VALUE)] {
             let mut out = Vec::new();
             frame.push(0x0102_0304, &mut out);
             assert_eq!(Frame::read(out.try_into().unwrap()), Some((0x0102_0304, frame)));
@@ -77,7 +76,7 @@ mod tests {
             let [a, b, c, _] = value.to_le_bytes();
             [1, 0, 0, 0, a, b, c, kind]
         };
-        for bad in [head(0, 0), head(1, 0), head(2, 65_537), head(5, 0), head(255, 0)] {
+        for bad in [head(0, 0), head(1, 0), head(2, WINDOW + 1), head(5, 0), head(255, 0)] {
             assert_eq!(Frame::read(bad), None, "{bad:?}");
         }
     }

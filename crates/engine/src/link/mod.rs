@@ -17,4 +17,4 @@ mod frame;
 
 pub(crate) use channels::{Channels, Violation};
 pub(crate) use decoder::{Decoder, Step};
-pub(crate) use frame::{Frame, PAYLOAD};
+pub(crate) use frame::Frame;

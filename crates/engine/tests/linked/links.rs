@@ -70,7 +70,7 @@ fn what_no_backend_may_send_costs_its_link_and_nothing_else() {
         frame(77, CREDIT, 1, b""),
         frame(77, CLOSE, 0, b""),
         frame(0, CREDIT, WINDOW, b""),
-        frame(0, DATA, 70_000, &[b'x'; 70_000]),
+        frame(0, DATA, WINDOW + 1, &[b'x'; WINDOW as usize + 1]),
     ];
     let count = bad.len();
     let path = takes_links(move |mut link, at| {

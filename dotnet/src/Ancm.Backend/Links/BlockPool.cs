@@ -1,7 +1,6 @@
 using System;
 using System.Buffers;
-using System.Collections.Concurrent;
-using System.Threading;
+using System.Collections.Generic;
 
 namespace Ancm.Backend.Links;
 
@@ -10,28 +9,39 @@ namespace Ancm.Backend.Links;
 /// </summary>
 internal sealed class BlockPool : MemoryPool<byte>
 {
-    private const int BlockLength = 4096;
+    /// <summary>Bytes that are kept while nobody uses them.</summary>
+    private const int MaxFree = 16 * 1024 * 1024;
 
-    /// <summary>Blocks that are kept while nobody uses them: 16 MiB.</summary>
-    private const int MaxFree = 4096;
+    private readonly int _length;
 
-    private readonly ConcurrentQueue<Block> _free = new();
-    private int _count;
+    // The last one given back first: the caches still have it.
+    private readonly Stack<Block> _free = new();
 
-    public override int MaxBufferSize => BlockLength;
+    internal BlockPool(int length) => _length = length;
+
+    public override int MaxBufferSize => _length;
 
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, BlockLength);
-        if (_free.TryDequeue(out var block))
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, _length);
+        return RentBlock(minBufferSize);
+    }
+
+    /// <summary>A block of at least so many bytes; a larger one than usual is not kept afterwards.</summary>
+    internal Block RentBlock(int length)
+    {
+        if (length > _length)
         {
-            Interlocked.Decrement(ref _count);
-        }
-        else
-        {
-            block = new Block(this);
+            return new Block(this, length);
         }
 
+        Block? block;
+        lock (_free)
+        {
+            _free.TryPop(out block);
+        }
+
+        block ??= new Block(this, _length);
         block.IsRented = true;
         return block;
     }
@@ -42,23 +52,22 @@ internal sealed class BlockPool : MemoryPool<byte>
 
     private void Return(Block block)
     {
-        if (Interlocked.Increment(ref _count) <= MaxFree)
+        lock (_free)
         {
-            _free.Enqueue(block);
-        }
-        else
-        {
-            Interlocked.Decrement(ref _count);
+            if (_free.Count < MaxFree / _length)
+            {
+                _free.Push(block);
+            }
         }
     }
 
-    private sealed class Block(BlockPool pool) : IMemoryOwner<byte>
+    internal sealed class Block(BlockPool pool, int length) : IMemoryOwner<byte>
     {
-        private readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>(BlockLength);
+        internal byte[] Bytes { get; } = GC.AllocateUninitializedArray<byte>(length);
 
         internal bool IsRented { get; set; }
 
-        public Memory<byte> Memory => _bytes;
+        public Memory<byte> Memory => Bytes;
 
         public void Dispose()
         {

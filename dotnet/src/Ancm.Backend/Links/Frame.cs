@@ -17,11 +17,8 @@ internal readonly struct Frame
 {
     internal const int HeaderLength = 8;
 
-    /// <summary>Bytes that a side may send on a channel before the other has taken any.</summary>
+    /// <summary>Bytes that a side may send on a channel before the other has taken any; behind one header there are no more.</summary>
     internal const int Window = 128 * 1024;
-
-    /// <summary>The most bytes behind one header.</summary>
-    internal const int MaxPayload = 64 * 1024;
 
     internal required uint Number { get; init; }
 

@@ -1,5 +1,4 @@
 using System;
-using System.Buffers;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Net;
@@ -23,9 +22,6 @@ internal sealed class Link : IThreadPoolWorkItem
     /// <summary>Bytes that may wait to be sent; channels with more wait themselves.</summary>
     private const int MaxWaiting = 512 * 1024;
 
-    /// <summary>A larger buffer of what is to be sent is given back.</summary>
-    private const int MaxKept = 2 * 1024 * 1024;
-
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
     private static int s_links;
 
@@ -42,12 +38,14 @@ internal sealed class Link : IThreadPoolWorkItem
     private ulong _opened;
 
     /// <summary>What waits to be sent, and what is being sent. Under the lock, as the next two.</summary>
-    private ArrayBufferWriter<byte> _waiting = new();
-    private ArrayBufferWriter<byte> _underway = new();
+    private Batch _waiting;
+    private Batch _underway;
     private bool _isSending;
     private bool _isGone;
     private TaskCompletionSource? _sent;
-    private TaskCompletionSource? _room;
+
+    /// <summary>Who waits for room among what waits.</summary>
+    private List<ChannelWriter> _writers = [];
 
     internal Link(Socket socket, EndPoint endPoint, LinkOptions options, Func<ConnectionContext, bool> accept, Action<Link> onGone)
     {
@@ -57,6 +55,8 @@ internal sealed class Link : IThreadPoolWorkItem
         _options = options;
         _accept = accept;
         _onGone = onGone;
+        _waiting = new Batch(options.Blocks);
+        _underway = new Batch(options.Blocks);
     }
 
     internal void Start()
@@ -79,25 +79,8 @@ internal sealed class Link : IThreadPoolWorkItem
         _socket.Dispose();
     }
 
-    /// <summary>When data may be sent; null: now.</summary>
-    internal Task? WaitForRoom()
-    {
-        lock (_sending)
-        {
-            if (_waiting.WrittenCount < MaxWaiting || _isGone)
-            {
-                return null;
-            }
-
-            _room ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return _room.Task;
-        }
-    }
-
-    internal void Send(Frame frame) => Send(frame, default);
-
-    /// <summary>Sends a frame soon, behind those before it.</summary>
-    internal void Send(Frame frame, ReadOnlySequence<byte> payload)
+    /// <summary>Sends a frame without a payload soon, behind those before it.</summary>
+    internal void Send(Frame frame)
     {
         lock (_sending)
         {
@@ -106,23 +89,28 @@ internal sealed class Link : IThreadPoolWorkItem
                 return;
             }
 
-            frame.Write(_waiting.GetSpan(Frame.HeaderLength));
-            _waiting.Advance(Frame.HeaderLength);
-            foreach (var piece in payload)
-            {
-                _waiting.Write(piece.Span);
-            }
-
-            if (_isSending)
-            {
-                return;
-            }
-
-            _isSending = true;
+            _waiting.Add(frame);
         }
 
-        // Behind the requests that are ready now, whose answers will be sent together with this one.
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        Schedule();
+    }
+
+    /// <summary>The same with data. False: it is too much for now; the writer is told when it no longer is.</summary>
+    internal bool Send(ChannelWriter writer, uint number, Written written, int count)
+    {
+        lock (_sending)
+        {
+            if (_isGone || _waiting.Length >= MaxWaiting)
+            {
+                _writers.Add(writer);
+                return false;
+            }
+
+            _waiting.Add(number, written, count);
+        }
+
+        Schedule();
+        return true;
     }
 
     /// <summary>Both sides have closed a channel.</summary>
@@ -138,16 +126,11 @@ internal sealed class Link : IThreadPoolWorkItem
     {
         while (true)
         {
-            TaskCompletionSource? room;
+            List<ChannelWriter> writers = [];
+            _underway.Clear();
             lock (_sending)
             {
-                if (_underway.Capacity > MaxKept)
-                {
-                    _underway = new();
-                }
-
-                _underway.ResetWrittenCount();
-                if (_waiting.WrittenCount == 0 || _isGone)
+                if (_waiting.Length == 0 || _isGone)
                 {
                     _isSending = false;
                     _sent?.TrySetResult();
@@ -155,17 +138,20 @@ internal sealed class Link : IThreadPoolWorkItem
                 }
 
                 (_waiting, _underway) = (_underway, _waiting);
-                (room, _room) = (_room, null);
+                if (_writers.Count > 0)
+                {
+                    (writers, _writers) = (_writers, writers);
+                }
             }
 
-            room?.SetResult();
+            foreach (var writer in writers)
+            {
+                writer.OnRoom();
+            }
 
             try
             {
-                for (var rest = _underway.WrittenSpan; !rest.IsEmpty;)
-                {
-                    rest = rest[_socket.Send(rest)..];
-                }
+                _underway.Send(_socket);
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
@@ -173,6 +159,22 @@ internal sealed class Link : IThreadPoolWorkItem
                 _socket.Dispose();
             }
         }
+    }
+
+    private void Schedule()
+    {
+        lock (_sending)
+        {
+            if (_isSending)
+            {
+                return;
+            }
+
+            _isSending = true;
+        }
+
+        // Behind the requests that are ready now, whose answers will be sent together with this one.
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
     private void Receive()
@@ -210,7 +212,7 @@ internal sealed class Link : IThreadPoolWorkItem
         {
             var frame = Frame.Read(bytes[at..]);
             var length = frame.Kind == Kind.Data ? frame.Value : 0;
-            if (length > Frame.MaxPayload)
+            if (length > Frame.Window)
             {
                 return -1;
             }
@@ -276,14 +278,11 @@ internal sealed class Link : IThreadPoolWorkItem
 
     private void BeGone()
     {
-        TaskCompletionSource? room;
         lock (_sending)
         {
             _isGone = true;
-            (room, _room) = (_room, null);
+            _writers.Clear();
         }
-
-        room?.SetResult();
 
         _socket.Dispose();
         LinkChannel[] left;

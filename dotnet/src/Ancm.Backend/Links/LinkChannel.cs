@@ -19,17 +19,11 @@ internal sealed class LinkChannel : DefaultConnectionContext
     private readonly Link _link;
     private readonly uint _number;
     private readonly Pipe _input;
-    private readonly Pipe _output;
+    private readonly ChannelWriter _output;
     private readonly CancellationTokenSource _closed = new();
     private readonly object _lock = new();
-    private readonly Task _sending;
 
-    /// <summary>Bytes that the host takes. Under the lock, as the next three.</summary>
-    private int _room = Frame.Window;
-
-    /// <summary>Completed when there is room again, or never will be.</summary>
-    private TaskCompletionSource? _waiting;
-
+    /// <summary>Who has ended the channel; under the lock.</summary>
     private bool _isClosedHere;
     private bool _isClosedThere;
 
@@ -44,12 +38,11 @@ internal sealed class LinkChannel : DefaultConnectionContext
         _link = link;
         _number = number;
         _input = new Pipe(options.Input);
-        _output = new Pipe(options.Output);
-        Transport = new DuplexPipe(new CountedReader(_input.Reader, OnConsumed), _output.Writer);
+        _output = new ChannelWriter(link, number, options, _lock);
+        Transport = new DuplexPipe(new CountedReader(_input.Reader, OnConsumed), _output);
         Features.Set<IMemoryPoolFeature>(options);
         LocalEndPoint = endPoint;
         ConnectionClosed = _closed.Token;
-        _sending = SendAsync();
     }
 
     /// <summary>Bytes have come. False: they must not have.</summary>
@@ -81,23 +74,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
     }
 
     /// <summary>The host takes more. False: more than it could have been sent.</summary>
-    internal bool Grant(int bytes)
-    {
-        TaskCompletionSource? waiting;
-        lock (_lock)
-        {
-            _room += bytes;
-            if (_room > Frame.Window)
-            {
-                return false;
-            }
-
-            (waiting, _waiting) = (_waiting, null);
-        }
-
-        waiting?.SetResult();
-        return true;
-    }
+    internal bool Grant(int bytes) => _output.Grant(bytes);
 
     /// <summary>The host has closed the channel, or the link is gone.</summary>
     internal void OnClosed(bool isLinkGone)
@@ -105,6 +82,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
         lock (_lock)
         {
             _isClosedThere = true;
+            _output.End();
             if (_isClosedHere)
             {
                 _link.Forget(_number);
@@ -128,7 +106,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
     {
         await Transport.Input.CompleteAsync().ConfigureAwait(false);
         await Transport.Output.CompleteAsync().ConfigureAwait(false);
-        await _sending.ConfigureAwait(false);
+        await _output.WaitUntilGiven().ConfigureAwait(false);
         Close();
         lock (_input)
         {
@@ -167,6 +145,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
             if (!_isClosedHere)
             {
                 _isClosedHere = true;
+                _output.End();
                 if (_isClosedThere)
                 {
                     // First, because the host may use the number again as soon as it is told.
@@ -182,88 +161,13 @@ internal sealed class LinkChannel : DefaultConnectionContext
     /// <summary>Ends what waits for the host.</summary>
     private void GiveUp(Exception reason)
     {
-        TaskCompletionSource? waiting;
-        lock (_lock)
-        {
-            (waiting, _waiting) = (_waiting, null);
-        }
-
-        waiting?.SetResult();
         lock (_input)
         {
             _input.Writer.Complete(reason);
         }
 
-        _output.Reader.CancelPendingRead();
         // What the app has registered there runs on the thread that cancels.
         ThreadPool.UnsafeQueueUserWorkItem(static closed => closed.Cancel(), _closed, preferLocal: false);
-    }
-
-    private async Task SendAsync()
-    {
-        var reader = _output.Reader;
-        Exception? broken = null;
-        try
-        {
-            while (true)
-            {
-                var result = await reader.ReadAsync().ConfigureAwait(false);
-                var rest = result.Buffer;
-                while (!rest.IsEmpty && TrySend(rest) is { } sent)
-                {
-                    rest = rest.Slice(sent.Count);
-                    await sent.Room.ConfigureAwait(false);
-                }
-
-                reader.AdvanceTo(result.Buffer.End);
-                if (result.IsCompleted || IsClosed())
-                {
-                    break;
-                }
-            }
-        }
-        catch (Exception error)
-        {
-            broken = error;
-        }
-
-        await reader.CompleteAsync(broken).ConfigureAwait(false);
-    }
-
-    /// <summary>Sends what there is room for; null when nobody takes it any more.</summary>
-    private (long Count, Task Room)? TrySend(in ReadOnlySequence<byte> bytes)
-    {
-        lock (_lock)
-        {
-            if (_isClosedHere || _isClosedThere)
-            {
-                return null;
-            }
-
-            var count = Math.Min(bytes.Length, Math.Min(_room, Frame.MaxPayload));
-            if (count > 0 && _link.WaitForRoom() is { } later)
-            {
-                return (0, later);
-            }
-
-            if (count > 0)
-            {
-                _room -= (int)count;
-                _link.Send(new Frame { Number = _number, Kind = Kind.Data, Value = (int)count }, bytes.Slice(0, count));
-                return (count, Task.CompletedTask);
-            }
-
-            _waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            return (0, _waiting.Task);
-        }
-    }
-
-    private bool IsClosed()
-    {
-        lock (_lock)
-        {
-            return _isClosedHere || _isClosedThere;
-        }
     }
 
     private sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexPipe

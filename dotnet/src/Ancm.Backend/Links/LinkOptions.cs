@@ -11,13 +11,12 @@ internal sealed class LinkOptions : IMemoryPoolFeature
 {
     internal LinkOptions(SocketTransportOptions options)
     {
-        MemoryPool = new BlockPool();
+        MemoryPool = new BlockPool(4096);
         // The server's part of a connection runs on the pool: it may block, and the link must not. Ours
         // runs where the other side happens to be.
         Input = new PipeOptions(MemoryPool, PipeScheduler.ThreadPool, PipeScheduler.Inline, 0, 0, useSynchronizationContext: false);
         // None means without a limit, as there.
-        var most = options.MaxWriteBufferSize ?? 0;
-        Output = new PipeOptions(MemoryPool, PipeScheduler.Inline, PipeScheduler.ThreadPool, most, most / 2, useSynchronizationContext: false);
+        MaxWriteBuffer = options.MaxWriteBufferSize ?? 0;
     }
 
     /// <inheritdoc/>
@@ -26,6 +25,9 @@ internal sealed class LinkOptions : IMemoryPoolFeature
     /// <summary>From the host to the server.</summary>
     internal PipeOptions Input { get; }
 
-    /// <summary>From the server to the host.</summary>
-    internal PipeOptions Output { get; }
+    /// <summary>What the server writes to: larger, because few of them are sent at once.</summary>
+    internal BlockPool Blocks { get; } = new(16 * 1024);
+
+    /// <summary>Bytes that a channel may have beyond what the host has granted before the server waits; 0 is any number.</summary>
+    internal long MaxWriteBuffer { get; }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 using Microsoft.AspNetCore.Http.Features;
@@ -179,6 +180,21 @@ internal static class Responses
             writer.GetMemory(100_000).Span[..100_000].Fill((byte)'u');
             writer.Advance(100_000);
             return Task.CompletedTask;
+        });
+        app.MapGet("/writer-held", async (HttpContext context) =>
+        {
+            // Memory that is asked for before a flush and written to behind it.
+            var writer = context.Response.BodyWriter;
+            context.Response.ContentLength = 5 * "before 0 beside behind 0 ".Length;
+            for (var piece = 0; piece < 5; piece++)
+            {
+                await writer.WriteAsync(Encoding.ASCII.GetBytes($"before {piece}\n"));
+                writer.Write("beside "u8);
+                var memory = writer.GetMemory(10);
+                await writer.FlushAsync();
+                writer.Advance(Encoding.ASCII.GetBytes($"behind {piece}\n", memory.Span));
+                await writer.FlushAsync();
+            }
         });
         app.MapGet("/writer-stream", async (HttpContext context) =>
         {
