@@ -31,7 +31,7 @@ fn links(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn is_link(path: &Path) -> bool {
-    path.extension().is_some_and(|name| name == "link2")
+    path.extension().is_some_and(|name| name == "link")
 }
 
 fn all_sockets(dir: &Path) -> Vec<PathBuf> {

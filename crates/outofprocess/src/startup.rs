@@ -26,7 +26,7 @@ use crate::transport::{Found, Places};
 static SOCKETS: AtomicU64 = AtomicU64::new(1);
 
 /// What a socket for links is called; another protocol will have another name.
-const LINK: &str = "link2";
+const LINK: &str = "link";
 
 /// What stays the same from start to start.
 pub(crate) struct Startup {

@@ -45,7 +45,7 @@ internal sealed class Link : IThreadPoolWorkItem
     private TaskCompletionSource? _sent;
 
     /// <summary>Who waits for room among what waits.</summary>
-    private List<ChannelWriter> _writers = [];
+    private readonly List<ChannelWriter> _writers = [];
 
     internal Link(Socket socket, EndPoint endPoint, LinkOptions options, Func<ConnectionContext, bool> accept, Action<Link> onGone)
     {
@@ -82,6 +82,7 @@ internal sealed class Link : IThreadPoolWorkItem
     /// <summary>Sends a frame without a payload soon, behind those before it.</summary>
     internal void Send(Frame frame)
     {
+        bool isFirst;
         lock (_sending)
         {
             if (_isGone)
@@ -90,14 +91,17 @@ internal sealed class Link : IThreadPoolWorkItem
             }
 
             _waiting.Add(frame);
+            isFirst = !_isSending;
+            _isSending = true;
         }
 
-        Schedule();
+        Schedule(isFirst);
     }
 
     /// <summary>The same with data. False: it is too much for now; the writer is told when it no longer is.</summary>
     internal bool Send(ChannelWriter writer, uint number, Written written, int count)
     {
+        bool isFirst;
         lock (_sending)
         {
             if (_isGone || _waiting.Length >= MaxWaiting)
@@ -107,9 +111,11 @@ internal sealed class Link : IThreadPoolWorkItem
             }
 
             _waiting.Add(number, written, count);
+            isFirst = !_isSending;
+            _isSending = true;
         }
 
-        Schedule();
+        Schedule(isFirst);
         return true;
     }
 
@@ -126,7 +132,7 @@ internal sealed class Link : IThreadPoolWorkItem
     {
         while (true)
         {
-            List<ChannelWriter> writers = [];
+            ChannelWriter[] writers;
             _underway.Clear();
             lock (_sending)
             {
@@ -138,10 +144,8 @@ internal sealed class Link : IThreadPoolWorkItem
                 }
 
                 (_waiting, _underway) = (_underway, _waiting);
-                if (_writers.Count > 0)
-                {
-                    (writers, _writers) = (_writers, writers);
-                }
+                writers = [.. _writers];
+                _writers.Clear();
             }
 
             foreach (var writer in writers)
@@ -161,20 +165,13 @@ internal sealed class Link : IThreadPoolWorkItem
         }
     }
 
-    private void Schedule()
+    private void Schedule(bool isFirst)
     {
-        lock (_sending)
+        if (isFirst)
         {
-            if (_isSending)
-            {
-                return;
-            }
-
-            _isSending = true;
+            // Behind the requests that are ready now, whose answers will be sent together with this one.
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }
-
-        // Behind the requests that are ready now, whose answers will be sent together with this one.
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
     private void Receive()
