@@ -64,6 +64,13 @@ impl Ending {
         self.status.code()
     }
 
+    /// Whether somebody has killed it (`kill -9`), and not the system for lack of memory: that says
+    /// nothing against the program.
+    pub fn is_by_hand(self) -> bool {
+        const KILL: i32 = 9;
+        self.signal() == Some(KILL) && !self.lacked_memory
+    }
+
     /// The signal that ended it.
     pub fn signal(self) -> Option<i32> {
         self.status.signal()

@@ -95,6 +95,8 @@ pub struct Generation {
     pub reason: Reason,
     /// The CPU time that it has taken, once that is known.
     pub cpu: Duration,
+    /// Whether somebody else has killed it.
+    pub(crate) is_by_hand: bool,
     /// Whether it was killed already; it is done once.
     pub(crate) is_killed: bool,
 }

@@ -304,6 +304,14 @@ impl Site {
         }
     }
 
+    /// Somebody has killed a generation, told before its end: that is no failure of the application, so no
+    /// pause follows. `rapidFailsPerMinute` counts it all the same.
+    pub fn note_kill(&mut self, id: GenerationId) {
+        if let Some(index) = self.index(id) {
+            self.generations[index].is_by_hand = true;
+        }
+    }
+
     /// What the next generation will be called: whatever is asked for now, no generation before it
     /// can be the answer.
     pub fn next_id(&self) -> GenerationId {
@@ -493,6 +501,13 @@ impl Site {
             (State::Draining { .. }, _) => {}
             (State::Leaving { served, .. }, _) => self.on_left(&generation, served, now),
             (State::Failing { why, .. }, _) => self.on_dead_start(&generation, why, now),
+            // Nobody learns from it what is wrong with the start; with something that serves, whoever
+            // asked for the start is told.
+            (State::Starting { .. }, Payload::App)
+                if generation.is_by_hand && !self.is_app_served() =>
+            {
+                self.replace(id, Pause::NONE, generation.reason, now);
+            }
             (State::Starting { .. }, Payload::App) => {
                 self.on_dead_start(&generation, StartFailure::ExitedBeforeReady, now);
             }
@@ -504,7 +519,10 @@ impl Site {
             }
             (State::Serving, Payload::App) => {
                 let served = now.saturating_sub(generation.since);
-                let pause = self.restart.after_end(served, generation.cpu);
+                let pause = match generation.is_by_hand {
+                    true => Pause::NONE,
+                    false => self.restart.after_end(served, generation.cpu),
+                };
                 self.replace(id, pause, Reason::Died, now);
                 // Nothing follows an application that is offline.
                 let restart_in = self.next_try().map_or(Duration::ZERO, |at| at - now);
@@ -716,6 +734,7 @@ impl Site {
             since: now,
             reason,
             cpu: Duration::ZERO,
+            is_by_hand: false,
             is_killed: false,
         });
         self.actions.push(Action::Start { id, payload });

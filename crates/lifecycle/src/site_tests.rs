@@ -594,3 +594,32 @@ fn promises_hold_for_random_orders_of_events() {
         assert!(world.is_finished, "seed {seed}: {:?}", world.site);
     }
 }
+
+#[test]
+fn what_somebody_kills_is_started_again_at_once_within_the_limit_of_a_minute() {
+    let mut site = serving();
+    let limit = POLICY.rapid_fails_per_minute;
+    for number in 1..=u64::from(limit) {
+        site.note_kill(id(number));
+        site.note_cost(id(number), at(10));
+        let actions = site.on_event(Event::Exited(id(number)), at(5));
+        assert!(actions.contains(&start(number + 1, Payload::App)), "{actions:?}");
+        // Every other one is killed before it serves.
+        if number % 2 == 0 {
+            site.on_event(Event::Ready(id(number + 1)), at(5));
+        }
+    }
+    let last = id(u64::from(limit) + 1);
+    site.note_kill(last);
+    site.on_event(Event::Exited(last), at(5));
+    assert_eq!(site.waits_because(), Some(Wait::RapidFails));
+}
+
+#[test]
+fn a_recycle_whose_generation_somebody_kills_has_failed() {
+    let mut site = serving();
+    site.on_event(Event::Recycle(Reason::Files), at(5));
+    site.note_kill(id(2));
+    let actions = site.on_event(Event::Exited(id(2)), at(6));
+    assert!(matches!(actions[0], Action::Explain { .. }), "{actions:?}");
+}

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::UpstreamAddress;
+use lifecycle::exit::Ending;
 use os::poll::{Readiness, poll};
 use os::process::{Child, Group, SpawnError, Stream};
 use os::signal::Signal;
@@ -62,6 +63,13 @@ pub(crate) struct Remains {
     pub(crate) lived: Duration,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Remains {
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        let ending = self.status.map(Ending::new);
+        ending.map(|ending| ending.for_lack_of_memory(self.lacked_memory))
+    }
 }
 
 /// What woke a wait for a backend.

@@ -83,6 +83,14 @@ impl Recovery {
         }
     }
 
+    /// Somebody has killed a backend, which is no failure of its own: no pause, but the module counts it.
+    pub(crate) fn on_kill(now: Instant, crashes: &mut CrashCount) -> Next {
+        match crashes.on_crash(now) {
+            left @ Some(_) => Next::Break { pause: Pause::NONE.at_least(left) },
+            None => Next::Restart { pause: Pause::NONE },
+        }
+    }
+
     /// All attempts of a start failed, which took so much CPU time. Says how long to pause; requests
     /// are refused meanwhile.
     pub(crate) fn on_start_failed(&mut self, cpu: Duration) -> Pause {
@@ -152,6 +160,15 @@ mod tests {
         assert_eq!(at(60), restart);
         assert_eq!(at(61), restart);
         assert_eq!(at(62), until_the_end_of_the_minute(58));
+    }
+
+    #[test]
+    fn what_somebody_kills_is_started_at_once_and_counted() {
+        let (now, mut crashes) = (Instant::now(), CrashCount::new(2));
+        let mut on_kill = || Recovery::on_kill(now, &mut crashes);
+        assert_eq!(on_kill(), Next::Restart { pause: Pause::NONE });
+        assert_eq!(on_kill(), Next::Restart { pause: Pause::NONE });
+        assert_eq!(on_kill(), until_the_end_of_the_minute(60));
     }
 
     #[test]

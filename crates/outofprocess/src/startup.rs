@@ -98,6 +98,13 @@ impl StartFailure {
         self.cpu
     }
 
+    /// What is left of a process that somebody has killed before it listened.
+    pub(crate) fn killed(&self) -> Option<&Remains> {
+        let has_exited = matches!(self.error, StartError::NotReady(NotReady::Exited { .. }));
+        let remains = self.trace.remains.as_ref().filter(|_| has_exited);
+        remains.filter(|remains| remains.ending().is_some_and(Ending::is_by_hand))
+    }
+
     /// Whether it was given up because the host stops.
     pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self.error, StartError::NotReady(NotReady::Cancelled))
@@ -253,9 +260,7 @@ impl Trace {
 
 /// How a process ended.
 pub(crate) fn words(remains: &Remains) -> String {
-    let ending =
-        remains.status.map(|status| Ending::new(status).for_lack_of_memory(remains.lacked_memory));
-    ending.map_or("ended".to_owned(), |ending| ending.to_string())
+    remains.ending().map_or("ended".to_owned(), |ending| ending.to_string())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

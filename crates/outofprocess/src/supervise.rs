@@ -20,6 +20,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lifecycle::exit::Ending;
 use lifecycle::restart::Pause;
 use lifecycle::{Code, StartReport};
 
@@ -135,6 +136,16 @@ impl Place {
 
     fn on_start_failed(&mut self, failure: &StartFailure) -> Pause {
         let shared = &self.shared;
+        if let Some(remains) = failure.killed() {
+            let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Next::Restart { pause } = Recovery::on_kill(Instant::now(), &mut crashes) {
+                let (pid, exit) = (remains.pid, words(remains));
+                let served_for = Duration::ZERO;
+                let exited = Event::BackendExited { pid, exit, served_for, restart_after: pause };
+                (shared.tell)(exited);
+                return pause;
+            }
+        }
         let pause = self.recovery.on_start_failed(failure.cpu());
         let report = Arc::new(failure.report(&shared.startup.app));
         shared.board.publish(self.number, State::Failed(Arc::clone(&report)));
@@ -151,7 +162,11 @@ impl Place {
         let remains = backend.bury();
         let next = {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
-            self.recovery.on_crash(served_for, remains.cpu, Instant::now(), &mut crashes)
+            let now = Instant::now();
+            match remains.ending().is_some_and(Ending::is_by_hand) {
+                true => Recovery::on_kill(now, &mut crashes),
+                false => self.recovery.on_crash(served_for, remains.cpu, now, &mut crashes),
+            }
         };
         let (Next::Break { pause } | Next::Refuse { pause } | Next::Restart { pause }) = next;
         let (pid, exit) = (remains.pid, words(&remains));

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use control::{ToSupervisor, ToWorker};
 use lifecycle::GenerationId;
 use lifecycle::event::{Event as Told, Level};
+use lifecycle::exit::Ending;
 use lifecycle::generation::Payload;
 use lifecycle::headroom::Headroom;
 use lifecycle::report::StartReport;
@@ -316,6 +317,9 @@ impl Supervisor {
                 if let Some(worker) = self.workers.get_mut(&id) {
                     worker.on_ended(&mut self.output);
                     self.site.note_cost(id, worker.cpu_time());
+                    if worker.ending.is_some_and(Ending::is_by_hand) && !worker.is_killed {
+                        self.site.note_kill(id);
+                    }
                     let others = self.workers.iter().filter(|(other, _)| **other != id);
                     strays::end(&others.map(|(_, it)| it.child.pid().number()).collect::<Vec<_>>());
                     self.events.push_back(Event::Exited(id));
@@ -429,7 +433,7 @@ impl Supervisor {
 
     fn forget(&mut self, generation: GenerationId) {
         let Some(worker) = self.workers.remove(&generation) else { return };
-        let is_clean = worker.ending.is_some_and(lifecycle::exit::Ending::is_clean);
+        let is_clean = worker.ending.is_some_and(Ending::is_clean);
         if is_clean && worker.has_served_app() && worker.stopping.is_none() {
             self.tell(&Told::Ended { generation });
         }

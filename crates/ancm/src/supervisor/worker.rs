@@ -39,6 +39,8 @@ pub(super) struct Worker {
     pub(super) load: Option<Load>,
     /// It was asked and has not told yet.
     pub(super) is_asked: bool,
+    /// We have killed it ourselves.
+    pub(super) is_killed: bool,
     /// How the process has ended.
     pub(super) ending: Option<Ending>,
     /// The CPU time that it and what it has started had taken when it was killed.
@@ -89,6 +91,7 @@ impl Worker {
             snapshot: None,
             load: None,
             is_asked: false,
+            is_killed: false,
             ending: None,
             spent: Duration::ZERO,
             is_app,
@@ -162,6 +165,7 @@ impl Worker {
     pub(super) fn kill(&mut self) -> io::Result<()> {
         // Backends go with it, and nobody will have waited for them.
         self.spent = processes::cpu_time(self.child.pid().number());
+        self.is_killed = true;
         self.child.kill_group(Signal::KILL)
     }
 
