@@ -89,7 +89,7 @@ fn what_a_backend_is_told_of_the_client_is_set_in_web_config() {
 }
 
 #[test]
-fn an_application_sees_the_client_and_the_scheme_that_a_listed_proxy_tells() {
+fn v1_27_an_application_sees_the_client_and_the_scheme_that_a_listed_proxy_tells() {
     let app = App::test("Kitchen").handler_setting("trustedProxies", "127.0.0.1");
     let site = Site::start(app, Model::OutOfProcess);
     let ask = |target| {
