@@ -14,6 +14,14 @@ fn start_with(model: Model, arguments: &str) -> Site {
 }
 
 both_models! {
+    fn inp_19_connections_of_another_worker_have_other_ids(model: Model) {
+        let [first, second] = [start(model), start(model)];
+        let [one, other] = [&first, &second].map(|site| site.get("/ConnectionId").ok().text());
+        assert_ne!(one, other);
+        first.stop();
+        second.stop();
+    }
+
     fn req_01_escaped_characters_are_decoded_once(model: Model) {
         let site = start(model);
         let mut connection = site.connect();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use os::socket::Socket;
 
@@ -279,7 +279,7 @@ impl Engine {
             lanes: lanes.clone(),
             crew: crew.clone(),
             slot_numbers: Arc::default(),
-            connection_numbers: Arc::new(AtomicU64::new(1)),
+            connection_numbers: Arc::new(AtomicU64::new(first_connection())),
         };
         let tally = common.tally.clone();
         let io = common.options.io;
@@ -356,6 +356,15 @@ impl Engine {
         self.crew.stop();
         Drained { lanes }
     }
+}
+
+/// Where connections are counted from: the time, in .NET's ticks, as Kestrel does. Logs of several
+/// workers, or of one after another, tell their requests apart.
+fn first_connection() -> u64 {
+    const TICK: u128 = 100;
+    const UNIX_EPOCH_TICKS: u64 = 621_355_968_000_000_000;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH_TICKS + (since.as_nanos() / TICK) as u64
 }
 
 /// The sockets of each lane, ready to be accepted from.

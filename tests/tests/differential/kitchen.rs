@@ -92,6 +92,9 @@ fn files() {
         client.get("/send-file?offset=100&count=70000");
         client.get("/send-file?offset=5000001");
         client.get("/send-file?count=0");
+        for target in ["/send-file", "/send-file?count=0"] {
+            client.ask(Request::new("HEAD", target));
+        }
     });
 }
 

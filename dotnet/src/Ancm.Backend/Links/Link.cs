@@ -34,9 +34,6 @@ internal sealed class Link : IThreadPoolWorkItem
     private readonly string _name = Interlocked.Increment(ref s_links).ToString(CultureInfo.InvariantCulture);
     private readonly object _sending = new();
 
-    /// <summary>Connections so far: a channel's number comes again, and requests are told apart by the connection's name.</summary>
-    private ulong _opened;
-
     /// <summary>What waits to be sent, and what is being sent. Under the lock, as the next two.</summary>
     private Batch _waiting;
     private Batch _underway;
@@ -251,8 +248,7 @@ internal sealed class Link : IThreadPoolWorkItem
 
     private bool Open(uint number)
     {
-        var name = string.Create(CultureInfo.InvariantCulture, $"ancm-{_name}-{_opened++}");
-        var channel = new LinkChannel(this, number, name, _endPoint, _options);
+        var channel = new LinkChannel(this, number, ConnectionName.Next(), _endPoint, _options);
         lock (_channels)
         {
             _channels.Add(number, channel);

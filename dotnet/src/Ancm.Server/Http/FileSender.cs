@@ -1,6 +1,5 @@
 using System;
 using System.IO;
-using System.IO.Pipelines;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -12,7 +11,7 @@ internal static class FileSender
     private const int PieceSize = 64 * 1024;
 
     internal static async Task SendAsync(
-        PipeWriter writer, string path, long offset, long? count, CancellationToken cancellationToken)
+        ResponseWriter writer, string path, long offset, long? count, CancellationToken cancellationToken)
     {
         // As the framework's own copy does it, down to the exceptions.
         var length = new FileInfo(path).Length;
@@ -44,7 +43,7 @@ internal static class FileSender
                 return;
             }
 
-            writer.Advance(read);
+            writer.Fill(read);
             offset += read;
             left -= read;
             await writer.FlushAsync(cancellationToken).ConfigureAwait(false);

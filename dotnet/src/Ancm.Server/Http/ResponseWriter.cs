@@ -36,7 +36,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     /// <summary>Body bytes that the app has written, sent or not.</summary>
     internal long Length { get; private set; }
 
-    /// <summary>Whether bytes were put into memory of ours, and not only handed over.</summary>
+    /// <summary>Whether the app has put bytes into memory of ours, and not only handed them over.</summary>
     internal bool HasAdvanced { get; private set; }
 
     public override bool CanGetUnflushedBytes => true;
@@ -85,6 +85,13 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     public override void Advance(int bytes)
     {
+        Fill(bytes);
+        HasAdvanced |= bytes > 0;
+    }
+
+    /// <summary>Advances for what the app only hands over, a file say.</summary>
+    internal void Fill(int bytes)
+    {
         _context.CheckNotUpgraded();
         ThrowIfEnded();
         var free = _early.Length > 0 ? _early.Length - _earlyLength : Capacity - _position;
@@ -99,7 +106,6 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         }
 
         Accept(bytes);
-        HasAdvanced |= bytes > 0;
         if (IsInVain)
         {
             return;

@@ -74,7 +74,7 @@ internal static class Delivery
         {
             await Task.Delay(Timeout.Infinite, context.RequestAborted);
         }).WithRequestTimeout("short");
-        app.MapGet("/send-file", (HttpContext context, long offset = 0, long? count = null)
+        app.MapMethods("/send-file", ["GET", "HEAD"], (HttpContext context, long offset = 0, long? count = null)
             => context.Response.SendFileAsync(LargeFile.Path, offset, count));
         app.MapGet("/results-file", () => Results.File(LargeFile.Path, "application/x-large", "large.bin", enableRangeProcessing: true));
     }

@@ -124,7 +124,7 @@ internal static class Rules
             var first = context.TraceIdentifier;
             var parts = first.Split(':');
             context.TraceIdentifier = "own";
-            return $"{parts.Length} {parts[0] == context.Connection.Id} {parts[1]} {context.TraceIdentifier}";
+            return $"{parts.Length} {parts[0] == context.Connection.Id} {parts[0].Length} {parts[1]} {context.TraceIdentifier}";
         });
     }
 
