@@ -102,8 +102,14 @@ pub(crate) fn kills(model: Model, seconds: u64) -> ExitCode {
     match model {
         // Whoever held the connections is gone, and they with it.
         Model::InProcess => assert!(tally.broken.len() as u64 <= killed * 2 * CLIENTS as u64),
-        // Another backend was there.
-        Model::OutOfProcess => assert!(tally.broken.is_empty(), "{:?}", tally.broken),
+        // Another backend was there: only an answer that had begun could not be given again.
+        Model::OutOfProcess => {
+            let had_begun = |broken: &String| {
+                broken.starts_with("the end after ") && !broken.contains(" 0 bytes")
+            };
+            assert!(tally.broken.iter().all(had_begun), "{:?}", tally.broken);
+            assert!((tally.broken.len() as u64) < killed / 10, "{:?}", tally.broken);
+        }
     }
     nothing_is_left_over(&site);
     site.stop();
