@@ -112,8 +112,11 @@ both_models! {
         let (other, page) = (site.app().path("_offline.htm"), site.app().path(OFFLINE));
         for _ in 0..2 {
             assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+            let first = generation(&site);
             fs::rename(&other, &page).unwrap();
             wait_for_status(&site, "/HelloWorld", 503);
+            // Until it is told to drain it takes connections beside the page.
+            wait_for_the_end(&first);
             assert_eq!(site.get("/HelloWorld").text(), "back soon");
             fs::rename(&page, &other).unwrap();
             wait_for_status(&site, "/HelloWorld", 200);

@@ -34,6 +34,7 @@ internal static class HostInjection
         }
 
         services.AddSingleton<IServer, HostServer>();
+        Preparation.Begin();
         return true;
     }
 
