@@ -47,7 +47,7 @@
 #define ANCM_EVENT_READABLE (1) /* `read` will not answer `WOULD_BLOCK`. */
 #define ANCM_EVENT_WRITABLE (2) /* The response body has drained to half of the high-water mark or below. */
 #define ANCM_EVENT_ABORTED (4) /* The client is gone. Nothing that is written will arrive. */
-#define ANCM_EVENT_CLOSED (8) /* A connection is over that somebody watches. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2. */
+#define ANCM_EVENT_CLOSED (8) /* A connection is over that somebody watches, or its client will send no more. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2. */
 
 /* Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then
    per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned.
@@ -208,7 +208,7 @@ struct ancm_exchange {
     uint32_t progress;
     /* Bits of `waiting`, set by the handler, cleared by the engine when it sends the event. */
     uint32_t waiting;
-    /* Bits of `event` that have happened and stay true: `event::ABORTED`. */
+    /* Bits of `event` that have happened and stay true: `event::ABORTED`, and `event::CLOSED` once that was told. */
     uint32_t happened;
     /* Fields that came behind a body in chunks, apart from those that must not (RFC 9110
        6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has

@@ -139,7 +139,7 @@ abi_struct! {
         pub progress: AtomicU32,
         /// Bits of `waiting`, set by the handler, cleared by the engine when it sends the event.
         pub waiting: AtomicU32,
-        /// Bits of `event` that have happened and stay true: `event::ABORTED`.
+        /// Bits of `event` that have happened and stay true: `event::ABORTED`, and `event::CLOSED` once that was told.
         pub happened: AtomicU32,
         /// Fields that came behind a body in chunks, apart from those that must not (RFC 9110
         /// 6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has
@@ -253,8 +253,9 @@ abi_constants! {
         WRITABLE = 2;
         /// The client is gone. Nothing that is written will arrive.
         ABORTED = 4;
-        /// A connection is over that somebody watches. There is no exchange: the pointer is null
-        /// and the id is that of the connection. May come twice. Since 1.2.
+        /// A connection is over that somebody watches, or its client will send no more. There is no
+        /// exchange: the pointer is null and the id is that of the connection. May come twice.
+        /// Since 1.2.
         CLOSED = 8;
     }
 }

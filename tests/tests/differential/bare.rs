@@ -54,7 +54,12 @@ pub(crate) fn logged(client: &mut Client, of: &str, lines: usize) {
     client.note(of, "logged", &text);
 }
 
-fn learned(client: &Client, what: &str, of: &str, is_enough: impl Fn(&str) -> bool) -> String {
+pub(crate) fn learned(
+    client: &Client,
+    what: &str,
+    of: &str,
+    is_enough: impl Fn(&str) -> bool,
+) -> String {
     let mut connection = client.connect();
     let target = format!("/bare/{what}?of={of}");
     testkit::eventually(&format!("what was {what} of {of}"), || {

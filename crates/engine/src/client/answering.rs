@@ -46,9 +46,12 @@ impl Client {
                 }
                 let nobody_reads = looks && !reads && slot.ring().free() == 0;
                 let ended = self.half_closed && (self.inbound.is_complete() || nobody_reads);
-                if ended && !self.response.is_raw() && slot.abort() {
-                    // A client that half-closes may still read: tell the application, go on.
+                // A client that half-closes may still read: tell the application, go on.
+                if ended && slot.abort() {
                     lane.application.signal(slot.as_abi(), slot.id(), event::ABORTED);
+                }
+                if ended && slot.tell_closed() {
+                    lane.tell_closed(self.number);
                 }
                 Step::Wait
             }

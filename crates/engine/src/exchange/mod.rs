@@ -304,9 +304,19 @@ impl SlotRef {
 
     /// Records that the client is gone. `true` the first time.
     pub(crate) fn abort(self) -> bool {
+        self.note(event::ABORTED)
+    }
+
+    /// Records that the handler, which wants to hear of it, hears of the end of the connection.
+    /// `true` the first time.
+    pub(crate) fn tell_closed(self) -> bool {
+        self.progress() & progress::WATCHED != 0 && self.note(event::CLOSED)
+    }
+
+    fn note(self, event: u32) -> bool {
         // SAFETY: slots are never freed; the field is atomic.
         let happened = unsafe { &(*self.as_ptr()).shared.happened };
-        happened.fetch_or(event::ABORTED, Ordering::SeqCst) & event::ABORTED == 0
+        happened.fetch_or(event, Ordering::SeqCst) & event == 0
     }
 
     /// Makes the slot ready for another request, under another id. `false`: it is still posted;

@@ -179,6 +179,8 @@ internal abstract unsafe partial class HostContext :
 
             var token = _server.Watch(_connection);
             Interlocked.Or(ref exchange->Progress, ProgressFlags.Watched);
+            // Its client may have left before.
+            exchange->Wake();
             return token;
         }
     }

@@ -89,7 +89,7 @@ internal static class EventFlags
     public const uint Writable = 2;
     /// <summary>The client is gone. Nothing that is written will arrive.</summary>
     public const uint Aborted = 4;
-    /// <summary>A connection is over that somebody watches. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2.</summary>
+    /// <summary>A connection is over that somebody watches, or its client will send no more. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2.</summary>
     public const uint Closed = 8;
 }
 /// <summary>Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned. The engine writes framing, `Date`, `Connection` and a missing `Server` by itself.</summary>
@@ -273,7 +273,7 @@ internal unsafe struct NativeExchange
     [FieldOffset(204)] public uint Progress;
     /// <summary>Bits of `waiting`, set by the handler, cleared by the engine when it sends the event.</summary>
     [FieldOffset(208)] public uint Waiting;
-    /// <summary>Bits of `event` that have happened and stay true: `event::ABORTED`.</summary>
+    /// <summary>Bits of `event` that have happened and stay true: `event::ABORTED`, and `event::CLOSED` once that was told.</summary>
     [FieldOffset(212)] public uint Happened;
     /// <summary>Fields that came behind a body in chunks, apart from those that must not (RFC 9110 6.5.1). There once the body is over: with `request::BODY_COMPLETE`, or once `read` has said `END`. Since 1.1: look at `size` first.</summary>
     [FieldOffset(216)] public NativeHeader* Trailers;

@@ -62,6 +62,8 @@ internal static class Bare
             "streams" => BareEnds.Streams,
             "headers" => BareCollections.Headers,
             "features" => BareCollections.Features,
+            "leaving" => BareClients.Leaving,
+            "target" => BareClients.Target,
             _ => (context, _, _) =>
             {
                 context.Response.StatusCode = 404;
