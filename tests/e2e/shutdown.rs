@@ -160,6 +160,21 @@ both_models! {
     }
 }
 
+/// Out-of-process Kestrel stops to listen.
+#[test]
+fn shut_02_the_end_of_the_server_is_that_of_the_application_in_process() {
+    let app = App::test("Site").variables(&[("ASPNETCORE_SHUTDOWNTIMEOUTSECONDS", "2")]);
+    let site = Site::start(app, Model::InProcess);
+    let first = site.application();
+    assert_eq!(site.get("/ShutdownServer?given-up").ok().text(), "Stopped");
+    wait_for_another(&site, first);
+    let second = site.application();
+    let mut connection = site.connect();
+    connection.send(Request::get("/ShutdownServer").to_bytes());
+    wait_for_another(&site, second);
+    site.stop();
+}
+
 // Backends are told late, since many end at once.
 #[test]
 fn uploads_finish_while_it_stops_in_process() {

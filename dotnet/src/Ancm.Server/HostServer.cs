@@ -77,6 +77,13 @@ internal sealed class HostServer : IServer
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        var isOfHost = _lifetime.ApplicationStopping.IsCancellationRequested;
+        if (!isOfHost)
+        {
+            // The app stops its server by itself, which is the end of the app.
+            OnStopping();
+        }
+
         try
         {
             await _workerStops.Task.WaitAsync(cancellationToken);
@@ -85,6 +92,11 @@ internal sealed class HostServer : IServer
             Interlocked.MemoryBarrierProcessWide();
             CheckDrained();
             await _drained.Task.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (!isOfHost)
+        {
+            // Who does not wait has asked all the same; the host's stop is to come.
+            return;
         }
         catch (OperationCanceledException)
         {

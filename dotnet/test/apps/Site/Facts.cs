@@ -156,6 +156,14 @@ internal static class Facts
         await context.Response.WriteAsync("Stopped");
     }
 
+    /// <summary>Stops the server behind the host's back, and waits for that or, with "given-up", does not.</summary>
+    public static async Task ShutdownServer(HttpContext context)
+    {
+        var token = new CancellationToken(canceled: context.Request.Query.ContainsKey("given-up"));
+        await context.RequestServices.GetRequiredService<IServer>().StopAsync(token);
+        await context.Response.WriteAsync("Stopped");
+    }
+
     public static async Task Slow(HttpContext context)
     {
         Outcomes.Tell(context, "waiting");
