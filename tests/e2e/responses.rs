@@ -262,3 +262,16 @@ fn callbacks_behind_an_answer_hold_nothing_up_in_process() {
     });
     site.stop();
 }
+
+#[test]
+fn a_head_beyond_all_measure_is_an_error_of_its_own_in_process() {
+    let site = start(Model::InProcess);
+    // The phrase is only for humans.
+    let response = site.get("/HugeHead?part=reason").ok();
+    assert_eq!((response.head.reason.as_str(), response.text()), ("OK", "body".to_owned()));
+    for part in ["name", "count"] {
+        assert_eq!(site.get(&format!("/HugeHead?part={part}")).status(), 500);
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+    }
+    site.stop();
+}

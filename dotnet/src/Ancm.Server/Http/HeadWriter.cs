@@ -20,7 +20,8 @@ internal unsafe ref struct HeadWriter
     {
         _exchange = exchange;
         _position = (int)HeadLayout.Size;
-        var reasonLength = reason is null ? 0 : WriteText(reason);
+        // One that is larger than the layout has room for says nothing to anybody; the standard one does.
+        var reasonLength = reason is null || reason.Length > ushort.MaxValue ? 0 : WriteText(reason);
         var head = Fixed;
         BinaryPrimitives.WriteUInt16LittleEndian(head[(int)HeadLayout.Status..], (ushort)status);
         BinaryPrimitives.WriteUInt16LittleEndian(head[(int)HeadLayout.Reason..], (ushort)reasonLength);

@@ -103,6 +103,26 @@ internal static class Responses
             : Task.CompletedTask;
     }
 
+    /// <summary>A head with a part that is larger than any client would take.</summary>
+    public static Task HugeHead(HttpContext context)
+    {
+        var (response, huge) = (context.Response, new string('r', 70_000));
+        switch (context.Request.Query["part"].ToString())
+        {
+            case "reason":
+                context.Features.GetRequiredFeature<IHttpResponseFeature>().ReasonPhrase = huge;
+                break;
+            case "name":
+                response.Headers[huge] = "value";
+                break;
+            default:
+                response.Headers["X-Many"] = Enumerable.Repeat("value", 70_000).ToArray();
+                break;
+        }
+
+        return response.WriteAsync("body");
+    }
+
     public static Task Throw(HttpContext context) => throw new InvalidOperationException("thrown on request");
 
     public static async Task ThrowLater(HttpContext context)
