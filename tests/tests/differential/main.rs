@@ -4,6 +4,7 @@
 //! three and compares what was said. What may differ, and why, is a table: [`differences`].
 
 mod bare;
+mod bare_bytes;
 mod bare_clients;
 mod bare_ends;
 mod client;
