@@ -81,5 +81,11 @@ fn connections_are_alike_byte_for_byte() {
             talk(client, name, &(request(line, version, rest) + last));
         }
         talk(client, "an empty line", &format!("\r\n{last}"));
+        let upgrade = "Connection: Upgrade\r\nUpgrade: own\r\n\r\n";
+        let refused = request("GET /bare/taken-over/refused", "1.1", upgrade);
+        for how in ["unread", "failing"] {
+            let taken = request(&format!("GET /bare/taken-over/{how}"), "1.1", upgrade);
+            talk(client, how, &format!("{refused}{taken}hello"));
+        }
     });
 }

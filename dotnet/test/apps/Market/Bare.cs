@@ -63,6 +63,7 @@ internal static class Bare
             "headers" => BareCollections.Headers,
             "features" => BareCollections.Features,
             "leaving" => BareClients.Leaving,
+            "taken-over" => BareClients.TakenOver,
             "target" => BareClients.Target,
             _ => (context, _, _) =>
             {

@@ -55,6 +55,22 @@ internal static class BareClients
             await Refused(() => write.WriteAsync(new byte[100], context.RequestAborted).AsTask())));
     }
 
+    /// <summary>Takes the connection over and says goodbye, whatever was said before; or does not take it over.</summary>
+    internal static async Task TakenOver(HttpContext context, string how, Action<string> tell)
+    {
+        if (how == "refused")
+        {
+            return;
+        }
+
+        await using var stream = await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync();
+        await stream.WriteAsync("goodbye"u8.ToArray());
+        if (how == "failing")
+        {
+            throw new FormatException("on purpose");
+        }
+    }
+
     /// <summary>What became of the request line.</summary>
     internal static Task Target(HttpContext context, string how, Action<string> tell)
     {
