@@ -34,7 +34,6 @@ internal static class HostInjection
         }
 
         services.AddSingleton<IServer, HostServer>();
-        Preparation.Begin();
         return true;
     }
 
