@@ -188,6 +188,8 @@ pub struct Site {
     /// The application is started when its last process has ended.
     waits_for_end: Option<Reason>,
     is_announced: bool,
+    /// Somebody has killed a start, and none has come to its end since.
+    has_forgiven: bool,
     actions: Vec<Action>,
 }
 
@@ -212,6 +214,7 @@ impl Site {
             has_room: true,
             waits_for_end: None,
             is_announced: false,
+            has_forgiven: false,
             actions: Vec::new(),
         };
         if is_offline {
@@ -412,6 +415,7 @@ impl Site {
         }
         self.generations[index].enter(State::Serving, now);
         let payload = self.generations[index].payload;
+        self.has_forgiven &= payload != Payload::App;
         if !self.is_announced {
             self.is_announced = true;
             self.actions.push(Action::Announce);
@@ -501,11 +505,12 @@ impl Site {
             (State::Draining { .. }, _) => {}
             (State::Leaving { served, .. }, _) => self.on_left(&generation, served, now),
             (State::Failing { why, .. }, _) => self.on_dead_start(&generation, why, now),
-            // Nobody learns from it what is wrong with the start; with something that serves, whoever
-            // asked for the start is told.
+            // Nobody learns from it what is wrong with the start, unless it happens again; with
+            // something that serves, whoever asked for the start is told.
             (State::Starting { .. }, Payload::App)
-                if generation.is_by_hand && !self.is_app_served() =>
+                if generation.is_by_hand && !self.has_forgiven && !self.is_app_served() =>
             {
+                self.has_forgiven = true;
                 self.replace(id, Pause::NONE, generation.reason, now);
             }
             (State::Starting { .. }, Payload::App) => {

@@ -616,6 +616,16 @@ fn what_somebody_kills_is_started_again_at_once_within_the_limit_of_a_minute() {
 }
 
 #[test]
+fn a_start_that_is_killed_twice_has_failed() {
+    let (mut site, _) = Site::start(POLICY, false, at(0));
+    site.note_kill(id(1));
+    assert_eq!(site.on_event(Event::Exited(id(1)), at(1)), [start(2, Payload::App)]);
+    site.note_kill(id(2));
+    let actions = site.on_event(Event::Exited(id(2)), at(2));
+    assert!(matches!(actions[0], Action::Explain { id: it, .. } if it == id(2)), "{actions:?}");
+}
+
+#[test]
 fn a_recycle_whose_generation_somebody_kills_has_failed() {
     let mut site = serving();
     site.on_event(Event::Recycle(Reason::Files), at(5));

@@ -59,12 +59,14 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Recovery {
     restart: Restart,
+    /// Somebody has killed a start, and none has come to its end since.
+    has_forgiven: bool,
 }
 
 impl Recovery {
     /// A place without history. `seed` spreads the pauses of many places.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { restart: Restart::new(seed) }
+        Self { restart: Restart::new(seed), has_forgiven: false }
     }
 
     /// A backend ended unasked that had served for so long, and taken so much CPU time.
@@ -89,6 +91,17 @@ impl Recovery {
             left @ Some(_) => Next::Break { pause: Pause::NONE.at_least(left) },
             None => Next::Restart { pause: Pause::NONE },
         }
+    }
+
+    /// The same while it was started, if that is the first time: no pause then, either.
+    pub(crate) fn forgives_killed_start(&mut self, now: Instant, crashes: &mut CrashCount) -> bool {
+        !std::mem::replace(&mut self.has_forgiven, true)
+            && matches!(Self::on_kill(now, crashes), Next::Restart { .. })
+    }
+
+    /// A start has come to its end.
+    pub(crate) fn on_started(&mut self) {
+        self.has_forgiven = false;
     }
 
     /// All attempts of a start failed, which took so much CPU time. Says how long to pause; requests

@@ -101,6 +101,7 @@ impl Place {
 
     fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Pause> {
         let ready = Instant::now();
+        self.recovery.on_started();
         let upstream = self.upstream(address, link, token);
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
@@ -138,9 +139,9 @@ impl Place {
         let shared = &self.shared;
         if let Some(remains) = failure.killed() {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Next::Restart { pause } = Recovery::on_kill(Instant::now(), &mut crashes) {
+            if self.recovery.forgives_killed_start(Instant::now(), &mut crashes) {
                 let (pid, exit) = (remains.pid, words(remains));
-                let served_for = Duration::ZERO;
+                let (served_for, pause) = (Duration::ZERO, Pause::NONE);
                 let exited = Event::BackendExited { pid, exit, served_for, restart_after: pause };
                 (shared.tell)(exited);
                 return pause;
