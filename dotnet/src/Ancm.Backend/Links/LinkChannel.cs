@@ -97,8 +97,12 @@ internal sealed class LinkChannel : DefaultConnectionContext
     /// <inheritdoc/>
     public override void Abort(ConnectionAbortedException abortReason)
     {
-        Close();
-        GiveUp(abortReason);
+        // Together: the host's own end comes as soon as it knows of ours, and is not the reason.
+        lock (_input)
+        {
+            Close();
+            GiveUp(abortReason);
+        }
     }
 
     /// <inheritdoc/>
