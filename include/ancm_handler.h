@@ -16,6 +16,7 @@
 #define ANCM_REQUEST_EXPECT_CONTINUE (8) /* The client waits for `100 Continue`; the engine sends it at the first `read`. */
 #define ANCM_REQUEST_UPGRADE (16) /* The client asked to switch protocols and may be answered 101. */
 #define ANCM_REQUEST_TLS (32) /* The connection is encrypted. */
+#define ANCM_REQUEST_LAST (64) /* The connection ends behind this request, whatever the answer says. */
 
 /* Numbers of the standard methods. */
 #define ANCM_METHOD_GET (1) /* GET */

@@ -135,3 +135,25 @@ fn an_application_may_end_the_connection() {
     site.wait_for_outcome("ended", "closed");
     site.stop();
 }
+
+/// As on Kestrel: what an application keeps of a connection is there as long as the connection is,
+/// however many others have come and gone.
+#[test]
+fn what_is_kept_of_a_connection_lasts_as_long() {
+    let site = Start::of(App::test("Kitchen").model(Model::InProcess)).run();
+    let mut connection = site.connect();
+    assert_eq!(connection.get("/persistent").ok().text(), "1");
+    let mut passing = vec![];
+    for number in 0..4100 {
+        let mut other = site.connect();
+        assert_eq!(other.get("/persistent").ok().text(), "1", "{number}");
+        if number % 41 == 0 {
+            passing.push(other);
+        }
+    }
+    assert_eq!(connection.get("/persistent").ok().text(), "2");
+    for mut other in passing {
+        assert_eq!(other.get("/persistent").ok().text(), "2");
+    }
+    site.stop();
+}

@@ -86,6 +86,42 @@ both_models! {
         assert_eq!(site.get("/WaitingRequestCount").ok().text(), "0 1");
     }
 
+    fn a_callback_that_throws_when_its_client_has_gone_is_logged_and_ends_nothing(model: Model) {
+        let site = start(model);
+        let (worker, application) = (site.worker(), site.application());
+        for _ in 0..10 {
+            leave(&site, "/ThrowingCallbacks");
+            site.wait_for_outcome("gone", "aborted");
+        }
+        site.wait_for_log("request callback");
+        site.wait_for_log("connection callback");
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        assert_eq!((site.worker(), site.application()), (worker, application));
+        site.stop();
+    }
+
+    fn a_request_may_end_while_others_still_use_its_bodies(model: Model) {
+        let site = start(model);
+        let (worker, application) = (site.worker(), site.application());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for round in 0..100_usize {
+                        let mut connection = site.connect();
+                        let body = vec![b'x'; 10_000 * (round % 30)];
+                        let request = Request::post("/EndAmongOthers", body).header("Connection", "close").to_bytes();
+                        let _ = connection.try_send(&request);
+                        let answer = connection.rest();
+                        assert!(answer.starts_with(b"HTTP/1.1 ") || answer.is_empty());
+                    }
+                });
+            }
+        });
+        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        assert_eq!((site.worker(), site.application()), (worker, application));
+        site.stop();
+    }
+
     fn req_47_l22_17_a_hundred_clients_leave_at_any_point(model: Model) {
         let site = start(model);
         thread::scope(|scope| {

@@ -179,6 +179,8 @@ abi_constants! {
         UPGRADE = 16;
         /// The connection is encrypted.
         TLS = 32;
+        /// The connection ends behind this request, whatever the answer says.
+        LAST = 64;
     }
 }
 

@@ -294,6 +294,11 @@ impl<'a> Request<'a> {
         self.shared.flags & request::UPGRADE != 0
     }
 
+    /// Whether the connection ends behind this request, whatever the answer says.
+    pub fn is_last(&self) -> bool {
+        self.shared.flags & request::LAST != 0
+    }
+
     /// The client's certificate in DER, if it has shown one to a proxy that is trusted.
     pub fn client_certificate(&self) -> Option<&'a [u8]> {
         Some(self.bytes(&self.shared.client_certificate)).filter(|der| !der.is_empty())

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Concurrent;
 using System.Threading;
 
 namespace Ancm.Server;
@@ -13,13 +14,19 @@ internal sealed class ContextTable
     private const int ChunkBits = 8;
     private const int ChunkSize = 1 << ChunkBits;
     private const int MaxChunks = 4096;
-    // Connections are numbered one by one, so as many that are alive find a place each.
+    // Connections are numbered one by one, so as many that follow each other find a place each.
     private const int Resting = 4096;
 
     private readonly object _growing = new();
     // Chunks never move: their elements are read and written without a lock.
     private readonly HostContext?[]?[] _inUse = new HostContext?[]?[MaxChunks];
     private readonly HostContext?[] _resting = new HostContext?[Resting];
+    // Those that had to make room and of which the app keeps something for their connection.
+    private readonly ConcurrentDictionary<ulong, HostContext> _displaced = new();
+    private readonly Func<ulong, bool> _isWatched;
+    private int _displacedCount;
+
+    internal ContextTable(Func<ulong, bool> isWatched) => _isWatched = isWatched;
 
     /// <summary>The context that used a slot last, or null before its first request.</summary>
     internal HostContext? Find(int slot) => Volatile.Read(ref _inUse[slot >> ChunkBits])?[slot & (ChunkSize - 1)];
@@ -38,13 +45,48 @@ internal sealed class ContextTable
     /// <summary>The context that rests since an earlier request of this connection, if it does.</summary>
     internal HostContext? Wake(ulong connection)
     {
-        // One that rested for another connection is forgotten; it will never work again.
         var context = Interlocked.Exchange(ref _resting[connection % Resting], null);
-        return context is not null && context.ConnectionNumber == connection ? context : null;
+        if (context is not null && context.ConnectionNumber == connection)
+        {
+            return context;
+        }
+
+        Displace(context);
+        return Volatile.Read(ref _displacedCount) == 0 ? null : Forget(connection);
     }
 
     /// <summary>Keeps a context for the next request of its connection.</summary>
-    internal void Rest(HostContext context) => Volatile.Write(ref _resting[context.ConnectionNumber % Resting], context);
+    internal void Rest(HostContext context)
+        => Displace(Interlocked.Exchange(ref _resting[context.ConnectionNumber % Resting], context));
+
+    /// <summary>The connection is over, or its context is wanted.</summary>
+    internal HostContext? Forget(ulong connection)
+    {
+        if (_displaced.TryRemove(connection, out var context))
+        {
+            Interlocked.Decrement(ref _displacedCount);
+        }
+
+        return context;
+    }
+
+    /// <summary>
+    /// A context without anything of the app's is as good as a new one. Of the end of the other
+    /// connections the engine tells.
+    /// </summary>
+    private void Displace(HostContext? context)
+    {
+        if (context is not { HasConnectionState: true } || !_displaced.TryAdd(context.ConnectionNumber, context))
+        {
+            return;
+        }
+
+        Interlocked.Increment(ref _displacedCount);
+        if (!_isWatched(context.ConnectionNumber))
+        {
+            Forget(context.ConnectionNumber);
+        }
+    }
 
     /// <summary>Whether any request is being processed.</summary>
     internal bool AnyActive()

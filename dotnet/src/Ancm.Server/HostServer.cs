@@ -24,13 +24,14 @@ namespace Ancm.Server;
 /// </summary>
 internal sealed class HostServer : IServer
 {
-    private readonly ContextTable _contexts = new();
-    private readonly WatchedConnections _connections = new();
+    private readonly ContextTable _contexts;
+    private readonly WatchedConnections _connections;
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _workerStops = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Func<HostContext> _createContext = null!;
+    // Set by the start.
+    private Func<HostContext>? _createContext;
     private volatile bool _draining;
     private volatile bool _closed;
     private volatile bool _stopAsked;
@@ -42,6 +43,8 @@ internal sealed class HostServer : IServer
         ILoggerFactory loggers)
     {
         _lifetime = lifetime;
+        _connections = new WatchedConnections(this);
+        _contexts = new ContextTable(_connections.IsWatched);
         _logger = loggers.CreateLogger("Ancm.Server");
         Settings = new ServerSettings(options.Value, _logger);
         Features.Set<IServerAddressesFeature>(new ServerAddressesFeature());
@@ -106,7 +109,15 @@ internal sealed class HostServer : IServer
         _closed = true;
     }
 
-    public void Dispose() => _closed = true;
+    public void Dispose()
+    {
+        if (_createContext is null)
+        {
+            HostInjection.GiveBack();
+        }
+
+        _closed = true;
+    }
 
     /// <summary>Runs one request on the calling lane as far as it goes without waiting.</summary>
     internal unsafe uint Dispatch(NativeExchange* exchange)
@@ -117,7 +128,7 @@ internal sealed class HostServer : IServer
         }
 
         var connection = exchange->Connection;
-        var context = _contexts.Wake(connection is null ? 0 : connection->Id) ?? _createContext();
+        var context = _contexts.Wake(connection is null ? 0 : connection->Id) ?? _createContext!();
         _contexts.Use(NativeExtensions.SlotOf(exchange->Id), context);
         return context.Run(exchange);
     }
@@ -128,6 +139,7 @@ internal sealed class HostServer : IServer
         if ((events & EventFlags.Closed) != 0)
         {
             _connections.Close(id);
+            _contexts.Forget(id);
         }
         else
         {
@@ -156,6 +168,26 @@ internal sealed class HostServer : IServer
         if (_draining)
         {
             CheckDrained();
+        }
+    }
+
+    /// <summary>Cancels on the pool what the app has registered with; what throws there ends no process.</summary>
+    internal void Cancel(CancellationTokenSource source, string connectionId, string traceIdentifier)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (Exception error)
+        {
+            try
+            {
+                Log.ApplicationError(_logger, connectionId, traceIdentifier, error);
+            }
+            catch (Exception failure)
+            {
+                ReportBug("log", failure);
+            }
         }
     }
 

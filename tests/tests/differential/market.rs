@@ -371,6 +371,8 @@ fn requests_are_measured_and_traced() {
             ("action", "/api/fruit/1"),
             ("aborted", "/odd/aborted"),
             ("aborted-throws", "/odd/aborted-throws"),
+            ("aborted-cancelled", "/odd/aborted-cancelled"),
+            ("aborted-lost", "/odd/aborted-lost"),
         ] {
             let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             let request = Request::get(target).header("X-Seen", name);

@@ -2,7 +2,7 @@
 
 use testkit::{App, Connection, Model, Request, Site, Start, both_models};
 
-const SHAPES: [&str; 23] = [
+const SHAPES: [&str; 25] = [
     "CreateBuilder",
     "CreateSlimBuilder",
     "CreateEmptyBuilder",
@@ -17,6 +17,8 @@ const SHAPES: [&str; 23] = [
     "Container",
     "WorkerFirst",
     "TwoHosts",
+    "NeverStarted",
+    "NeverStartedServer",
     "LongInit",
     "ConfigureWebHostDefaults",
     "ConfigureWebHost",

@@ -59,7 +59,9 @@ fn open(address: SocketAddr) -> Result<TcpStream> {
     ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET /plaintext HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+    // In one piece: of several the second waits for an answer to the first that the peer may hold back.
+    let request = format!("GET /plaintext HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = [0; 512];
     let count = stream.read(&mut answer)?;
     ensure!(answer[..count].starts_with(b"HTTP/1.1 200"), "an answer of {count} bytes");

@@ -107,7 +107,10 @@ impl Report {
         let row = |first: &str, cells: Vec<String>| [vec![first.to_owned()], cells].concat();
         let mut rows = vec![row("", names.collect())];
         for scenario in &self.scenarios {
-            let cells = scenario.results.iter().map(|result| {
+            let cells = self.header.contenders.iter().map(|(name, _)| {
+                // Not every contender serves every scenario.
+                let result = scenario.results.iter().find(|result| result.contender == *name);
+                let Some(result) = result else { return String::new() };
                 // An asterisk says that the table above has a remark.
                 let mark = if result.has_failed { "*" } else { "" };
                 cell(&result.median) + mark

@@ -164,14 +164,14 @@ impl Client {
         if head.expect_continue {
             flags |= request::EXPECT_CONTINUE;
         }
+        let keep_alive = head.keep_alive && !head.content_length_ignored && !last;
+        if !keep_alive {
+            flags |= request::LAST;
+        }
         shared.content_length = length;
         self.inbound = inbound;
-        self.response = Response::to(
-            head.version,
-            head.method_id,
-            head.keep_alive && !head.content_length_ignored && !last,
-            head.expect_continue,
-        );
+        self.response =
+            Response::to(head.version, head.method_id, keep_alive, head.expect_continue);
         let head_len = head.len;
         if head.content_length_ignored {
             // The module moves the lying length out of the way, and so do we (REQ-49).

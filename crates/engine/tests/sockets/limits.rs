@@ -255,6 +255,30 @@ fn the_last_request_of_a_connection_is_told_so() {
 }
 
 #[test]
+fn the_handler_knows_which_request_is_the_last() {
+    let is_last = Does(|exchange: &mut Exchange<'_>| {
+        let text = exchange.request().is_last().to_string();
+        respond(exchange, 200, text)
+    });
+    let site = Site::with(is_last, 1, |options| options.requests_per_connection = 3);
+    let mut client = site.connect();
+    for expected in ["false", "false", "true"] {
+        client.get("/");
+        assert_eq!(client.response().text(), expected);
+    }
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let mut client = site.connect();
+        client.send(request);
+        assert_eq!(client.response().text(), "true", "{request}");
+        client.expect_end();
+    }
+}
+
+#[test]
 fn a_lane_at_its_limit_of_connections_says_so() {
     let site = Site::with(echo(), 1, |options| options.connections = 1);
     let mut first = site.connect();

@@ -7,6 +7,7 @@ using System.Threading.Tasks;
 
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.Extensions.Logging;
 
 namespace Ancm.Backend.Links;
 
@@ -20,6 +21,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
     private readonly uint _number;
     private readonly Pipe _input;
     private readonly ChannelWriter _output;
+    private readonly ILogger _logger;
     private readonly CancellationTokenSource _closed = new();
     private readonly object _lock = new();
 
@@ -37,6 +39,7 @@ internal sealed class LinkChannel : DefaultConnectionContext
     {
         _link = link;
         _number = number;
+        _logger = options.Logger;
         _input = new Pipe(options.Input);
         _output = new ChannelWriter(link, number, options, _lock);
         Transport = new DuplexPipe(new CountedReader(_input.Reader, OnConsumed), _output);
@@ -171,7 +174,19 @@ internal sealed class LinkChannel : DefaultConnectionContext
         }
 
         // What the app has registered there runs on the thread that cancels.
-        ThreadPool.UnsafeQueueUserWorkItem(static closed => closed.Cancel(), _closed, preferLocal: false);
+        ThreadPool.UnsafeQueueUserWorkItem(static channel => channel.TellOfEnd(), this, preferLocal: false);
+    }
+
+    private void TellOfEnd()
+    {
+        try
+        {
+            _closed.Cancel();
+        }
+        catch (Exception error)
+        {
+            _logger.LogError(error, "Connection id \"{ConnectionId}\": a callback of ConnectionClosed has thrown.", ConnectionId);
+        }
     }
 
     private sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexPipe

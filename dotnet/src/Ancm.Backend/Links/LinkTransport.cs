@@ -18,11 +18,13 @@ internal sealed class LinkTransport : IConnectionListenerFactory, IConnectionLis
 {
     private readonly SocketTransportFactory _sockets;
     private readonly SocketTransportOptions _options;
+    private readonly ILogger _logger;
 
     public LinkTransport(IOptions<SocketTransportOptions> options, ILoggerFactory loggers)
     {
         _sockets = new SocketTransportFactory(options, loggers);
         _options = options.Value;
+        _logger = loggers.CreateLogger("Ancm.Backend");
     }
 
     /// <summary>Where links are listened for; the socket beside it is that of the same name.</summary>
@@ -44,7 +46,7 @@ internal sealed class LinkTransport : IConnectionListenerFactory, IConnectionLis
             links.Bind(new UnixDomainSocketEndPoint(paths.Link));
             links.Listen(_options.Backlog);
             var plain = await _sockets.BindAsync(endpoint, cancellationToken).ConfigureAwait(false);
-            return new LinkListener(plain, links, new LinkOptions(_options));
+            return new LinkListener(plain, links, new LinkOptions(_options, _logger));
         }
         catch
         {

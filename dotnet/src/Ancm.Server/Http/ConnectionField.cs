@@ -16,9 +16,11 @@ internal static class ConnectionField
         for (var part = 0; part < values.Count; part++)
         {
             var rest = values[part].AsSpan();
-            foreach (var range in rest.Split(','))
+            while (!rest.IsEmpty)
             {
-                var option = rest[range].Trim(" \t");
+                var comma = rest.IndexOf(',');
+                var option = (comma < 0 ? rest : rest[..comma]).Trim(" \t");
+                rest = comma < 0 ? default : rest[(comma + 1)..];
                 foreach (var name in s_known)
                 {
                     if (!option.Equals(name, StringComparison.OrdinalIgnoreCase) || ReferenceEquals(name, known))

@@ -44,14 +44,7 @@ internal abstract unsafe partial class HostContext :
 
     public string ConnectionId
     {
-        get => _connectionId ??= string.Create(13, _connection, static (text, id) =>
-        {
-            for (var index = text.Length - 1; index >= 0; index--)
-            {
-                text[index] = Base32[(int)(id & 31)];
-                id >>= 5;
-            }
-        });
+        get => _connectionId ??= Name(_connection);
         set => SetConnection(ref _connectionId, value);
     }
 
@@ -91,13 +84,20 @@ internal abstract unsafe partial class HostContext :
         set => SetEndPoint(value, ref Addresses()._localAddress, ref _localPort);
     }
 
-    IDictionary<object, object?> IPersistentStateFeature.State => _persistent ??= [];
+    IDictionary<object, object?> IPersistentStateFeature.State => _persistent ??= Keep();
 
     IDictionary<object, object?> IConnectionItemsFeature.Items
     {
-        get => _connectionItems ??= new Dictionary<object, object?>();
-        set => _connectionItems = value;
+        get => _connectionItems ??= Keep();
+        set
+        {
+            Keep();
+            _connectionItems = value;
+        }
     }
+
+    /// <summary>Whether the app has put something here that is to last as long as the connection.</summary>
+    internal bool HasConnectionState => _persistent is not null || _connectionItems is not null;
 
     MemoryPool<byte> IMemoryPoolFeature.MemoryPool => MemoryPool<byte>.Shared;
 
@@ -110,6 +110,17 @@ internal abstract unsafe partial class HostContext :
     CancellationToken IConnectionLifetimeNotificationFeature.ConnectionClosedRequested { get; set; }
 
     void IConnectionLifetimeNotificationFeature.RequestClose() => CloseAfterResponse();
+
+    /// <summary>How logs name the connection of a number.</summary>
+    internal static string Name(ulong connection)
+        => string.Create(13, connection, static (text, id) =>
+        {
+            for (var index = text.Length - 1; index >= 0; index--)
+            {
+                text[index] = Base32[(int)(id & 31)];
+                id >>= 5;
+            }
+        });
 
     /// <summary>The client has made, or the app has said, what leaves the connection in doubt.</summary>
     internal void CloseUnlessStarted()
@@ -183,6 +194,13 @@ internal abstract unsafe partial class HostContext :
             exchange->Wake();
             return token;
         }
+    }
+
+    /// <summary>A place for what lasts as long as the connection, of whose end the server must hear.</summary>
+    private Dictionary<object, object?> Keep()
+    {
+        _connectionClosed ??= WatchConnection();
+        return [];
     }
 
     /// <summary>What the app sets counts for this request only.</summary>

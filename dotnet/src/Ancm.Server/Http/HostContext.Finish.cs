@@ -25,15 +25,18 @@ internal abstract partial class HostContext
             await TryOnStarting().ConfigureAwait(false);
         }
 
-        EndBody();
-        if (_phase == Phase.Open)
+        lock (Gate)
         {
-            if (_error is null)
+            EndBody();
+            if (_phase == Phase.Open)
             {
-                Start(isOver: true);
-            }
+                if (_error is null)
+                {
+                    Start(isOver: true);
+                }
 
-            EndResponse(_error);
+                EndResponse(_error);
+            }
         }
     }
 
@@ -135,12 +138,15 @@ internal abstract partial class HostContext
         }
 
         // 3–6. The client sees the end before callbacks that may take their time.
-        if (_phase != Phase.Ended)
+        lock (Gate)
         {
-            EndResponse(_error);
-        }
+            if (_phase != Phase.Ended)
+            {
+                EndResponse(_error);
+            }
 
-        _phase = Phase.Closed;
+            _phase = Phase.Closed;
+        }
 
         // 7. Callbacks that wait for the end.
         if (HasOnCompleted)

@@ -91,7 +91,7 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
     private bool Mark(Abortion cause, ulong id)
     {
         CancellationTokenSource? source;
-        string trace;
+        string connection, trace;
         lock (_abortGate)
         {
             var counts = _phase is Phase.Open or Phase.Started || (cause == Abortion.App && _phase >= Phase.Ended);
@@ -111,12 +111,15 @@ internal abstract unsafe partial class HostContext : IHttpRequestLifetimeFeature
             _spentSource ??= source;
             _abortSource = null;
             // The exchange is the request's only as long as the lock is held.
-            trace = TraceIdentifier;
+            (connection, trace) = (ConnectionId, TraceIdentifier);
         }
 
         if (source is not null)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(static source => source.Cancel(), source, preferLocal: false);
+            ThreadPool.UnsafeQueueUserWorkItem(
+                static told => told._server.Cancel(told.source, told.connection, told.trace),
+                (_server, source, connection, trace),
+                preferLocal: false);
         }
 
         ThreadPool.UnsafeQueueUserWorkItem(

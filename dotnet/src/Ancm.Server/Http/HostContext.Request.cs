@@ -109,7 +109,7 @@ internal abstract unsafe partial class HostContext :
 
             if (_setRequestBody is null || ReferenceEquals(_setRequestBody, _requestStream))
             {
-                return _reader ??= _body.Reader = new RequestReader(_body);
+                return _reader ??= _body.Reader = new RequestReader(_body, Gate);
             }
 
             // The app put its own stream there; a reader must see that one.

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.IO;
 using System.IO.Pipelines;
 using System.Threading;
@@ -25,6 +26,8 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     private readonly Stack<Callback> _onCompleted = new(0);
     private IHeaderDictionary? _setResponseHeaders;
     private Exception? _error;
+    // The app has ended with that it is not waited for any more.
+    private bool _isCutShort;
     private string? _reason;
     private int _status;
     private uint _unpublished;
@@ -104,14 +107,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         }
 
         cancellationToken.ThrowIfCancellationRequested();
-        ThrowIfFailed();
-        if (HasOnStarting)
-        {
-            return StartAfterCallbacks();
-        }
-
-        Start();
-        return Task.CompletedTask;
+        return TryStart() ? Task.CompletedTask : StartAfterCallbacks();
     }
 
     public Task SendFileAsync(string path, long offset, long? count, CancellationToken cancellationToken = default)
@@ -123,18 +119,21 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     /// <summary>Whether a flush can start the response by itself, without callbacks to await.</summary>
     internal bool TryStart()
     {
-        if (_phase == Phase.Open)
+        lock (Gate)
         {
-            ThrowIfFailed();
-            if (HasOnStarting)
+            if (_phase == Phase.Open)
             {
-                return false;
+                ThrowIfFailed();
+                if (HasOnStarting)
+                {
+                    return false;
+                }
+
+                Start();
             }
 
-            Start();
+            return true;
         }
-
-        return true;
     }
 
     /// <summary>Tells the lane that committed bytes and the head may go.</summary>
@@ -148,6 +147,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         _status = StatusCodes.Status200OK;
         _reason = null;
         _error = null;
+        _isCutShort = false;
         _unpublished = 0;
         _responseHeaders.Begin();
         _writer.Begin(exchange, discard: IsHead);
@@ -211,6 +211,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
     /// </summary>
     private void EndResponse(Exception? error, bool publish = true)
     {
+        Debug.Assert(Monitor.IsEntered(Gate), "Late writers would meet the end.");
         error ??= _error;
         if (error is null && LengthError() is { } mismatch)
         {
@@ -229,7 +230,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
 
             StartAtEnd(error);
         }
-        else if (error is not null)
+        else if (error is not null || _isCutShort)
         {
             // What was written arrives; that it is not the whole shows.
             progress |= ProgressFlags.Truncated;
@@ -249,7 +250,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
 
     private void StartAtEnd(Exception? error)
     {
-        if (error is null)
+        if (error is null && !_isCutShort)
         {
             try
             {
@@ -267,7 +268,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         Start();
     }
 
-    private void ReplaceByError(Exception error)
+    private void ReplaceByError(Exception? error)
     {
         _writer.DropUncommitted();
         _setResponseHeaders = null;

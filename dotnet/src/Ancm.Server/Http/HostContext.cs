@@ -24,7 +24,9 @@ namespace Ancm.Server;
 /// </code>
 ///
 /// The exchange may be touched from Run until Released is published, and by nobody afterwards:
-/// late user code meets <see cref="Phase.Idle"/>, or a later request of the same client.
+/// late user code meets <see cref="Phase.Idle"/>, or a later request of the same client. What the
+/// app does with bodies on threads of its own while its request ends is kept apart by
+/// <see cref="Gate"/>: it is either done before the end, or refused.
 /// </summary>
 internal abstract unsafe partial class HostContext
 {
@@ -36,6 +38,8 @@ internal abstract unsafe partial class HostContext
     private NativeExchange* _exchange;
     private ulong _id;
     private volatile Phase _phase;
+    // Nothing follows on this connection, so nothing is kept for it.
+    private bool _isLast;
 
     private protected HostContext(HostServer server)
     {
@@ -56,6 +60,12 @@ internal abstract unsafe partial class HostContext
         Ended,
         Closed,
     }
+
+    /// <summary>
+    /// Held by whoever touches native memory of a body, for the time of a copy. Taken before the lock
+    /// of the life cycle where both are needed.
+    /// </summary>
+    internal object Gate { get; } = new();
 
     /// <summary>Whether a request is between its dispatch and its release.</summary>
     internal bool IsActive { get; private set; }
@@ -104,6 +114,7 @@ internal abstract unsafe partial class HostContext
 
         _exchange = exchange;
         _id = exchange->Id;
+        _isLast = (exchange->Flags & RequestFlags.Last) != 0;
         IsActive = true;
         BeginFeatures();
         BeginRequest(exchange);
@@ -132,15 +143,23 @@ internal abstract unsafe partial class HostContext
             progress |= ProgressFlags.Abort | ProgressFlags.Ended;
         }
 
-        _phase = Phase.Idle;
-        EndResponse();
-        EndRequest();
-        EndFeatures();
-        _exchange = null;
+        lock (Gate)
+        {
+            _phase = Phase.Idle;
+            EndResponse();
+            EndRequest();
+            EndFeatures();
+            _exchange = null;
+        }
+
         IsActive = false;
         // The connection's next request may run in this object at once: its fields are not ours now.
         var server = _server;
-        server.Rest(this);
+        if (!_isLast)
+        {
+            server.Rest(this);
+        }
+
         exchange->Publish(progress);
         server.RequestEnded();
     }
@@ -154,27 +173,33 @@ internal abstract unsafe partial class HostContext
     /// <summary>Ends a response with nothing left to await; published together with the release.</summary>
     private protected void EndResponseNow(Exception? error = null)
     {
-        if (_phase != Phase.Ended)
+        lock (Gate)
         {
-            EndResponse(error, publish: false);
-        }
+            if (_phase != Phase.Ended)
+            {
+                EndResponse(error, publish: false);
+            }
 
-        _phase = Phase.Closed;
+            _phase = Phase.Closed;
+        }
     }
 
-    /// <summary>Keeps the first error and logs every one.</summary>
+    /// <summary>
+    /// Keeps the first error and logs every one. That nobody waits any more is none of the app's, as
+    /// under Kestrel: neither hosting nor its metrics hear of it.
+    /// </summary>
     internal void Report(Exception error)
     {
-        _error ??= error;
-        try
+        if (IsAborted && error is OperationCanceledException or IOException)
         {
-            LogError(error);
+            _isCutShort = true;
         }
-        catch (Exception failure)
+        else
         {
-            // A logging provider that throws must not decide how a request ends.
-            _server.ReportBug("log", failure);
+            _error ??= error;
         }
+
+        LogError(error);
     }
 
     /// <summary>The client's fault, which the app may hear of and answer by itself.</summary>
@@ -192,26 +217,36 @@ internal abstract unsafe partial class HostContext
 
     private void LogError(Exception error)
     {
+        try
+        {
+            Tell(error);
+        }
+        catch (Exception failure)
+        {
+            // A logging provider that throws must not decide how a request ends.
+            _server.ReportBug("log", failure);
+        }
+    }
+
+    private void Tell(Exception error)
+    {
+        if (IsAborted && error is OperationCanceledException or IOException)
+        {
+            Log.RequestAborted(_settings.Logger, TraceIdentifier, error);
+            return;
+        }
+
         if (ServerEvents.Log.IsEnabled())
         {
             ServerEvents.Log.RequestFailed(TraceIdentifier, error.ToString());
         }
 
-        if (IsAborted && error is OperationCanceledException or IOException)
+        if (error is BadHttpRequestException && !_body.IsFailure(error))
         {
-            Log.RequestAborted(_settings.Logger, TraceIdentifier, error);
+            Log.BadRequest(_settings.Logger, TraceIdentifier, error);
         }
-        else if (error is BadHttpRequestException)
-        {
-            if (!_body.IsFailure(error))
-            {
-                Log.BadRequest(_settings.Logger, TraceIdentifier, error);
-            }
-        }
-        else
-        {
-            Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
-        }
+
+        Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
     }
 
     private static ExecutionContext CaptureClean()

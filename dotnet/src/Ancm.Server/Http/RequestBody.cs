@@ -87,16 +87,19 @@ internal sealed class RequestBody
     /// </summary>
     internal int TryRead(Span<byte> into)
     {
-        Start();
-        if (_inlineLeft > 0)
+        lock (_context.Gate)
         {
-            var inline = TakeInline(into.Length);
-            inline.CopyTo(into);
-            Count(inline.Length);
-            return inline.Length;
-        }
+            Start();
+            if (_inlineLeft > 0)
+            {
+                var inline = TakeInline(into.Length);
+                inline.CopyTo(into);
+                Count(inline.Length);
+                return inline.Length;
+            }
 
-        return _more ? ReadNative(into) : 0;
+            return _more ? ReadNative(into) : 0;
+        }
     }
 
     /// <summary>Reads what is there for somebody who will not wait; -1 when that is nothing.</summary>

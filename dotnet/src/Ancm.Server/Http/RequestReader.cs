@@ -28,7 +28,14 @@ internal sealed class RequestReader : PipeReader
     private bool _mayAdvance;
     private ReadOnlySequence<byte> _handedOut;
 
-    internal RequestReader(RequestBody body) => _body = body;
+    // That of the context, under which the buffer is given away at the end.
+    private readonly object _gate;
+
+    internal RequestReader(RequestBody body, object gate)
+    {
+        _body = body;
+        _gate = gate;
+    }
 
     private int Unread => _end - _start;
 
@@ -37,7 +44,12 @@ internal sealed class RequestReader : PipeReader
     {
         if (_buffer.Length > 0)
         {
-            ArrayPool<byte>.Shared.Return(_buffer);
+            if (!_isReading)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+            }
+
+            // What is still in the app's hands must not become another request's.
             _buffer = [];
         }
 
@@ -80,12 +92,15 @@ internal sealed class RequestReader : PipeReader
     /// <summary>For the stream: what was read and not consumed; false when there is nothing of it.</summary>
     internal bool TryTake(Span<byte> into, out int taken)
     {
-        ThrowIfCompleted();
-        taken = Math.Min(Unread, into.Length);
-        _buffer.AsSpan(_start, taken).CopyTo(into);
-        _start += taken;
-        _examined = Math.Max(_examined, _start);
-        return taken > 0 || _ended;
+        lock (_gate)
+        {
+            ThrowIfCompleted();
+            taken = Math.Min(Unread, into.Length);
+            _buffer.AsSpan(_start, taken).CopyTo(into);
+            _start += taken;
+            _examined = Math.Max(_examined, _start);
+            return taken > 0 || _ended;
+        }
     }
 
     public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
@@ -152,17 +167,22 @@ internal sealed class RequestReader : PipeReader
     /// <summary>Adds what is there; false when nothing is, yet.</summary>
     private bool Fill(bool isWaiting = true)
     {
-        MakeRoom();
-        var into = _buffer.AsSpan(_end);
-        var read = isWaiting ? _body.TryRead(into) : _body.TryReadNow(into);
-        if (read < 0)
+        lock (_gate)
         {
-            return false;
-        }
+            // Before anything is rented for a request that is over.
+            ThrowIfCompleted();
+            MakeRoom();
+            var into = _buffer.AsSpan(_end);
+            var read = isWaiting ? _body.TryRead(into) : _body.TryReadNow(into);
+            if (read < 0)
+            {
+                return false;
+            }
 
-        _end += read;
-        _ended = read == 0;
-        return true;
+            _end += read;
+            _ended = read == 0;
+            return true;
+        }
     }
 
     private ReadResult HandOut()

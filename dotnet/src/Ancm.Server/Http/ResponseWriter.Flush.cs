@@ -30,18 +30,15 @@ internal sealed unsafe partial class ResponseWriter
             return Canceled(cancellationToken);
         }
 
-        if (_context.IsEnded)
+        lock (_context.Gate)
         {
-            ThrowIfClosed();
-            return default;
+            if (TryFlush(cancellationToken, out var flush))
+            {
+                return flush;
+            }
         }
 
-        if (!_context.TryStart())
-        {
-            return FlushAfterStart(cancellationToken);
-        }
-
-        return Push() ? Result() : WaitForSpace(cancellationToken);
+        return FlushAfterStart(cancellationToken);
     }
 
     public override ValueTask<FlushResult> WriteAsync(
@@ -69,8 +66,16 @@ internal sealed unsafe partial class ResponseWriter
             return WriteAfterCallbacks(source, cancellationToken);
         }
 
-        Append(source.Span);
-        return FlushAsync(cancellationToken);
+        lock (_context.Gate)
+        {
+            AppendNow(source.Span);
+            if (TryFlush(cancellationToken, out var flush))
+            {
+                return flush;
+            }
+        }
+
+        return FlushAfterStart(cancellationToken);
     }
 
     public override void CancelPendingFlush()
@@ -85,6 +90,25 @@ internal sealed unsafe partial class ResponseWriter
     {
         _space.Set();
         Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
+    }
+
+    /// <summary>False when callbacks of the app come first: they are not called with the gate held.</summary>
+    private bool TryFlush(CancellationToken cancellationToken, out ValueTask<FlushResult> flush)
+    {
+        flush = default;
+        if (_context.IsEnded)
+        {
+            ThrowIfClosed();
+            return true;
+        }
+
+        if (!_context.TryStart())
+        {
+            return false;
+        }
+
+        flush = Push() ? Result() : WaitForSpace(cancellationToken);
+        return true;
     }
 
     /// <summary>Publishes; true when the app may go on at once.</summary>

@@ -10,7 +10,8 @@ namespace Ancm.Server;
 /// <summary>
 /// The response body as a pipe whose memory is the engine's: what the app writes is sent from
 /// where it wrote it. Bytes become the engine's with a release store of the block's count, at a
-/// flush or when a block is full; until the response has started they can still be dropped.
+/// flush or when a block is full; until the response has started they can still be dropped. Whoever
+/// touches blocks or the exchange holds <see cref="HostContext.Gate"/>.
 /// </summary>
 internal sealed unsafe partial class ResponseWriter : PipeWriter
 {
@@ -71,16 +72,22 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        return Reserve(sizeHint)
-            ? BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..]
-            : _early.AsMemory(_earlyLength);
+        lock (_context.Gate)
+        {
+            return Reserve(sizeHint)
+                ? BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..]
+                : _early.AsMemory(_earlyLength);
+        }
     }
 
     public override Span<byte> GetSpan(int sizeHint = 0)
     {
-        return Reserve(sizeHint)
-            ? new Span<byte>(_block->Data + _position, Capacity - _position)
-            : _early.AsSpan(_earlyLength);
+        lock (_context.Gate)
+        {
+            return Reserve(sizeHint)
+                ? new Span<byte>(_block->Data + _position, Capacity - _position)
+                : _early.AsSpan(_earlyLength);
+        }
     }
 
     public override void Advance(int bytes)
@@ -91,6 +98,14 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     /// <summary>Advances for what the app only hands over, a file say.</summary>
     internal void Fill(int bytes)
+    {
+        lock (_context.Gate)
+        {
+            FillNow(bytes);
+        }
+    }
+
+    private void FillNow(int bytes)
     {
         _context.CheckNotUpgraded();
         ThrowIfEnded();
@@ -136,6 +151,14 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
 
     /// <summary>Copies bytes behind what is there, over as many blocks as it takes.</summary>
     internal void Append(ReadOnlySpan<byte> source)
+    {
+        lock (_context.Gate)
+        {
+            AppendNow(source);
+        }
+    }
+
+    private void AppendNow(ReadOnlySpan<byte> source)
     {
         ThrowIfEnded();
         Accept(source.Length);

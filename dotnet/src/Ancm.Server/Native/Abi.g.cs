@@ -27,6 +27,8 @@ internal static class RequestFlags
     public const uint Upgrade = 16;
     /// <summary>The connection is encrypted.</summary>
     public const uint Tls = 32;
+    /// <summary>The connection ends behind this request, whatever the answer says.</summary>
+    public const uint Last = 64;
 }
 /// <summary>Numbers of the standard methods.</summary>
 internal static class MethodId

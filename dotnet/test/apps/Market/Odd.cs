@@ -43,6 +43,16 @@ internal static class Odd
             context.Abort();
             throw new InvalidOperationException("after the abort");
         });
+        group.MapGet("/aborted-cancelled", (HttpContext context) =>
+        {
+            context.Abort();
+            return Task.Delay(Timeout.Infinite, context.RequestAborted);
+        });
+        group.MapGet("/aborted-lost", (HttpContext context) =>
+        {
+            context.Abort();
+            throw new IOException("nobody listens");
+        });
         group.MapGet("/starting-caught", async (HttpContext context) =>
         {
             context.Response.OnStarting(() =>

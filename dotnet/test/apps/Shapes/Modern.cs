@@ -1,5 +1,6 @@
 using System.Net;
 
+using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Shapes;
@@ -181,6 +182,28 @@ internal static class Modern
         await app.WaitForShutdownAsync();
         await second.StopAsync();
         return 0;
+    }
+
+    /// <summary>A host that is built for its services only, as tools and tests of migrations do.</summary>
+    internal static int NeverStarted(string[] args)
+    {
+        using (var first = WebApplication.CreateBuilder(args).Build())
+        {
+            first.Services.GetRequiredService<IConfiguration>();
+        }
+
+        return Run(WebApplication.CreateBuilder(args).Build(), "NeverStarted");
+    }
+
+    /// <summary>The same, with the server asked for, too.</summary>
+    internal static int NeverStartedServer(string[] args)
+    {
+        using (var first = WebApplication.CreateBuilder(args).Build())
+        {
+            first.Services.GetRequiredService<IServer>();
+        }
+
+        return Run(WebApplication.CreateBuilder(args).Build(), "NeverStartedServer");
     }
 
     internal static async Task<int> LongInit(string[] args)

@@ -23,6 +23,8 @@ return shape switch
     "Container" => Modern.Container(rest),
     "WorkerFirst" => await Modern.WorkerFirst(rest),
     "TwoHosts" => await Modern.TwoHosts(rest),
+    "NeverStarted" => Modern.NeverStarted(rest),
+    "NeverStartedServer" => Modern.NeverStartedServer(rest),
     "LongInit" => await Modern.LongInit(rest),
     "Lifetime" => Modern.Lifetime(rest),
     "OwnServer" => Modern.OwnServer(rest),

@@ -2,6 +2,7 @@
 
 using System.Globalization;
 
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Site;
@@ -29,6 +30,49 @@ internal static class Aborts
         {
             Interlocked.Decrement(ref s_waiting);
         }
+    }
+
+    /// <summary>What is registered for the end of request and connection throws.</summary>
+    public static async Task ThrowingCallbacks(HttpContext context)
+    {
+        context.RequestAborted.Register(() => throw new InvalidOperationException("request callback"));
+        context.Features.GetRequiredFeature<IConnectionLifetimeFeature>().ConnectionClosed
+            .Register(() => throw new InvalidOperationException("connection callback"));
+        var aborted = context.RequestAborted.WhenCanceled();
+        Outcomes.Tell(context, "waiting");
+        await aborted;
+        Outcomes.Tell(context, "aborted");
+    }
+
+    /// <summary>Ends while others of its own still write and read.</summary>
+    public static async Task EndAmongOthers(HttpContext context)
+    {
+        var (body, writer, request) = (context.Response.Body, context.Response.BodyWriter, context.Request.Body);
+        var piece = new byte[200_000];
+        _ = Task.Run(() => Outcomes.NameOf(async () =>
+        {
+            for (var round = 0; round < 100; round++)
+            {
+                await body.WriteAsync(piece);
+            }
+        }));
+        _ = Task.Run(() => Outcomes.NameOf(async () =>
+        {
+            for (var round = 0; round < 100; round++)
+            {
+                piece.AsSpan(0, 5000).CopyTo(writer.GetSpan(5000));
+                writer.Advance(5000);
+                await writer.FlushAsync();
+            }
+        }));
+        _ = Task.Run(() => Outcomes.NameOf(async () =>
+        {
+            while (await request.ReadAsync(piece) > 0)
+            {
+            }
+        }));
+        await Task.Delay(Random.Shared.Next(3));
+        Thread.SpinWait(Random.Shared.Next(20_000));
     }
 
     /// <summary>Tells what a write does once the client has gone.</summary>
