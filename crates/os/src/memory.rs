@@ -1,4 +1,4 @@
-//! How much memory processes here can still have.
+//! How much memory processes here can still have, and how much of it they keep.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,28 @@ pub fn available() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let groups = group_room(&groups, Path::new("/sys/fs/cgroup"));
     field(&info, "MemAvailable:").map(|kib| kib * 1024).into_iter().chain(groups).min()
+}
+
+/// Lets every heap of the C library keep up to `bytes` that were freed, up to 1 GiB, where it would give
+/// them back beyond 128 KiB and take them again, page by page, for the next large answer.
+/// Whoever runs the process may have said otherwise (`GLIBC_TUNABLES`, `MALLOC_TRIM_THRESHOLD_`): that
+/// stays. Other C libraries decide for themselves.
+#[cfg_attr(not(target_env = "gnu"), expect(unused_variables))]
+pub fn keep_freed(bytes: u32) {
+    const OWN: [&str; 2] = ["GLIBC_TUNABLES", "MALLOC_TRIM_THRESHOLD_"];
+    if OWN.iter().any(|name| std::env::var_os(name).is_some()) {
+        return;
+    }
+    #[cfg(target_env = "gnu")]
+    {
+        let bytes = bytes.min(1 << 30).cast_signed();
+        // SAFETY: the function takes two numbers and locks what it changes.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, bytes);
+            // What is mapped apart is given back at once, whatever it is.
+            libc::mallopt(libc::M_MMAP_THRESHOLD, bytes / 4);
+        }
+    }
 }
 
 /// The least that any group on the way to the root leaves.

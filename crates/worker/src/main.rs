@@ -39,6 +39,8 @@ use hosted::Hosted;
 use orders::{Order, Orders, Phase};
 use supervisor::Supervisor;
 
+/// Bytes that each heap keeps for large answers: those of a lane come and go by megabytes.
+const FREED_MEMORY: u32 = 4 << 20;
 /// The application did not stop in time.
 const STOP_INCOMPLETE: u16 = 1005;
 /// A page that warms the application up failed.
@@ -48,6 +50,7 @@ fn main() {
     let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {
         exit_now(exit::SYSTEM);
     };
+    os::memory::keep_freed(FREED_MEMORY);
     // A connection is a descriptor. What the system does not grant, accepting copes with.
     let descriptors = os::limits::raise_open_files().unwrap_or(1024);
     let Some((mut control, supervisor, start)) = meet_supervisor() else {
