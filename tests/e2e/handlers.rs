@@ -58,6 +58,33 @@ fn shim_25_the_environment_names_the_handler_in_process() {
     site.stop();
 }
 
+/// What a publish makes of a reference to the package: with a runtime identifier all of it lies beside
+/// the application, without one the library below.
+#[test]
+fn an_application_that_refers_to_the_package_is_served_by_its_own_handler_in_process() {
+    for folder in ["", "runtimes/linux-x64/native"] {
+        let mut app = App::sample("hello");
+        fs::create_dir_all(app.path(folder)).unwrap();
+        for entry in fs::read_dir(installed_handler()).unwrap() {
+            let (file, name) = entry.map(|it| (it.path(), it.file_name())).unwrap();
+            let name = name.to_str().unwrap();
+            let place = if name == HANDLER { Path::new(folder).join(name) } else { name.into() };
+            app = app.file(place.to_str().unwrap(), fs::read(file).unwrap());
+        }
+        let site = Site::start(app, Model::InProcess);
+        assert_eq!(site.get("/plaintext").status(), 200);
+        let installed = installed_handler().join(HANDLER);
+        assert!(!site.worker().has_mapped(installed.to_str().unwrap()), "{folder}");
+        let of_app = Path::new("/").join(folder).join(HANDLER);
+        assert!(site.worker().has_mapped(of_app.to_str().unwrap()), "{folder}");
+        for assembly in ["Ancm.Bootstrap.dll", "Ancm.Server.dll"] {
+            let installed = installed_handler().join(assembly);
+            assert!(!site.worker().has_mapped(installed.to_str().unwrap()), "{folder}");
+        }
+        site.stop();
+    }
+}
+
 #[test]
 fn shim_28_the_highest_version_is_loaded_in_process() {
     let installation = installation(&["0.9.0", "0.10.0-preview.1", "0.10.0"]);

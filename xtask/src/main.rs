@@ -7,6 +7,7 @@
 //! * `bench`: ancm beside Kestrel, nginx and HAProxy.
 //! * `instructions`: what a request costs the engine, counted under callgrind.
 //! * `check`: format, lints, layers, unit tests, documentation; `test`: that and all other tests.
+//! * `pack`: the package of the handler, for applications that bring their own.
 //! * `abi`: the C header and the C# mirror of the contract.
 //! * `fuzz`: the fuzz targets; `soak`: every kind of client, for hours.
 //! * `conformance`: which of the module's own tests hold here.
@@ -23,6 +24,7 @@ mod demo;
 mod dotnet;
 mod fuzz;
 mod instructions;
+mod pack;
 mod soak;
 mod step;
 mod test;
@@ -75,6 +77,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Write the package of the in-process handler, for applications that bring their own
+    Pack,
     /// Write the C header and the C# mirror of the contract anew
     Abi,
     /// Find a .NET SDK or assemble a private toolchain; prints where it is
@@ -108,6 +112,7 @@ fn run(command: Command) -> Result<ExitCode> {
             let profile = if release { Profile::Release } else { Profile::Debug };
             Build::run(&workspace, profile)?;
         }
+        Command::Pack => println!("{}", pack::run(&workspace)?.display()),
         Command::Dotnet => {
             let toolchain = Toolchain::ensure(&workspace)?;
             println!("{}\n{}", toolchain.describe(), toolchain.root.display());

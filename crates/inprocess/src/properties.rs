@@ -10,7 +10,7 @@
 //! | `hostfxr.arguments` | the whole argument vector, joined by NUL; replaces `app.dll` and `app.arguments` |
 //! | `hostfxr.host_path` | what to pass as the host's path; absent: `dotnet.exe` when self-contained |
 //! | `dotnet.root`, `dotnet.exe` | the installation, if there is one |
-//! | `server.dir` | folder of the managed server; absent: this library's own |
+//! | `server.dir` | folder of the managed server; absent: this library's own, or the assembly's |
 //!
 //! Read by the managed server: `addresses`, `body.limit`, `websockets`.
 
@@ -31,10 +31,21 @@ pub(crate) fn host_fxr(link: &Link) -> Result<HostFxr, Missing> {
     from(|name| link.property(name))
 }
 
-/// The folder of `Ancm.Bootstrap.dll` and `Ancm.Server.dll`.
-pub(crate) fn server_folder(link: &Link) -> Result<PathBuf, Missing> {
-    let given = link.property("server.dir").map(PathBuf::from);
-    given.or_else(own_folder).ok_or(Missing("server.dir"))
+/// The assembly that the runtime is entered by; that of the server lies beside it.
+pub(crate) const BOOTSTRAP: &str = "Ancm.Bootstrap.dll";
+
+/// The folder of the managed server. A publish of an application that refers to our package puts
+/// assemblies beside its own and this library below them.
+pub(crate) fn server_folder(link: &Link, host: &HostFxr) -> Result<PathBuf, Missing> {
+    if let Some(given) = link.property("server.dir") {
+        return Ok(given.into());
+    }
+    let own = own_folder().ok_or(Missing("server.dir"))?;
+    let of_app = host.app_dll.parent().filter(|folder| folder.join(BOOTSTRAP).is_file());
+    match of_app {
+        Some(folder) if !own.join(BOOTSTRAP).is_file() => Ok(folder.to_owned()),
+        _ => Ok(own),
+    }
 }
 
 fn from<'a>(property: impl Fn(&str) -> Option<&'a str>) -> Result<HostFxr, Missing> {

@@ -112,7 +112,7 @@ fn run(link: &Link) {
 fn prepare(link: &Link) -> Result<Runtime, StartError> {
     link.step("load runtime");
     let host = properties::host_fxr(link)?;
-    let folder = properties::server_folder(link)?;
+    let folder = properties::server_folder(link, &host)?;
     let mut runtime = Runtime::initialize(&host)?;
     runtime.set_property(bridge::PROPERTY, &link.address())?;
     if let Some(base) = link.property("app.base") {
@@ -120,7 +120,7 @@ fn prepare(link: &Link) -> Result<Runtime, StartError> {
     }
 
     link.step("start runtime");
-    let assembly = folder.join("Ancm.Bootstrap.dll");
+    let assembly = folder.join(properties::BOOTSTRAP);
     let entry = runtime.load_function(&assembly, BOOTSTRAP_TYPE, BOOTSTRAP_METHOD)?;
     // SAFETY: `Entry.Start` of our own assembly is marked UnmanagedCallersOnly, takes nothing,
     // returns an int and lets no exception out.
