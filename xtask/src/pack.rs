@@ -27,14 +27,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<PathBuf> {
     let build = Build::run(workspace, Profile::Release)?;
     let version = workspace.version()?;
     let framework = &build.toolchain.tfm;
-    let handler = build.bin.join("inprocess").join(&version);
+    let handler = build.bin.join("inprocess").join(version);
     let folder = workspace.target.join("packages");
     let package = folder.join(format!("{NAME}.{version}.nupkg"));
     step("package", || {
         fs::create_dir_all(&folder)?;
         let file = File::create(&package)
             .with_context(|| format!("cannot write {}", package.display()))?;
-        write(file, &handler, &version, framework)
+        write(file, &handler, version, framework)
     })?;
     Ok(package)
 }
