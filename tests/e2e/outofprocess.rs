@@ -51,6 +51,28 @@ fn v1_19_processes_take_turns_and_all_are_replaced_after_a_change() {
     site.stop();
 }
 
+/// The module's own order, also where one of them has nothing to do.
+#[test]
+fn v1_19_processes_take_turns_one_by_one_when_that_is_asked_for() {
+    let app = App::test("Site")
+        .attribute("processesPerApplication", "3")
+        .handler_setting("backendChoice", "roundRobin");
+    let site = Site::start(app, Model::OutOfProcess);
+    let pid = || site.get("/ProcessId").ok().text();
+    eventually("three processes that answer", || {
+        let seen: BTreeSet<String> = (0..9).map(|_| pid()).collect();
+        (seen.len() == 3).then_some(())
+    });
+    // Beside a request that one of them is busy with.
+    let mut busy = site.connect();
+    busy.send(Request::get("/WaitForAbort?id=busy").to_bytes());
+    site.wait_for_outcome("busy", "waiting");
+    let turns: Vec<String> = (0..9).map(|_| pid()).collect();
+    assert_eq!(turns[..3].iter().collect::<BTreeSet<_>>().len(), 3, "{turns:?}");
+    assert_eq!((&turns[..3], &turns[..3]), (&turns[3..6], &turns[6..]));
+    site.stop();
+}
+
 #[test]
 fn v1_20_v1_21_a_request_that_takes_longer_than_its_timeout_is_given_up() {
     let app = App::test("Site").attribute("requestTimeout", "00:00:02");
