@@ -107,6 +107,51 @@ fn is_hosted(app: App) {
     site.stop();
 }
 
+/// What a backend has and its host has not, and the other way round.
+fn added_and_removed(app: App, backend: impl Fn(&Site) -> Process) -> (String, String) {
+    let mut start = Start::of(app);
+    for host_only in ["ASPNETCORE_URLS", "JOURNAL_STREAM", "WATCHDOG_USEC", "MEMORY_PRESSURE_WATCH"]
+    {
+        start = start.env(host_only, "");
+    }
+    let site = start.env("SOMETHING_ELSE", "kept").run();
+    let (theirs, ours) = (backend(&site).variables(), site.supervisor().variables());
+    let names = |names: std::collections::btree_set::Difference<'_, String>| {
+        names.map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let result = (names(theirs.difference(&ours)), names(ours.difference(&theirs)));
+    site.stop();
+    result
+}
+
+#[test]
+fn a_backend_gets_these_variables_and_no_others_out_of_process() {
+    let (added, removed) = added_and_removed(script("node", "server.js"), pid);
+    assert_eq!(
+        added,
+        "BY_VALUE HTTP_PLATFORM_APPL_PATH HTTP_PLATFORM_IIS_APPLICATION_ID \
+         HTTP_PLATFORM_IIS_APPLICATION_VIRTUAL_PATH HTTP_PLATFORM_IIS_APP_CONFIG_PATH \
+         HTTP_PLATFORM_IIS_APP_POOL_CONFIG_FILE HTTP_PLATFORM_IIS_APP_POOL_ID \
+         HTTP_PLATFORM_IIS_PHYSICAL_PATH HTTP_PLATFORM_IIS_SITE_ID \
+         HTTP_PLATFORM_IIS_SITE_NAME HTTP_PLATFORM_IIS_VERSION HTTP_PLATFORM_PORT PORT"
+    );
+    assert_eq!(removed, "ASPNETCORE_URLS JOURNAL_STREAM MEMORY_PRESSURE_WATCH WATCHDOG_USEC");
+    let site = App::test("Site").model(testkit::Model::OutOfProcess);
+    let (added, removed) = added_and_removed(site, Site::application);
+    assert_eq!(
+        added,
+        "ANCM_ADDRESSES ANCM_BASE_DIRECTORY ANCM_BODY_LIMIT ANCM_LINK ANCM_SOCKET \
+         ASPNETCORE_APPL_PATH ASPNETCORE_HOSTINGSTARTUPASSEMBLIES \
+         ASPNETCORE_IIS_APPLICATION_ID ASPNETCORE_IIS_APPLICATION_VIRTUAL_PATH \
+         ASPNETCORE_IIS_APP_CONFIG_PATH ASPNETCORE_IIS_APP_POOL_CONFIG_FILE \
+         ASPNETCORE_IIS_APP_POOL_ID ASPNETCORE_IIS_HTTPAUTH ASPNETCORE_IIS_PHYSICAL_PATH \
+         ASPNETCORE_IIS_SITE_ID ASPNETCORE_IIS_SITE_NAME ASPNETCORE_IIS_VERSION \
+         ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED ASPNETCORE_PORT ASPNETCORE_TOKEN \
+         DOTNET_STARTUP_HOOKS HTTP_PLATFORM_PORT PORT"
+    );
+    assert_eq!(removed, "JOURNAL_STREAM MEMORY_PRESSURE_WATCH WATCHDOG_USEC");
+}
+
 #[test]
 fn a_node_program_is_hosted() {
     is_hosted(script("node", "server.js"));

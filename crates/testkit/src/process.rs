@@ -1,6 +1,6 @@
 //! What `/proc` knows about a process.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{collections::BTreeSet, fs, process::Command, thread, time::Duration};
 
 /// A process by its number. It may have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,6 +88,17 @@ impl Process {
     pub fn program(self) -> String {
         let path = fs::read_link(format!("/proc/{}/exe", self.0)).unwrap_or_default();
         path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The names of the variables that it was started with.
+    pub fn variables(self) -> BTreeSet<String> {
+        let block = fs::read(format!("/proc/{}/environ", self.0)).unwrap_or_default();
+        let names = block.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+        let name = |entry: &[u8]| {
+            String::from_utf8_lossy(entry.split(|byte| *byte == b'=').next().unwrap_or(entry))
+                .into()
+        };
+        names.map(name).collect()
     }
 
     /// Bytes of memory that are its own: without files that are merely mapped.
