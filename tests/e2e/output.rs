@@ -1,6 +1,8 @@
 //! What applications write: passed on, captured, logged.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use testkit::{App, Model, Request, Site, Start, both_models};
 
@@ -19,6 +21,24 @@ fn raw_logs(site: &Site, folder: &str) -> Vec<u8> {
 /// The same as text, whatever it is.
 fn bytes_of_logs(site: &Site, folder: &str) -> String {
     String::from_utf8_lossy(&raw_logs(site, folder)).into_owned()
+}
+
+/// A folder of an application with a disk of its own.
+fn inside(site: &Site, folder: &str) -> PathBuf {
+    let root = format!("/proc/{}/root", site.supervisor().0);
+    let path = site.app().path(folder);
+    Path::new(&root).join(path.strip_prefix("/").expect("it is absolute"))
+}
+
+fn only_file(folder: &Path) -> PathBuf {
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+fn wait_for_text(path: &Path, text: &str) {
+    testkit::eventually(text, || fs::read_to_string(path).ok()?.contains(text).then_some(()));
 }
 
 both_models! {
@@ -64,6 +84,29 @@ both_models! {
             site.wait_for_log("nothing is written to the log file");
             site.stop();
         }
+    }
+
+    fn log_03_a_log_folder_that_becomes_usable_is_written_to(model: Model) {
+        let app = App::test("Site").attribute("stdoutLogEnabled", "true").model(model);
+        let folder = app.path("logs");
+        fs::create_dir(&folder).unwrap();
+        let site = Start::with_disk(app, &folder, "ro").run();
+        site.wait_for_log("Read-only file system");
+        for _ in 0..3 {
+            assert_eq!(site.get("/Write?text=lost").status(), 200);
+        }
+        let pid = site.supervisor().0.to_string();
+        let mut mount = Command::new("nsenter");
+        mount.args(["--user", "--mount", "--preserve-credentials", "--target", &pid]);
+        let mounted = mount.args(["mount", "-o", "remount,rw"]).arg(&folder).status();
+        assert!(mounted.unwrap().success());
+        assert_eq!(site.get("/Write?text=and-on-it-goes").status(), 200);
+        site.wait_for_log("is written again");
+        let file = only_file(&inside(&site, "logs"));
+        wait_for_text(&file, "and-on-it-goes");
+        wait_for_text(&file, "bytes are missing here]\n");
+        assert_eq!(site.log().matches("nothing is written to the log file").count(), 1);
+        site.stop();
     }
 
     fn log_11_the_output_of_a_failed_start_is_in_the_log(model: Model) {
@@ -193,16 +236,51 @@ both_models! {
         site.stop();
     }
 
-    fn a_full_disk_holds_nobody_up(model: Model) {
+    fn a_log_file_that_was_removed_or_moved_is_followed_by_a_new_one(model: Model) {
+        let app = App::test("Site")
+            .attribute("stdoutLogEnabled", "true")
+            .handler_setting("stdoutLogSizeLimit", "20000");
+        let site = Site::start(app, model);
+        let folder = site.app().path("logs");
+        // Goes beyond the limit.
+        let write = |marker: &str| {
+            assert_eq!(site.get("/Flood?lines=400").status(), 200);
+            assert_eq!(site.get(&format!("/Write?text={marker}")).status(), 200);
+            testkit::eventually(marker, || {
+                bytes_of_logs(&site, "logs").contains(marker).then_some(())
+            });
+        };
+        let files = || fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        write("the-first");
+        files().for_each(|file| fs::remove_file(file).unwrap());
+        write("the-second");
+        for file in files() {
+            fs::rename(&file, site.app().path("moved").with_extension(file.extension().unwrap())).unwrap();
+        }
+        write("the-third");
+        fs::remove_dir_all(&folder).unwrap();
+        write("the-fourth");
+        assert!(!site.log().contains("log file"), "nothing is wrong");
+        site.stop();
+    }
+
+    fn a_full_disk_holds_nobody_up_and_is_written_to_when_it_has_room(model: Model) {
         let app = App::test("Site").attribute("stdoutLogEnabled", "true").model(model);
         let folder = app.path("logs");
         fs::create_dir(&folder).unwrap();
-        let site = Start::with_small_disk(app, &folder).run();
+        let site = Start::with_disk(app, &folder, "size=256k").run();
         for _ in 0..10 {
             assert_eq!(site.get("/Flood?lines=1000").ok().text(), "ok");
         }
         site.wait_for_log("No space left on device");
         assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+        let file = only_file(&inside(&site, "logs"));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(site.get("/Write?text=and-on-it-goes").status(), 200);
+        site.wait_for_log("is written again");
+        wait_for_text(&file, "and-on-it-goes");
+        assert!(fs::read_to_string(&file).unwrap().starts_with("\n[ancm: "));
+        assert_eq!(site.log().matches("No space left on device").count(), 1);
         site.stop();
     }
 

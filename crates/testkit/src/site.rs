@@ -54,12 +54,13 @@ impl Start {
         Self::command_in(&env::programs())
     }
 
-    /// In name spaces of its own, with a file system of 256 KiB in memory at `folder`.
-    pub fn with_small_disk(app: App, folder: &Path) -> Self {
+    /// In name spaces of its own, with a file system in memory at `folder`; its options are those of
+    /// `mount`, as `size=256k`.
+    pub fn with_disk(app: App, folder: &Path, options: &str) -> Self {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--map-root-user", "sh", "-c"]);
-        command.arg(r#"mount -t tmpfs -o size=256k tmpfs "$1" && shift && exec "$@""#);
-        command.arg("sh").arg(folder).arg(env::programs().join("ancm"));
+        command.arg(r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#);
+        command.args(["sh", options]).arg(folder).arg(env::programs().join("ancm"));
         Self { app: Some(app), ..Self::with(command) }
     }
 

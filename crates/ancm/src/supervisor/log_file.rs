@@ -2,10 +2,13 @@
 //!
 //! Made with the first byte, so that silent applications leave no empty files. Disks fill up and
 //! stand still; the supervisor and the application must not. So a thread writes, through a bounded
-//! buffer; what finds no room in buffer or disk is lost, counted where it is missing, and told.
+//! buffer; what finds no room in buffer or disk is lost, and counted where it is missing. Every piece
+//! is a new attempt: writing comes back with the disk, and when somebody has moved or removed the
+//! file, a new one is made.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -22,18 +25,9 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 /// A log file; there is none on the disk before the first byte.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    path: PathBuf,
-    /// Bytes after which the file is put aside for a new one; of those put aside the last is kept.
-    limit: u64,
-    writer: Writer,
-}
-
-#[derive(Debug)]
-enum Writer {
-    Waiting,
-    Running(Arc<Shared>),
-    /// There is no file, which was told.
-    Ended,
+    shared: Arc<Shared>,
+    /// What the thread will have; there is none before the first byte.
+    journal: Option<Journal>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +42,7 @@ struct Queue {
     /// Bytes that found no room since the last that did.
     lost: u64,
     /// What the operator has not been told yet.
-    problem: Option<String>,
+    news: Vec<String>,
     is_writing: bool,
     is_closed: bool,
 }
@@ -69,73 +63,80 @@ impl LogFile {
         let mut name = app.dir.join(&app.settings.stdout_log_file).into_os_string();
         name.push(format!("_{}_{pid}.log", stamp(now)));
         let limit = app.settings.handler_settings.stdout_log_size_limit;
-        Some(Self { path: name.into(), limit, writer: Writer::Waiting })
+        let journal = Journal::new(name.into(), app.dir.clone(), limit);
+        Some(Self { shared: Arc::default(), journal: Some(journal) })
     }
 
-    /// Appends, sooner or later; what to tell the operator about the file, if there is something.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Option<String> {
-        if matches!(self.writer, Writer::Waiting) {
-            match self.open() {
-                Ok(shared) => self.writer = Writer::Running(shared),
-                Err(error) => {
-                    self.writer = Writer::Ended;
-                    let path = self.path.display();
-                    return Some(format!("nothing is written to the log file {path}: {error}"));
-                }
-            }
+    /// Appends, sooner or later.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if let Some(journal) = self.journal.take() {
+            self.begin(journal);
         }
-        let Writer::Running(shared) = &self.writer else { return None };
-        let mut queue = shared.lock();
+        let mut queue = self.shared.lock();
+        if queue.is_closed {
+            return;
+        }
         if queue.pending.len() + bytes.len() > BUFFER_BYTES {
             queue.lost += bytes.len() as u64;
         } else {
             queue.pending.extend_from_slice(bytes);
-            shared.changed.notify_all();
+            self.shared.changed.notify_all();
         }
-        queue.problem.take()
     }
 
-    fn open(&self) -> io::Result<Arc<Shared>> {
-        let file = create(&self.path)?;
-        let shared = Arc::new(Shared::default());
-        let journal =
-            Journal { file, path: self.path.clone(), limit: self.limit, written: 0, lost: 0 };
-        let queue = Arc::clone(&shared);
-        thread::Builder::new().name("log-file".to_owned()).spawn(move || journal.run(&queue))?;
-        Ok(shared)
+    fn begin(&self, journal: Journal) {
+        let (shared, path) = (self.shared.clone(), journal.path.clone());
+        let thread = thread::Builder::new().name("log-file".to_owned());
+        if let Err(error) = thread.spawn(move || journal.run(&shared)) {
+            let mut queue = self.shared.lock();
+            queue.is_closed = true;
+            queue.news.push(nothing_is_written(&path, &error));
+        }
     }
-}
 
-impl Drop for LogFile {
-    /// Waits a little for what is on its way.
-    fn drop(&mut self) {
-        let Writer::Running(shared) = &self.writer else { return };
+    /// What to tell the operator about the file.
+    pub(super) fn news(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.lock().news)
+    }
+
+    /// Waits a little for what is on its way; nothing is written afterwards.
+    pub(super) fn finish(&self) {
         let end = Instant::now() + LAST_WRITE;
-        let mut queue = shared.lock();
+        let mut queue = self.shared.lock();
         queue.is_closed = true;
-        shared.changed.notify_all();
+        self.shared.changed.notify_all();
         while queue.is_writing || !queue.pending.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let waited = shared.changed.wait_timeout(queue, left);
+            let waited = self.shared.changed.wait_timeout(queue, left);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 /// The thread's side: the open file.
+#[derive(Debug)]
 struct Journal {
-    file: File,
+    /// None when there is none that can be written to.
+    file: Option<File>,
     path: PathBuf,
+    /// The application's folder, which is not ours to make.
+    home: PathBuf,
+    /// Bytes after which the file is put aside for a new one; of those put aside the last is kept.
     limit: u64,
-    written: u64,
     /// Bytes that the disk did not take since the last that it did.
     lost: u64,
+    /// The operator knows that something is wrong.
+    is_in_trouble: bool,
 }
 
 impl Journal {
+    const fn new(path: PathBuf, home: PathBuf, limit: u64) -> Self {
+        Self { file: None, path, home, limit, lost: 0, is_in_trouble: false }
+    }
+
     fn run(mut self, shared: &Shared) {
         let mut bytes = Vec::new();
         loop {
@@ -153,62 +154,90 @@ impl Journal {
             queue.is_writing = true;
             self.lost += std::mem::take(&mut queue.lost);
             drop(queue);
-            let was_whole = self.lost == 0;
-            if let Err(error) = self.append(&bytes) {
-                let path = self.path.display();
-                // Once per gap, not once per line.
-                if was_whole {
-                    let problem = format!("the log file {path} is not complete: {error}");
-                    shared.lock().problem = Some(problem);
-                }
-            }
+            let outcome = self.append(&bytes);
+            shared.lock().news.extend(self.news(outcome));
+        }
+    }
+
+    /// What is to be told: that there is trouble, and that it is over, each once.
+    fn news(&mut self, outcome: io::Result<()>) -> Option<String> {
+        let was_in_trouble = std::mem::replace(&mut self.is_in_trouble, outcome.is_err());
+        let path = self.path.display();
+        match outcome {
+            Err(error) if !was_in_trouble => Some(match self.file {
+                None => nothing_is_written(&self.path, &error),
+                Some(_) => format!("the log file {path} is not complete: {error}"),
+            }),
+            Ok(()) if was_in_trouble => Some(format!("the log file {path} is written again")),
+            _ => None,
         }
     }
 
     /// Writes `bytes`, and in front of them how much is missing there.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.written > self.limit {
-            self.put_aside()?;
-        }
-        if self.lost > 0 {
-            let gap = format!("\n[ancm: {} bytes are missing here]\n", self.lost);
-            self.put(gap.as_bytes())?;
+        let gap = match self.lost {
+            0 => String::new(),
+            lost => format!("\n[ancm: {lost} bytes are missing here]\n"),
+        };
+        let (mut marked, mut done) = (0, 0);
+        let outcome = self.file().and_then(|file| {
+            put(file, gap.as_bytes(), &mut marked)?;
+            put(file, bytes, &mut done)
+        });
+        if marked == gap.len() {
             self.lost = 0;
         }
-        self.put(bytes)
+        self.lost += (bytes.len() - done) as u64;
+        outcome
     }
 
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut done = 0;
-        while done < bytes.len() {
-            match self.file.write(&bytes[done..]) {
-                Ok(count) => done += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.written += done as u64;
-                    self.lost += (bytes.len() - done) as u64;
-                    return Err(error);
+    /// The file at its place: that of the last time, unless it is full or somebody has moved it.
+    fn file(&mut self) -> io::Result<&File> {
+        let there = fs::metadata(&self.path).ok();
+        let is_full = there.as_ref().is_some_and(|file| file.len() > self.limit);
+        let id = |file: &Metadata| (file.dev(), file.ino());
+        let is_there =
+            |file: &File| file.metadata().ok().as_ref().map(id) == there.as_ref().map(id);
+        let file = match self.file.take().filter(is_there) {
+            Some(file) if !is_full => file,
+            _ => {
+                if is_full {
+                    // In place of the one before.
+                    fs::rename(&self.path, self.path.with_extension("1.log"))?;
                 }
+                create(&self.path, &self.home)?
             }
-        }
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// The full file becomes `….1.log`, in place of the one before.
-    fn put_aside(&mut self) -> io::Result<()> {
-        fs::rename(&self.path, self.path.with_extension("1.log"))?;
-        self.file = create(&self.path)?;
-        self.written = 0;
-        Ok(())
+        };
+        Ok(self.file.insert(file))
     }
 }
 
-fn create(path: &Path) -> io::Result<File> {
+/// Writes `bytes`; so many of them are `done`, also when it fails.
+fn put(mut file: &File, bytes: &[u8], done: &mut usize) -> io::Result<()> {
+    while *done < bytes.len() {
+        match file.write(&bytes[*done..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => *done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn create(path: &Path, home: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
+        // An application that was just taken away must not come back as a folder of logs.
+        if folder.starts_with(home) {
+            fs::metadata(home)?;
+        }
         fs::create_dir_all(folder)?;
     }
     OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn nothing_is_written(path: &Path, error: &io::Error) -> String {
+    format!("nothing is written to the log file {}: {error}", path.display())
 }
 
 /// `yyyyMMddHHmmss`, UTC.
@@ -218,7 +247,23 @@ fn stamp(since_1970: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    /// A journal in a folder of its own, and its file.
+    fn journal(limit: u64) -> (tempfile::TempDir, Journal, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("logs/out.log");
+        let journal = Journal::new(path.clone(), home.path().to_owned(), limit);
+        (home, journal, path)
+    }
+
+    /// Appends, and what is told then.
+    fn write(journal: &mut Journal, text: &str) -> Option<String> {
+        let outcome = journal.append(text.as_bytes());
+        journal.news(outcome)
+    }
 
     #[test]
     fn the_stamp_sorts_like_time() {
@@ -226,21 +271,66 @@ mod tests {
     }
 
     #[test]
-    fn what_a_disk_does_not_take_is_counted_where_it_is_missing() {
-        let folder = std::env::temp_dir().join(format!("ancm-log-{}", std::process::id()));
-        let path = folder.join("out.log");
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut journal =
-            Journal { file: full, path: path.clone(), limit: 100, written: 0, lost: 0 };
-        assert_eq!(journal.append(b"lost").unwrap_err().kind(), io::ErrorKind::StorageFull);
-        journal.file = create(&path).unwrap();
-        journal.append(b"kept\n").unwrap();
+    fn a_full_disk_is_told_once_and_what_it_did_not_take_is_counted_where_it_is_missing() {
+        let (_home, mut journal, path) = journal(1000);
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        symlink("/dev/full", &path).unwrap();
+        let told = write(&mut journal, "lost").unwrap();
+        assert!(told.contains("is not complete: No space left on device"), "{told}");
+        assert_eq!(write(&mut journal, "this too"), None);
+        fs::remove_file(&path).unwrap();
+        assert!(write(&mut journal, "kept\n").unwrap().ends_with("is written again"));
+        assert_eq!(write(&mut journal, "more\n"), None);
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "\n[ancm: 4 bytes are missing here]\nkept\n");
-        journal.append(&[b'x'; 100]).unwrap();
-        journal.append(b"new\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
-        assert!(fs::read_to_string(folder.join("out.1.log")).unwrap().ends_with("xx"));
-        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(text, "\n[ancm: 12 bytes are missing here]\nkept\nmore\n");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_once_and_made_later() {
+        let (home, mut journal, path) = journal(1000);
+        let folder = home.path().join("logs");
+        fs::write(&folder, "a file").unwrap();
+        assert!(write(&mut journal, "lost").unwrap().starts_with("nothing is written"));
+        assert_eq!(write(&mut journal, "this too"), None);
+        fs::remove_file(&folder).unwrap();
+        assert!(write(&mut journal, "kept").unwrap().ends_with("is written again"));
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "\n[ancm: 12 bytes are missing here]\nkept");
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_in_place_of_the_one_before() {
+        let (_home, mut journal, path) = journal(3);
+        for text in ["first", "second", "third"] {
+            assert_eq!(write(&mut journal, text), None);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "third");
+        assert_eq!(fs::read_to_string(path.with_extension("1.log")).unwrap(), "second");
+    }
+
+    #[test]
+    fn a_file_that_was_removed_or_moved_is_followed_by_a_new_one_full_or_not() {
+        for limit in [3, 1000] {
+            let (home, mut journal, path) = journal(limit);
+            let moved = home.path().join("moved");
+            assert_eq!(write(&mut journal, "first"), None);
+            fs::remove_file(&path).unwrap();
+            assert_eq!(write(&mut journal, "second"), None);
+            fs::rename(&path, &moved).unwrap();
+            assert_eq!(write(&mut journal, "third"), None);
+            assert_eq!(fs::read_to_string(&moved).unwrap(), "second");
+            fs::remove_dir_all(path.parent().unwrap()).unwrap();
+            assert_eq!(write(&mut journal, "fourth"), None);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "fourth");
+        }
+    }
+
+    #[test]
+    fn an_application_that_was_taken_away_does_not_come_back_as_a_folder_of_logs() {
+        let (home, mut journal, _) = journal(1000);
+        assert_eq!(write(&mut journal, "first"), None);
+        fs::remove_dir_all(home.path()).unwrap();
+        assert!(write(&mut journal, "last words").is_some());
+        assert!(!home.path().exists());
     }
 }

@@ -175,6 +175,7 @@ impl Supervisor {
                 self.on_ready(source, readiness);
                 self.settle();
             }
+            self.workers.values().for_each(|worker| worker.tell_of_log(&mut self.output));
             self.follow_changes();
             self.follow_triggers();
             self.events.push_back(Event::Tick);

@@ -155,10 +155,17 @@ impl Worker {
             // A pipe holds no more than this, whoever else may still write to it.
             self.take(stream, output, 1 << 20);
         }
+        self.log.iter().for_each(LogFile::finish);
+        self.tell_of_log(output);
         if let Ok(status) = self.child.wait() {
             let lacked_memory = self.child.was_killed_for_memory();
             self.ending = Some(Ending::new(status).for_lack_of_memory(lacked_memory));
         }
+    }
+
+    /// Tells what has become of the log file.
+    pub(super) fn tell_of_log(&self, output: &mut Output) {
+        self.log.iter().flat_map(LogFile::news).for_each(|news| output.tell(news));
     }
 
     /// Ends the process and whatever it has started in its group.
@@ -221,8 +228,8 @@ impl Pipe {
                     taken += count;
                     self.capture.on_bytes(&buffer[..count]);
                     output.write(stream, &buffer[..count]);
-                    if let Some(problem) = log.as_mut().and_then(|it| it.write(&buffer[..count])) {
-                        output.tell(problem);
+                    if let Some(log) = &mut log {
+                        log.write(&buffer[..count]);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
