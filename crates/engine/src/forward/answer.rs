@@ -157,23 +157,30 @@ impl Forwarding {
         }
         let mut encoded = mem::take(&mut lane.encoded);
         let rules = &self.upstream.rules;
-        let kept = fields
-            .iter()
-            .map(|field| {
-                // SAFETY: the parser has just pointed these into `bytes`.
-                unsafe {
-                    (
-                        std::slice::from_raw_parts(field.name.ptr, field.name.len),
-                        std::slice::from_raw_parts(field.value.ptr, field.value.len),
-                    )
-                }
-            })
-            .filter(|(name, value)| {
-                // Framing is ours, whatever the rules say.
-                !name.eq_ignore_ascii_case(b"content-length")
-                    && !name.eq_ignore_ascii_case(b"transfer-encoding")
-                    && rules.keep_response_field(name, value)
-            });
+        let all = fields.iter().map(|field| {
+            // SAFETY: the parser has just pointed these into `bytes`.
+            unsafe {
+                (
+                    std::slice::from_raw_parts(field.name.ptr, field.name.len),
+                    std::slice::from_raw_parts(field.value.ptr, field.value.len),
+                )
+            }
+        });
+        self.hop.clear();
+        if head.names_fields {
+            for (_, value) in all.clone().filter(|(name, _)| is(name, b"connection")) {
+                self.hop.extend_from_slice(value);
+                self.hop.push(b',');
+            }
+        }
+        let hop = &*self.hop;
+        let kept = all.filter(|(name, value)| {
+            // Framing is ours, whatever the rules say.
+            !is(name, b"content-length")
+                && !is(name, b"transfer-encoding")
+                && !ends_here(hop, name)
+                && rules.keep_response_field(name, value)
+        });
         let is_interim = head.status < 200 && head.status != 101;
         // It means nothing there (RFC 9110 8.6, 9.3.6), and backends send it all the same.
         let granted = view.method_id() == method::CONNECT && (200..300).contains(&head.status);
@@ -244,9 +251,9 @@ impl Forwarding {
                         self.keep_alive &= bytes.is_empty();
                         let trailers = decoder.take_trailers();
                         let rules = &self.upstream.rules;
-                        let kept = trailers
-                            .fields()
-                            .filter(|(name, value)| rules.keep_response_field(name, value));
+                        let kept = trailers.fields().filter(|(name, value)| {
+                            !ends_here(&self.hop, name) && rules.keep_response_field(name, value)
+                        });
                         client.end_forwarded_body(kept);
                         return Ok(true);
                     }
@@ -280,6 +287,20 @@ impl Forwarding {
             }
         }
     }
+}
+
+fn is(name: &[u8], lower: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(lower)
+}
+
+/// Whether the options `hop` of the backend's connection name this field as one that is not for the
+/// client (RFC 9110 7.6.1). `Upgrade` is an option by itself, and a part of some answers.
+fn ends_here(hop: &[u8], name: &[u8]) -> bool {
+    !hop.is_empty()
+        && !is(name, b"upgrade")
+        && hop
+            .split(|byte| *byte == b',')
+            .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
 }
 
 fn cut_off(place: &str) -> io::Error {

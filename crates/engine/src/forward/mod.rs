@@ -108,6 +108,8 @@ pub(crate) struct Forwarding {
     interims: u32,
     answer: Answer,
     keep_alive: bool,
+    /// What the answer's `Connection` says, if it may name fields.
+    hop: Vec<u8>,
     /// The connection has served before, so the backend may just have closed it.
     reused: bool,
     /// Something of the request was sent.
@@ -154,6 +156,7 @@ impl Forwarding {
             interims: 0,
             answer: Answer::Head,
             keep_alive: false,
+            hop: Vec::new(),
             reused: false,
             sent: false,
             consumed: false,

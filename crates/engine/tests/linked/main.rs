@@ -14,6 +14,8 @@ pub(crate) const LINKED: bool = true;
 
 #[path = "../sockets/forwarding.rs"]
 mod forwarding;
+#[path = "../sockets/hops.rs"]
+mod hops;
 #[path = "../sockets/hostile.rs"]
 mod hostile;
 #[path = "../sockets/interim.rs"]

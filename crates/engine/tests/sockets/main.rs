@@ -19,6 +19,7 @@ mod draining;
 mod fairness;
 mod forwarding;
 mod handoff;
+mod hops;
 mod hostile;
 mod interim;
 mod limits;
