@@ -1,8 +1,10 @@
 //! Changes under a running application: a new generation, nobody refused, nothing lost.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
 use testkit::{App, Load, Model, Site, Start, both_models, eventually};
+
+use crate::control::status;
 
 fn wait_for_another(site: &Site, first: testkit::Process) {
     eventually("another process", || {
@@ -71,6 +73,24 @@ fn rotate_without_overlap(site: &Site) {
     load.stop().assert_lossless();
 }
 
+/// The start fails for want of what `install` brings; the next one waits for that, not for the end of
+/// the pause that was announced.
+fn installing_ends_the_pause(site: &Site, install: impl FnOnce()) {
+    assert!(site.get("/").status() >= 500);
+    let pause = eventually("a long pause", || {
+        let pause = status(site)["last_failure"]["retry_in_seconds"].as_u64();
+        pause.filter(|seconds| *seconds > 30)
+    });
+    let begun = Instant::now();
+    install();
+    eventually("the application", || (site.get("/HelloWorld").status() == 200).then_some(()));
+    assert!(begun.elapsed().as_secs() < pause, "it was there after the pause of {pause} s");
+    site.wait_for_log("the .NET that it runs on has changed");
+    let status = status(site);
+    let newest = status["generations"].as_array().and_then(|all| all.last());
+    assert_eq!(newest.unwrap()["reason"], "runtime", "{status}");
+}
+
 both_models! {
     fn shut_04_v1_34_a_recycle_by_signal_loses_nothing(model: Model) {
         lossless(model, |site| site.signal("HUP"));
@@ -117,8 +137,7 @@ both_models! {
         wait_for_another(&site, first);
         let second = site.application();
         assert!(second.has_mapped(&newer.display().to_string()));
-        let status: serde_json::Value =
-            serde_json::from_str(&site.command("status", &["--json"]).stdout).unwrap();
+        let status = status(&site);
         // The one before may not have been taken away yet.
         let newest = status["generations"].as_array().and_then(|all| all.last());
         assert_eq!(newest.unwrap()["reason"], "runtime", "{status}");
@@ -127,6 +146,38 @@ both_models! {
         wait_for_another(&site, second);
         assert!(site.application().has_mapped(&frameworks.join(&version).display().to_string()));
         load.stop().assert_lossless();
+        site.stop();
+    }
+
+    fn a_version_of_dotnet_that_a_start_lacks_is_noticed_when_it_is_installed(model: Model) {
+        let root = own_dotnet();
+        let version = testkit::env::framework_version();
+        let framework = root.path().join("shared/Microsoft.NETCore.App").join(version);
+        let aside = root.path().join("aside");
+        fs::rename(&framework, &aside).unwrap();
+        let app = App::test("Site").attribute("rapidFailsPerMinute", "0").model(model);
+        let site = Start::of(app).env("DOTNET_ROOT", root.path()).run();
+        installing_ends_the_pause(&site, || {
+            // File by file, as an installation does.
+            fs::create_dir(&framework).unwrap();
+            for file in fs::read_dir(&aside).unwrap() {
+                let file = file.unwrap();
+                fs::rename(file.path(), framework.join(file.file_name())).unwrap();
+            }
+        });
+        site.stop();
+    }
+
+    fn dotnet_is_noticed_when_it_is_installed_where_there_was_none(model: Model) {
+        let installed = own_dotnet();
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("dotnet");
+        let app = App::test("Site").attribute("rapidFailsPerMinute", "0").model(model);
+        let start = Start::of(app).env("DOTNET_ROOT", &root).env("PATH", "/nonexistent");
+        let site = start.run();
+        installing_ends_the_pause(&site, || {
+            std::os::unix::fs::symlink(installed.path(), &root).unwrap();
+        });
         site.stop();
     }
 
@@ -252,8 +303,7 @@ both_models! {
         let site = Site::start(app, model);
         rotate_without_overlap(&site);
         site.wait_for_log("warning 1135: no memory for two generations at once");
-        let status: serde_json::Value =
-            serde_json::from_str(&site.command("status", &["--json"]).stdout).unwrap();
+        let status = status(&site);
         let shortage = &status["memory_shortage"];
         let snapshot = status["generations"][0]["snapshot"].as_str().unwrap();
         assert!(Path::new(snapshot).join("Site.dll").is_file(), "{status}");

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
+use clr::locate;
 use config::environment::{self, Identity};
-use config::{App, Env, HostingModel};
+use config::{App, Env, HostingModel, Platform};
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
 use lifecycle::generation::Payload;
 use lifecycle::report::StartReport;
@@ -91,6 +92,31 @@ impl Launch {
             return Err(abandon(child, error));
         }
         Ok((child, connection))
+    }
+
+    /// Every path that may lead to the .NET of the application, whether it is there or not.
+    pub(super) fn dotnet_places(&self) -> Vec<PathBuf> {
+        let settings = &self.app.settings;
+        let identity = Identity::of(&self.app);
+        let own = match (settings.platform, settings.hosting_model) {
+            (Platform::Http, _) => return Vec::new(),
+            (_, HostingModel::InProcess) => {
+                environment::for_in_process(settings, &identity, &self.env)
+            }
+            (_, HostingModel::OutOfProcess) => {
+                environment::for_out_of_process(settings, &identity, &self.env)
+            }
+        };
+        let variable = |name: &str| {
+            let own = own.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+            own.or_else(|| self.env.get(name)).map(str::to_owned)
+        };
+        locate::places(&locate::Request {
+            process_path: &settings.process_path,
+            arguments: &settings.arguments,
+            dir: &self.app.dir,
+            variable: &variable,
+        })
     }
 
     fn disclosure(&self) -> Disclosure {

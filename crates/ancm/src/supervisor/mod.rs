@@ -448,7 +448,10 @@ impl Supervisor {
                     let deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
                     self.send(id, &ToWorker::Drain { deadline_ms });
                 }
-                Action::Explain { id, why, retry } => self.explain(id, why, retry),
+                Action::Explain { id, why, retry } => {
+                    self.explain(id, why, retry);
+                    self.watch.follow_places(self.launch.dotnet_places());
+                }
                 Action::Finish => {
                     let forced = self.forced_by.map(|signal| exit::forced_by(signal.number()));
                     self.exit_code = Some(forced.unwrap_or(exit::OK));

@@ -105,17 +105,31 @@ fn locate_below(request: &Request<'_>, system: &Path) -> Result<HostFxr, LocateE
     }
 }
 
+/// Every path that may lead to the .NET of an application, whether it is there or not: roots,
+/// programs beside one, files that name one.
+pub fn places(request: &Request<'_>) -> Vec<PathBuf> {
+    match explicit_dotnet(request) {
+        Some(dotnet) => vec![dotnet],
+        None => root::places(request.variable, Path::new("/")),
+    }
+}
+
+/// The `dotnet` that is written with its path, or lies in the application's folder.
+fn explicit_dotnet(request: &Request<'_>) -> Option<PathBuf> {
+    let is_dotnet = without_exe(file_name(request.process_path)).eq_ignore_ascii_case("dotnet");
+    let local = request.dir.join(request.process_path);
+    let is_local = is_dotnet && (request.process_path.contains('/') || local.is_file());
+    is_local.then_some(local)
+}
+
 /// Rules A: the process path is `dotnet`, the application is among its arguments.
 fn with_dotnet(request: &Request<'_>, system: &Path) -> Result<HostFxr, LocateError> {
     if request.arguments.is_empty() {
         return Err(LocateError::NoArguments);
     }
-    let local = request.dir.join(request.process_path);
-    let has_folder = request.process_path.contains('/');
-    let root = if has_folder || local.is_file() {
-        root::of_executable(&local)?
-    } else {
-        root::search(request.variable, system)?
+    let root = match explicit_dotnet(request) {
+        Some(dotnet) => root::of_executable(&dotnet)?,
+        None => root::search(request.variable, system)?,
     };
     let (app_dll, argv) = application(request)?;
     check_self_contained(&app_dll)?;

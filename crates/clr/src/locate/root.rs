@@ -49,6 +49,46 @@ pub(super) fn search(
     found.ok_or(LocateError::DotnetNotFound { searched: search.searched })
 }
 
+/// Every path that may lead to a root, in the order of the search: roots, whether they are there or
+/// not, programs beside one, files that name one.
+pub(super) fn places(variable: &dyn Fn(&str) -> Option<String>, system: &Path) -> Vec<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let path = set("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> =
+        variables().iter().filter_map(|name| set(name)).map(PathBuf::from).collect();
+    places.extend(on_path(&path));
+    for file in location_files(system) {
+        places.extend(std::fs::read_to_string(&file).ok().map(|text| named(&text)));
+        places.push(file);
+    }
+    places.extend(fixed(set("HOME"), system));
+    places
+}
+
+fn variables() -> [String; 2] {
+    [format!("DOTNET_ROOT_{}", ARCHITECTURE.to_uppercase()), "DOTNET_ROOT".into()]
+}
+
+fn on_path(path: &str) -> impl Iterator<Item = PathBuf> {
+    let folders = path.split(':').filter(|folder| folder.starts_with('/'));
+    folders.map(|folder| Path::new(folder).join("dotnet"))
+}
+
+fn location_files(system: &Path) -> [PathBuf; 2] {
+    let names = [format!("install_location_{ARCHITECTURE}"), "install_location".into()];
+    names.map(|name| system.join("etc/dotnet").join(name))
+}
+
+/// The root that the text of such a file names.
+fn named(text: &str) -> PathBuf {
+    PathBuf::from(text.lines().next().unwrap_or_default().trim())
+}
+
+fn fixed(home: Option<String>, system: &Path) -> impl Iterator<Item = PathBuf> {
+    let home = home.map(|home| Path::new(&home).join(".dotnet"));
+    FIXED.iter().map(|folder| system.join(folder)).chain(home)
+}
+
 struct Search {
     searched: Vec<Searched>,
 }
@@ -56,7 +96,7 @@ struct Search {
 impl Search {
     fn all(&mut self, variable: &dyn Fn(&str) -> Option<String>, system: &Path) -> Option<Root> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        for name in [format!("DOTNET_ROOT_{}", ARCHITECTURE.to_uppercase()), "DOTNET_ROOT".into()] {
+        for name in variables() {
             match set(&name) {
                 Some(root) => {
                     if let Some(found) = self.folder(&name, Path::new(&root)) {
@@ -69,27 +109,23 @@ impl Search {
         if let Some(found) = self.path(&set("PATH").unwrap_or_default()) {
             return Some(found);
         }
-        for name in [format!("install_location_{ARCHITECTURE}"), "install_location".into()] {
-            let file = system.join("etc/dotnet").join(name);
+        for file in location_files(system) {
             let place = file.display().to_string();
             match std::fs::read_to_string(&file) {
                 Ok(text) => {
-                    let root = PathBuf::from(text.lines().next().unwrap_or_default().trim());
-                    if let Some(found) = self.folder(&place, &root) {
+                    if let Some(found) = self.folder(&place, &named(&text)) {
                         return Some(found);
                     }
                 }
                 Err(_) => self.note(&place, "no such file"),
             }
         }
-        let home = set("HOME").map(|home| Path::new(&home).join(".dotnet"));
-        let fixed = FIXED.iter().map(|folder| system.join(folder)).chain(home);
-        fixed.into_iter().find_map(|root| self.folder(&root.display().to_string(), &root))
+        let mut fixed = fixed(set("HOME"), system);
+        fixed.find_map(|root| self.folder(&root.display().to_string(), &root))
     }
 
     fn path(&mut self, path: &str) -> Option<Root> {
-        for folder in path.split(':').filter(|folder| folder.starts_with('/')) {
-            let dotnet = Path::new(folder).join("dotnet");
+        for dotnet in on_path(path) {
             if !dotnet.is_file() {
                 continue;
             }

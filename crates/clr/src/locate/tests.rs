@@ -150,6 +150,34 @@ fn every_place_searched_is_named_when_nothing_is_found() {
 }
 
 #[test]
+fn every_place_that_is_searched_is_one_to_watch_whether_it_is_there_or_not() {
+    let system = Path::new("/system");
+    let variable = |name: &str| {
+        let value = match name {
+            "DOTNET_ROOT" => "/gone",
+            "PATH" => "relative:/usr/bin",
+            "HOME" => "/home/me",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let places = root::places(&variable, system);
+    let of_system = ["usr/share/dotnet", "usr/lib/dotnet", "etc/dotnet/install_location"];
+    let others = ["/gone", "/usr/bin/dotnet", "/home/me/.dotnet"].map(PathBuf::from);
+    for place in of_system.map(|place| system.join(place)).iter().chain(&others) {
+        assert!(places.contains(place), "{}: {places:?}", place.display());
+    }
+    let request = |process_path| Request {
+        process_path,
+        arguments: &[],
+        dir: Path::new("/app"),
+        variable: &variable,
+    };
+    assert_eq!(super::places(&request("/opt/net/dotnet")), [Path::new("/opt/net/dotnet")]);
+    assert!(super::places(&request("./App")).contains(&others[0]));
+}
+
+#[test]
 fn nat_29_programs_use_their_own_runtime_or_an_installed_one() {
     let system = System::new();
     system.file("app/My.App", "").file("app/My.App.dll", "");

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use os::eventfd::EventFd;
 
 use super::look::{self, Below, Top};
-use super::runtime::Runtime;
+use super::runtime::{Runtime, Whose};
 
 /// A wish to look.
 #[derive(Clone, Debug)]
 struct Ask {
     is_deep: bool,
     listed: Arc<[PathBuf]>,
-    /// Find out what this process runs on before.
-    runtime_of: Option<i32>,
+    /// The .NET to watch from now on, if it is another.
+    runtime_of: Option<Whose>,
 }
 
 /// What was seen.
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 pub(super) struct Deep {
     pub(super) below: Below,
     pub(super) runtime: u64,
-    /// Whether it is that of another generation than before.
+    /// Whether it is watched for another generation than before.
     pub(super) is_new_runtime: bool,
     /// How long this took.
     pub(super) took: Duration,
@@ -63,9 +63,8 @@ impl Looks {
             let mut runtime = Runtime::default();
             // Ends with whoever asks.
             for ask in asked {
-                let found = ask.runtime_of.map(Runtime::of);
-                let is_new_runtime = found.is_some();
-                runtime = found.unwrap_or(runtime);
+                let is_new_runtime = ask.runtime_of.is_some();
+                ask.runtime_of.into_iter().for_each(|whose| runtime.follow(whose));
                 let deep = ask.is_deep.then(|| deep(&dir, &runtime, is_new_runtime));
                 let _ = tell.send(Seen { top: look::top(&dir, &ask.listed), deep });
                 ring.wake();
@@ -84,7 +83,7 @@ impl Looks {
         self.pending > 0
     }
 
-    pub(super) fn ask(&mut self, is_deep: bool, runtime_of: Option<i32>) {
+    pub(super) fn ask(&mut self, is_deep: bool, runtime_of: Option<Whose>) {
         let (is_deep, listed) = (is_deep || runtime_of.is_some(), self.listed.clone());
         let ask = Ask { is_deep, listed, runtime_of };
         self.pending += usize::from(self.asks.send(ask).is_ok());

@@ -1,5 +1,5 @@
 //! What changes under an application: `app_offline.htm`, `web.config`, its code in its folder and
-//! below, files that `web.config` lists, the .NET that it runs on.
+//! below, files that `web.config` lists, the .NET that it runs on or that a failed start may lack.
 //!
 //! The folder is compared with what was seen before. The kernel's events only say when to look;
 //! without them we look often, with them now and then all the same, because events get lost and a
@@ -14,12 +14,14 @@ mod runtime;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use os::inotify::Inotify;
 
 use self::compare::Compare;
 use self::looks::{Looks, Seen};
+use self::runtime::Whose;
 use super::A_DAY;
 
 /// How often is looked without being told.
@@ -58,8 +60,10 @@ pub(super) struct Watch {
     inotify: Option<Inotify>,
     looks: Looks,
     compare: Compare,
-    /// A process whose runtime is to be watched from now on.
-    runtime_of: Option<i32>,
+    /// Whose runtime is to be watched from now on.
+    runtime_of: Option<Whose>,
+    /// Where the .NET that a failed start may lack is looked for.
+    places: Arc<[PathBuf]>,
     last_look: Duration,
     next_look: Duration,
     next_deep: Duration,
@@ -86,6 +90,7 @@ impl Watch {
             looks,
             compare: Compare::new(&seen, now),
             runtime_of: None,
+            places: Arc::default(),
             last_look: now,
             next_look: next,
             next_deep: next,
@@ -118,7 +123,21 @@ impl Watch {
 
     /// The application runs in this process, or in one that it has started.
     pub(super) fn follow_runtime_of(&mut self, pid: i32) {
-        self.runtime_of = Some(pid);
+        self.places = Arc::default();
+        self.watch_runtime(Whose::Process(pid));
+    }
+
+    /// A start has failed: the .NET that it may lack would come to these places. Further failures are
+    /// no new beginning: what is being copied there goes on to be seen.
+    pub(super) fn follow_places(&mut self, places: Vec<PathBuf>) {
+        if *self.places != *places {
+            self.places = places.into();
+            self.watch_runtime(Whose::FailedStart(self.places.clone()));
+        }
+    }
+
+    fn watch_runtime(&mut self, whose: Whose) {
+        self.runtime_of = Some(whose);
         self.next_look = self.last_look;
     }
 

@@ -1,46 +1,102 @@
 //! The .NET that a generation runs on: the folders of its versions, as its processes have mapped
-//! files of them, and newer versions that it would be started on now.
+//! files of them, and newer versions that it would be started on now. After a failed start also
+//! every version at the places where one is looked for.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::look::fingerprint;
 use crate::supervisor::processes;
 
-/// Folders of versions, such as `/usr/share/dotnet/shared/Microsoft.NETCore.App/9.0.7`.
+/// Whose .NET is to be watched.
+#[derive(Clone, Debug)]
+pub(super) enum Whose {
+    /// What this process, and those that it has started, run on.
+    Process(i32),
+    /// What a start that has failed may have searched for at these places, see `clr::locate::places`.
+    FailedStart(Arc<[PathBuf]>),
+}
+
+/// What is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runtime(BTreeSet<PathBuf>);
+pub(super) struct Runtime {
+    /// Folders of versions, such as `/usr/share/dotnet/shared/Microsoft.NETCore.App/9.0.7`.
+    folders: BTreeSet<PathBuf>,
+    /// Where a failed start has searched.
+    places: Arc<[PathBuf]>,
+}
 
 impl Runtime {
+    pub(super) fn follow(&mut self, whose: Whose) {
+        match whose {
+            Whose::Process(pid) => *self = Self::of(pid),
+            // What serves beside the start that has failed goes on to be watched.
+            Whose::FailedStart(places) => self.places = places,
+        }
+    }
+
     /// What the process `pid`, and those that it has started, run on.
-    pub(super) fn of(pid: i32) -> Self {
+    fn of(pid: i32) -> Self {
         let mut folders = BTreeSet::new();
         for pid in processes::below(pid).into_iter().chain([pid]) {
             let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
             folders.extend(maps.lines().filter_map(version_folder).map(Path::to_owned));
         }
-        Self(folders)
+        Self { folders, places: Arc::default() }
     }
 
     /// How it is now; 0 for none.
     pub(super) fn fingerprint(&self) -> u64 {
-        if self.0.is_empty() {
+        if self.folders.is_empty() && self.places.is_empty() {
             return 0;
         }
         let mut hasher = DefaultHasher::new();
-        for folder in &self.0 {
-            let mut files = names(folder);
-            files.sort();
-            for name in files {
-                fingerprint(&folder.join(name), &mut hasher);
-            }
+        for folder in &self.folders {
+            files(folder, &mut hasher);
             newer(folder).hash(&mut hasher);
+        }
+        for program in self.places.iter().filter(|place| place.is_file()) {
+            fingerprint(program, &mut hasher);
+        }
+        let roots: BTreeSet<PathBuf> = self.places.iter().flat_map(|place| roots(place)).collect();
+        for folder in roots.iter().flat_map(|root| versions(root)) {
+            files(&folder, &mut hasher);
         }
         hasher.finish()
     }
+}
+
+/// A version counts with its files: it is there when they have all been copied.
+fn files(folder: &Path, hasher: &mut DefaultHasher) {
+    folder.hash(hasher);
+    entries(folder).iter().for_each(|file| fingerprint(file, hasher));
+}
+
+/// The roots that a place leads to: itself, or the folders of a program and of what it links to.
+fn roots(place: &Path) -> Vec<PathBuf> {
+    let Ok(real) = place.canonicalize() else { return Vec::new() };
+    if real.is_dir() {
+        return vec![real];
+    }
+    let folder = place.parent().and_then(|folder| folder.canonicalize().ok());
+    [folder, real.parent().map(Path::to_owned)].into_iter().flatten().collect()
+}
+
+/// The folders of all versions in a root.
+fn versions(root: &Path) -> Vec<PathBuf> {
+    let mut components = entries(&root.join("shared"));
+    components.push(root.join("host/fxr"));
+    components.iter().flat_map(|component| entries(component)).collect()
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut names = names(dir);
+    names.sort();
+    names.iter().map(|name| dir.join(name)).collect()
 }
 
 /// The folder of a version in which the file of this mapping is.
@@ -108,7 +164,7 @@ mod tests {
         let make = |name: &str| fs::create_dir(dir.path().join(name)).unwrap();
         make("9.0.7");
         fs::write(own.join("libcoreclr.so"), "1").unwrap();
-        let runtime = Runtime([own.clone()].into());
+        let runtime = Runtime { folders: [own.clone()].into(), ..Runtime::default() };
         let mut before = runtime.fingerprint();
         for name in ["8.0.9", "9.1.0", "10.0.8", "9.0.6", "9.0.8-rc.1", "x"] {
             make(name);
@@ -122,6 +178,38 @@ mod tests {
         before = runtime.fingerprint();
         fs::remove_dir_all(own).unwrap();
         assert_ne!(runtime.fingerprint(), before);
+    }
+
+    #[test]
+    fn every_version_where_a_failed_start_has_searched_is_a_change_with_each_of_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("usr/share/dotnet");
+        let program = dir.path().join("usr/bin/dotnet");
+        let mut runtime = Runtime::default();
+        runtime.follow(Whose::FailedStart([root.clone(), program.clone()].into()));
+        let mut before = runtime.fingerprint();
+        let mut is_change = || std::mem::replace(&mut before, runtime.fingerprint()) != before;
+        fs::create_dir_all(root.join("shared/Microsoft.NETCore.App")).unwrap();
+        assert!(!is_change());
+        for folder in ["shared/Microsoft.NETCore.App/10.0.1", "host/fxr/10.0.1"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+            assert!(is_change(), "{folder}");
+            fs::write(root.join(folder).join("lib.so"), "1").unwrap();
+            assert!(is_change(), "{folder}");
+            fs::write(root.join(folder).join("lib.so"), "22").unwrap();
+            assert!(is_change(), "{folder}");
+        }
+        // A program on the path, and what it leads to.
+        let other = dir.path().join("opt/dotnet");
+        fs::create_dir_all(other.join("host/fxr/8.0.1")).unwrap();
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::write(other.join("dotnet"), "").unwrap();
+        assert!(!is_change());
+        std::os::unix::fs::symlink(other.join("dotnet"), &program).unwrap();
+        assert!(is_change());
+        fs::create_dir(other.join("host/fxr/8.0.2")).unwrap();
+        assert!(is_change());
+        assert!(!is_change());
     }
 
     #[test]
