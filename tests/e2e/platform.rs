@@ -107,6 +107,37 @@ fn is_hosted(app: App) {
     site.stop();
 }
 
+/// Whoever waits for the process alone would have nobody to send requests to, for ever.
+fn is_replaced(app: App, silence: impl Fn(&Site, Process)) {
+    let site = Start::of(app).run();
+    let first = pid(&site);
+    silence(&site, first);
+    eventually("another backend", || {
+        let response = site.get("/pid");
+        (response.status() == 200 && response.text() != first.0.to_string()).then_some(())
+    });
+    site.wait_for_log("nobody listens for it any more");
+    site.stop();
+}
+
+#[test]
+fn a_wrapper_whose_program_is_gone_is_started_again() {
+    let app = script("node", "server.js");
+    let app = app.replace(r#"processPath="node""#, r#"processPath="sh""#);
+    let app = app.replace(
+        r#"arguments=".\server.js --port %HTTP_PLATFORM_PORT%""#,
+        r#"arguments="-c &quot;node ./server.js %HTTP_PLATFORM_PORT%; exec sleep 9999&quot;""#,
+    );
+    is_replaced(app, |_, listener| listener.signal("KILL"));
+}
+
+#[test]
+fn a_backend_that_stops_listening_is_started_again() {
+    is_replaced(script("node", "server.js"), |site, _| {
+        assert_eq!(site.get("/deaf").ok().text(), "deaf");
+    });
+}
+
 /// What a backend has and its host has not, and the other way round.
 fn added_and_removed(app: App, backend: impl Fn(&Site) -> Process) -> (String, String) {
     let mut start = Start::of(app);

@@ -160,6 +160,16 @@ both_models! {
     }
 }
 
+/// The process runs on without a server, which its host notices at the next request.
+#[test]
+fn a_server_that_the_application_stops_is_started_again_out_of_process() {
+    let site = Site::start(App::test("Site"), Model::OutOfProcess);
+    let first = site.application();
+    site.connect().send(Request::get("/ShutdownServer?given-up").to_bytes());
+    wait_for_another(&site, first);
+    site.stop();
+}
+
 /// Out-of-process Kestrel stops to listen.
 #[test]
 fn shut_02_the_end_of_the_server_is_that_of_the_application_in_process() {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use engine::UpstreamAddress;
 use lifecycle::exit::Ending;
+use os::eventfd::EventFd;
 use os::poll::{Readiness, poll};
 use os::process::{Child, Group, SpawnError, Stream};
 use os::signal::Signal;
@@ -77,6 +78,8 @@ impl Remains {
 pub(crate) enum Woken {
     Ended,
     StopOrdered,
+    /// Perhaps it does not listen any more.
+    Doubted,
     TimedOut,
 }
 
@@ -174,14 +177,25 @@ impl Backend {
                 Woken::TimedOut if left.is_zero() => {
                     return Err(NotReady::NotListening { places: self.places.clone(), limit });
                 }
-                Woken::TimedOut => pause = (pause * 3 / 2).min(longest),
+                Woken::TimedOut | Woken::Doubted => pause = (pause * 3 / 2).min(longest),
             }
         }
     }
 
     /// Waits for the end of the process or the order to stop.
     pub(crate) fn wait(&self, stop: &StopOrder, limit: Option<Duration>) -> Woken {
-        let watched = [(self.child.as_fd(), Readiness::READ), (stop.as_fd(), Readiness::READ)];
+        self.wait_or_doubt(stop, None, limit)
+    }
+
+    /// The same, or for `doubt` whether it still listens.
+    pub(crate) fn wait_or_doubt(
+        &self,
+        stop: &StopOrder,
+        doubt: Option<&EventFd>,
+        limit: Option<Duration>,
+    ) -> Woken {
+        let watched = [self.child.as_fd(), stop.as_fd()].into_iter().chain(doubt.map(AsFd::as_fd));
+        let watched: Vec<_> = watched.map(|fd| (fd, Readiness::READ)).collect();
         let found = poll(&watched, limit).unwrap_or_else(|_| {
             // Out of memory in the kernel; a short pause keeps us from spinning.
             thread::sleep(PROBE.1);
@@ -190,8 +204,14 @@ impl Backend {
         match (found[0].readable, found[1].readable) {
             (true, _) => Woken::Ended,
             (_, true) => Woken::StopOrdered,
+            _ if found.get(2).is_some_and(|doubt| doubt.readable) => Woken::Doubted,
             _ => Woken::TimedOut,
         }
+    }
+
+    /// Whether it takes connections where it was found.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.address.as_ref().is_some_and(Places::is_open)
     }
 
     /// The start is over: its output need not be kept any more.

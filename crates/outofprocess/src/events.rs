@@ -23,6 +23,11 @@ pub enum Event {
         /// When the next one is started.
         restart_after: Pause,
     },
+    /// A backend runs, but does not listen any more.
+    BackendSilent {
+        /// Its process.
+        pid: i32,
+    },
     /// A backend listens.
     BackendStarted {
         /// Its process.
@@ -119,6 +124,7 @@ impl Event {
             Self::ShutdownMessageSent { .. } => 1006,
             Self::StartFailed { .. } => 1020,
             Self::BackendExited { .. } => 1030,
+            Self::BackendSilent { .. } => 1138,
         }
     }
 
@@ -126,6 +132,7 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BackendExited { .. } => "backend-exited",
+            Self::BackendSilent { .. } => "backend-silent",
             Self::BackendStarted { .. } => "backend-started",
             Self::GracefulStopFailed { .. } => "graceful-stop-failed",
             Self::MoreRequestsFailed { .. } => "more-requests-failed",
@@ -145,6 +152,7 @@ impl Event {
             Self::RapidFailLimitExceeded { .. } | Self::StartFailed { .. } => Severity::Error,
             Self::BackendStarted { .. } | Self::ShutdownMessageSent { .. } => Severity::Information,
             Self::BackendExited { .. }
+            | Self::BackendSilent { .. }
             | Self::GracefulStopFailed { .. }
             | Self::MoreRequestsFailed { .. }
             | Self::NoRunDirectory { .. }
@@ -165,6 +173,11 @@ impl fmt::Display for Event {
                     false => write!(f, "the next one is started in {restart_after}"),
                 }
             }
+            Self::BackendSilent { pid } => write!(
+                f,
+                "backend process {pid} runs, but nobody listens for it any more; it is told to stop, and \
+                 another is started"
+            ),
             Self::BackendStarted { pid, listening_pid, address, took } => {
                 match address {
                     UpstreamAddress::Tcp(address) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use config::AspNetCore;
 use engine::{Answer, Forward, Request, UpstreamFailure};
+use os::eventfd::EventFd;
 
 use crate::answers::Answers;
 use crate::failures::Failures;
@@ -22,14 +23,17 @@ pub(crate) struct Rules {
     failures: Arc<Failures>,
     request_timeout: Duration,
     connection_limit: usize,
+    doubt: Arc<EventFd>,
 }
 
 impl Rules {
+    /// `doubt` is woken when the backend may not listen any more.
     pub(crate) fn new(
         token: Option<String>,
         settings: &AspNetCore,
         answers: Arc<Answers>,
         failures: Arc<Failures>,
+        doubt: Arc<EventFd>,
     ) -> Self {
         let forward_connection = settings.handler_settings.forward_response_connection_header;
         Self {
@@ -46,6 +50,7 @@ impl Rules {
                 .handler_settings
                 .backend_connection_limit
                 .unwrap_or(usize::MAX),
+            doubt,
         }
     }
 }
@@ -80,8 +85,11 @@ impl Forward for Rules {
         self.connection_limit
     }
 
-    // A process that is gone is noticed by its descriptor, sooner than by its connections; one
-    // that is not may close connections as it likes. So `connection_lost` is left alone.
+    // A process that is gone is noticed by its descriptor, sooner than by its connections. One that is
+    // not may close connections as it likes, as long as it takes others.
+    fn connection_lost(&self) {
+        self.doubt.wake();
+    }
 }
 
 impl<'a> RequestHead<'a> for Request<'a> {

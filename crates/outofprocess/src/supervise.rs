@@ -11,8 +11,9 @@
 //! ```
 //!
 //! The thread starts every backend of its place and outlives each of them, as the kernel's
-//! parent-death signal wants. It waits for two things only: the end of the process and the order to
-//! stop.
+//! parent-death signal wants. It waits for three things only: the end of the process, the order to
+//! stop, and doubt: a connection that was refused or lost. A process that is there but does not listen
+//! any more (its server has stopped, or what listened was its child) is stopped and counts as a crash.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,7 @@ use lifecycle::restart::Pause;
 use lifecycle::{Code, StartReport};
 
 use engine::{Upstream, UpstreamAddress};
+use os::eventfd::EventFd;
 use os::poll::{Readiness, poll};
 
 use crate::answers::Answers;
@@ -45,6 +47,12 @@ static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// How often is looked for what backends have started and left, and what has ended since.
 const REAP: Duration = Duration::from_secs(5);
+
+/// How long one that listens no more may take to end by itself.
+const ON_THE_WAY_OUT: Duration = Duration::from_millis(500);
+
+/// How long after a look another doubt is not worth one.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What all places of an application share.
 pub(crate) struct Shared {
@@ -102,13 +110,35 @@ impl Place {
     fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Pause> {
         let ready = Instant::now();
         self.recovery.on_started();
-        let upstream = self.upstream(address, link, token);
+        let doubt = match EventFd::new() {
+            Ok(doubt) => Arc::new(doubt),
+            // Out of descriptors: what would have to be looked at could not be reached either.
+            Err(_) => return Some(self.on_crash(backend.bury(), Duration::ZERO)),
+        };
+        let upstream = self.upstream(address, link, token, Arc::clone(&doubt));
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
         self.tell_first(Ok(()));
+        let mut looked = None::<Instant>;
         loop {
-            match backend.wait(&self.shared.stop, Some(REAP)) {
-                Woken::Ended => return Some(self.on_crash(backend, ready.elapsed())),
+            let rested = looked.map_or(LOOK_AGAIN, |at| at.elapsed());
+            let (doubted, limit) = match LOOK_AGAIN.checked_sub(rested) {
+                Some(left) if !left.is_zero() => (None, left),
+                _ => (Some(&*doubt), REAP),
+            };
+            match backend.wait_or_doubt(&self.shared.stop, doubted, Some(limit)) {
+                Woken::Ended => {
+                    // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
+                    self.shared.board.publish(self.number, State::Starting);
+                    return Some(self.on_crash(backend.bury(), ready.elapsed()));
+                }
+                Woken::Doubted => {
+                    doubt.clear();
+                    looked = Some(Instant::now());
+                    if !backend.is_listening() {
+                        return self.on_silent(backend, ready.elapsed());
+                    }
+                }
                 Woken::StopOrdered => {
                     self.stop(backend);
                     return None;
@@ -123,6 +153,7 @@ impl Place {
         address: UpstreamAddress,
         link: Option<PathBuf>,
         token: Option<String>,
+        doubt: Arc<EventFd>,
     ) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);
@@ -131,6 +162,7 @@ impl Place {
             settings,
             Arc::clone(&self.shared.answers),
             Arc::clone(&self.shared.failures),
+            doubt,
         );
         Arc::new(Upstream { id, address, link, rules: Arc::new(rules) })
     }
@@ -156,11 +188,27 @@ impl Place {
         pause
     }
 
-    fn on_crash(&mut self, backend: Backend, served_for: Duration) -> Pause {
+    /// It runs and cannot be reached. What it still answers, it may; requests wait for the next one.
+    fn on_silent(&mut self, backend: Backend, served_for: Duration) -> Option<Pause> {
         let shared = Arc::clone(&self.shared);
-        // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
         shared.board.publish(self.number, State::Starting);
-        let remains = backend.bury();
+        // Many a backend closes its socket on the way out: then that is what there is to tell.
+        match backend.wait(&shared.stop, Some(ON_THE_WAY_OUT)) {
+            Woken::StopOrdered => {
+                self.stop(backend);
+                return None;
+            }
+            Woken::Ended => return Some(self.on_crash(backend.bury(), served_for)),
+            Woken::TimedOut | Woken::Doubted => {}
+        }
+        (shared.tell)(Event::BackendSilent { pid: backend.pid() });
+        let limit = shared.startup.app.settings.shutdown_time_limit;
+        let remains = backend.stop(limit, &shared.path_base, &*shared.tell);
+        Some(self.on_crash(remains, served_for))
+    }
+
+    fn on_crash(&mut self, remains: Remains, served_for: Duration) -> Pause {
+        let shared = Arc::clone(&self.shared);
         let next = {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();

@@ -90,6 +90,21 @@ impl Places {
         }
     }
 
+    /// Whether connections are taken at a place where a backend was found. Who has no room for more of
+    /// them is there.
+    pub(crate) fn is_open(address: &UpstreamAddress) -> bool {
+        match address {
+            UpstreamAddress::Tcp(address) => listening::is_accepting(*address),
+            UpstreamAddress::Unix(path) => match os::socket::Socket::connect_unix(path) {
+                Ok(_) => true,
+                Err(error) => !matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound
+                ),
+            },
+        }
+    }
+
     /// Removes what a backend that is gone has left.
     pub(crate) fn clean_up(&self) {
         for path in [&self.socket, &self.link].into_iter().flatten() {

@@ -14,6 +14,10 @@ const server = http.createServer((request, response) => {
         response.end(process.env[second] ?? '');
     } else if (first === 'argument') {
         response.end(process.argv.at(-1));
+    } else if (first === 'deaf') {
+        // Goes on running without taking connections.
+        setInterval(() => {}, 1000);
+        response.end('deaf', () => { server.close(); server.closeAllConnections(); });
     } else if (first === 'pid') {
         response.end(`${process.pid}`);
     } else {
