@@ -74,6 +74,14 @@ fn v1_19_processes_take_turns_one_by_one_when_that_is_asked_for() {
 }
 
 #[test]
+fn a_timeout_of_zero_is_none_out_of_process() {
+    let app = App::test("Site").attribute("requestTimeout", "00:00:00");
+    let site = Site::start(app, Model::OutOfProcess);
+    assert_eq!(site.get("/Slow?ms=500&id=slow").ok().text(), "waited");
+    site.stop();
+}
+
+#[test]
 fn v1_20_v1_21_a_request_that_takes_longer_than_its_timeout_is_given_up() {
     let app = App::test("Site").attribute("requestTimeout", "00:00:02");
     let site = Site::start(app, Model::OutOfProcess);

@@ -14,6 +14,9 @@ use crate::headers::{
     Policy, RequestHead, ResponseRules, is_connection_option, write_request_head,
 };
 
+/// What a `requestTimeout` of zero means, as for the library that the module forwards with.
+const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// How requests go to one incarnation of a backend and how its answers come back.
 pub(crate) struct Rules {
     token: Option<String>,
@@ -45,7 +48,10 @@ impl Rules {
             response: ResponseRules { forward_connection },
             answers,
             failures,
-            request_timeout: settings.request_timeout,
+            request_timeout: match settings.request_timeout {
+                Duration::ZERO => NO_LIMIT,
+                limit => limit,
+            },
             connection_limit: settings
                 .handler_settings
                 .backend_connection_limit

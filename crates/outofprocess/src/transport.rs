@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use config::{AspNetCore, BackendTransport, Env};
 use engine::UpstreamAddress;
+use os::socket::Socket;
 
 use crate::listening::{self, Listener};
 use crate::tree::Tree;
@@ -65,7 +66,7 @@ impl Places {
     /// Looks whether the backend listens.
     pub(crate) fn look(&self, backend: &Tree) -> Look {
         if let Some(path) = &self.socket
-            && let Ok(stream) = UnixStream::connect(path)
+            && let Ok(stream) = connect_unix(path)
         {
             // Whoever takes links does so before it listens on the socket.
             let link = self.link.clone().filter(|path| path.exists());
@@ -95,7 +96,7 @@ impl Places {
     pub(crate) fn is_open(address: &UpstreamAddress) -> bool {
         match address {
             UpstreamAddress::Tcp(address) => listening::is_accepting(*address),
-            UpstreamAddress::Unix(path) => match os::socket::Socket::connect_unix(path) {
+            UpstreamAddress::Unix(path) => match Socket::connect_unix(path) {
                 Ok(_) => true,
                 Err(error) => !matches!(
                     error.kind(),
@@ -112,6 +113,14 @@ impl Places {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Fails where the library's own would wait without a limit: as long as the backlog is full, which that
+/// of a process that stands still is in the end.
+fn connect_unix(path: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::from(OwnedFd::from(Socket::connect_unix(path)?));
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// For people, and the same from start to start but for the port.
@@ -134,8 +143,7 @@ impl Stream {
     pub(crate) fn connect(to: &UpstreamAddress, limit: Duration) -> io::Result<Self> {
         match to {
             UpstreamAddress::Tcp(to) => TcpStream::connect_timeout(to, limit).map(Self::Tcp),
-            // Waits only while the backlog is full.
-            UpstreamAddress::Unix(path) => UnixStream::connect::<&Path>(path).map(Self::Unix),
+            UpstreamAddress::Unix(path) => connect_unix(path).map(Self::Unix),
         }
     }
 
