@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::environment::PORT_VARIABLES;
 use crate::nearest::nearest;
-use crate::{AspNetCore, Env, Finding, HostingModel, Position, expansion, paths};
+use crate::{AspNetCore, Env, Finding, HostingModel, Platform, Position, expansion, paths};
 
 use super::read::excerpt;
 use super::schema::{self, Kind};
@@ -41,6 +42,7 @@ pub(super) fn validated(
     values.attributes(&mut settings);
     settings.recycle_on_file_change = values.watched_files();
     settings.environment_variables = environment_variables(&section.environment_variables, report);
+    refuse_a_port_for_several(section, &settings, report);
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
     let pages = written.initialization.iter();
     settings.initialization_pages = pages.map(|page| page.value.clone()).collect();
@@ -273,6 +275,24 @@ impl Values<'_, '_, '_> {
         let message = "forwardWindowsAuthToken has no effect: there are no Windows tokens here";
         let finding = self.report.warning("windows-only", at, message);
         self.report.push(finding.suggest("forwardWindowsAuthToken=\"false\""));
+    }
+}
+
+/// All would be told the same port, and all but one would fail for ever.
+fn refuse_a_port_for_several(section: &Section, settings: &AspNetCore, report: &mut Report<'_>) {
+    let count = settings.processes_per_application;
+    if count < 2 || settings.hosting_model == HostingModel::InProcess {
+        return;
+    }
+    let variable = PORT_VARIABLES[usize::from(settings.platform == Platform::Http)];
+    let named = section.environment_variables.iter().find(|At { value: (name, value), .. }| {
+        name.eq_ignore_ascii_case(variable) && !value.is_empty()
+    });
+    if let Some(At { value: (name, value), at }) = named {
+        let message = format!("{count} processes cannot share port {}", excerpt(value));
+        let finding = report.error("port-of-several", *at, message);
+        let finding = finding.expected(format!("processesPerApplication=\"1\", or no {name}"));
+        report.push(finding.suggest("each process is told a port of its own where none is named"));
     }
 }
 
