@@ -167,8 +167,8 @@ impl Forwarding {
             }
         });
         self.hop.clear();
-        if head.names_fields {
-            for (_, value) in all.clone().filter(|(name, _)| is(name, b"connection")) {
+        for (_, value) in all.clone().filter(|(name, _)| is(name, b"connection")) {
+            if ![&b"close"[..], b"keep-alive"].iter().any(|usual| is(value, usual)) {
                 self.hop.extend_from_slice(value);
                 self.hop.push(b',');
             }

@@ -77,8 +77,6 @@ pub(super) struct Connection {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
-    /// Something else, which may be the name of a field that ends at this hop.
-    pub(super) names_fields: bool,
 }
 
 impl Connection {
@@ -86,11 +84,10 @@ impl Connection {
         for option in value.split(|byte| *byte == b',') {
             let option = trim(option);
             match option.len() {
-                0 => {}
-                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
-                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ => self.names_fields = true,
+                5 => self.close |= option.eq_ignore_ascii_case(b"close"),
+                7 => self.upgrade |= option.eq_ignore_ascii_case(b"upgrade"),
+                10 => self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive"),
+                _ => {}
             }
         }
     }

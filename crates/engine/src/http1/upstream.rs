@@ -22,8 +22,6 @@ pub struct ResponseHead<'b> {
     /// The backend allows another request on this connection, and nothing of this answer can be
     /// taken for the answer to it.
     pub keep_alive: bool,
-    /// `Connection` may name fields that end at this hop.
-    pub names_fields: bool,
     /// How the body ends; never `AppFramed`.
     pub framing: BodyFraming,
     /// `Content-Length`, also where `framing` is `None` because of HEAD or 304.
@@ -120,7 +118,6 @@ fn read<'b>(
             keep_alive: is_open
                 && !connection.close
                 && (version == 0x0101 || connection.keep_alive),
-            names_fields: connection.names_fields,
             framing,
             content_length: steering.content_length,
         })
