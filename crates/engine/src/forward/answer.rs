@@ -275,8 +275,11 @@ impl Forwarding {
         match self.answer {
             Answer::UntilClose | Answer::Tunnel => {
                 client.end_forwarded_body(iter::empty());
-                client.response.keep_alive = false;
-                client.inbound = Inbound::Complete;
+                // An answer has its end in chunks, or its head has said that it has none.
+                if client.response.is_raw() {
+                    client.response.keep_alive = false;
+                    client.inbound = Inbound::Complete;
+                }
                 self.answer = Answer::Complete;
                 Ok(true)
             }

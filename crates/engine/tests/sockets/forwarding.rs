@@ -99,6 +99,28 @@ fn answers_in_any_framing_and_pieces_arrive() {
 }
 
 #[test]
+fn an_answer_that_ends_with_the_backends_connection_leaves_the_clients_open() {
+    for head in ["HTTP/1.0 200 OK", "HTTP/1.1 200 OK\r\nConnection: close"] {
+        let backend = Backend::start(move |mut peer, _| {
+            if peer.request().is_some() {
+                peer.send(format!("{head}\r\n\r\nhello"));
+            }
+        });
+        let site = Site::start(Proxy::to(backend.address));
+        let mut client = site.connect();
+        for _ in 0..3 {
+            client.post("/", b"body");
+            let response = client.response();
+            assert_eq!((response.text().as_str(), response.field("connection")), ("hello", None));
+        }
+        assert_eq!(backend.accepted(), 3);
+        client.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!(client.head().field("connection"), Some("close"));
+        assert_eq!(client.rest(), b"hello");
+    }
+}
+
+#[test]
 fn answers_without_a_body_keep_their_length() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
     assert_eq!(answers(head, 1000, "HEAD"), (200, String::new(), Some("5".into())));

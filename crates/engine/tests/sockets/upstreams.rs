@@ -211,7 +211,7 @@ fn a_large_transfer_does_not_keep_others_waiting() {
     });
     let site = Site::with(Proxy::to(backend.address), 1, |_| {});
     let mut large = site.connect();
-    large.get("/endless");
+    large.send("GET /endless HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     large.head();
     let mut sink = large.stream.try_clone().unwrap();
     let reader = std::thread::spawn(move || std::io::copy(&mut sink, &mut std::io::sink()));
