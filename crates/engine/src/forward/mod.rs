@@ -385,13 +385,13 @@ impl Forwarding {
         if !final_word {
             self.upstream.rules.connection_lost();
         }
-        let safe = is_safe(request.method_id());
+        let harmless = is_idempotent(request.method_id());
         // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
         // an idle connection as we took it, or was dying as it took ours. That once only, since
         // the request itself may be what ends the backend.
         let side = slot.lane();
         let again = if self.sent {
-            safe && !std::mem::replace(&mut side.repeated, true)
+            harmless && !std::mem::replace(&mut side.repeated, true)
         } else {
             side.attempts += 1;
             side.attempts <= ATTEMPTS
@@ -410,4 +410,9 @@ impl Forwarding {
 
 fn is_safe(method: u16) -> bool {
     matches!(method, method::GET | method::HEAD | method::OPTIONS | method::TRACE)
+}
+
+/// Twice is as good as once (RFC 9110 9.2.2).
+fn is_idempotent(method: u16) -> bool {
+    is_safe(method) || matches!(method, method::PUT | method::DELETE)
 }

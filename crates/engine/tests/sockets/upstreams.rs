@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use crate::support::backend::{Backend, Proxy};
+use crate::support::backend::{Backend, Proxy, field};
 use crate::support::{PATIENCE, Site, eventually, pattern};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -125,6 +125,57 @@ fn a_post_is_not_sent_twice() {
     client.post("/", b"once");
     assert_eq!(client.response().status, 502);
     assert_eq!(backend.accepted(), 1);
+}
+
+#[test]
+fn what_may_be_repeated_is_sent_once_more_if_its_body_is_there() {
+    for (method, body, is_whole, status) in [
+        ("PUT", "body", true, 200),
+        ("DELETE", "", true, 200),
+        ("PUT", "body", false, 502),
+        ("PATCH", "body", true, 502),
+    ] {
+        let (came, has_come) = mpsc::channel();
+        let came = std::sync::Mutex::new(came);
+        let backend = Backend::start(move |mut peer, number| {
+            let Some(head) = peer.request() else { return };
+            came.lock().unwrap().send(()).unwrap();
+            let length = field(&head, "content-length").map_or(0, |text| text.parse().unwrap());
+            assert_eq!(peer.0.bytes(length), body.as_bytes());
+            if number > 0 {
+                peer.send(OK);
+            }
+        });
+        let site = Site::with(Proxy::by_socket(backend.address), 1, |_| {});
+        let waker = site.engine.waker();
+        let mut client = site.connect();
+        let head =
+            format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        if is_whole {
+            client.send(format!("{head}{body}"));
+        } else {
+            client.send(head);
+            has_come.recv_timeout(PATIENCE).unwrap();
+            client.send(body);
+        }
+        let stop = AtomicBool::new(false);
+        let got = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    waker.wake();
+                    std::thread::yield_now();
+                }
+            });
+            let got = client.response().status;
+            stop.store(true, Ordering::SeqCst);
+            got
+        });
+        assert_eq!(
+            (got, backend.accepted()),
+            (status, if status == 200 { 2 } else { 1 }),
+            "{method}"
+        );
+    }
 }
 
 #[test]
