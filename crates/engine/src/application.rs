@@ -82,6 +82,11 @@ pub trait Forward: Send + Sync {
     /// to the client.
     fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool;
 
+    /// Whether the backend was asked to switch protocols, and may.
+    fn may_switch(&self, request: &Request<'_>) -> bool {
+        request.is_upgrade()
+    }
+
     /// The answer for an exchange that cannot be completed and of which nothing was sent yet.
     fn failed(&self, request: &Request<'_>, failure: &UpstreamFailure) -> Answer;
 

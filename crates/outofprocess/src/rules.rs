@@ -11,7 +11,7 @@ use os::eventfd::EventFd;
 use crate::answers::Answers;
 use crate::failures::Failures;
 use crate::headers::{
-    Policy, RequestHead, ResponseRules, is_connection_option, write_request_head,
+    Policy, RequestHead, ResponseRules, is_connection_option, may_upgrade, write_request_head,
 };
 
 /// What a `requestTimeout` of zero means, as for the library that the module forwards with.
@@ -72,6 +72,10 @@ impl Forward for Rules {
 
     fn keep_response_field(&self, name: &[u8], value: &[u8]) -> bool {
         self.response.keep(name, value)
+    }
+
+    fn may_switch(&self, request: &Request<'_>) -> bool {
+        may_upgrade(request)
     }
 
     fn failed(&self, request: &Request<'_>, failure: &UpstreamFailure) -> Answer {

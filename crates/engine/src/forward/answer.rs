@@ -150,7 +150,7 @@ impl Forwarding {
             client.tell_to_continue();
             return Ok(Some(len));
         }
-        if head.status == 101 && !view.is_upgrade() {
+        if head.status == 101 && !self.upstream.rules.may_switch(&view) {
             lane.fields = fields;
             let text = "the backend switched protocols without being asked to";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));

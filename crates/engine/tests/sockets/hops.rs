@@ -1,7 +1,9 @@
 //! Fields of an answer that are between the backend and us.
 
+use ancm_engine::UpstreamAddress;
+
 use crate::support::Site;
-use crate::support::backend::{Backend, Proxy};
+use crate::support::backend::{Backend, Proxy, Rules};
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
@@ -58,4 +60,21 @@ fn what_one_answer_names_is_nothing_to_the_next() {
         assert_eq!(client.response().field("x-hop"), expected);
     }
     assert_eq!(backend.accepted(), 1);
+}
+
+/// The client has asked, but the rules have not passed that on.
+#[test]
+fn a_switch_of_protocols_that_the_backend_was_not_asked_for_is_502() {
+    for (stays, status) in [(false, 101), (true, 502)] {
+        let backend = Backend::start(|mut peer, _| {
+            if peer.request().is_some() {
+                peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\n\r\n");
+            }
+        });
+        let rules = Rules { stays, ..Rules::default() };
+        let site = Site::start(Proxy::with(UpstreamAddress::Tcp(backend.address), rules));
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n");
+        assert_eq!(client.head().status, status);
+    }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Rules {
     pub(crate) failures: Mutex<Vec<String>>,
     pub(crate) connections: Option<usize>,
     pub(crate) silence: Option<Duration>,
+    /// Switches of protocols are not asked for.
+    pub(crate) stays: bool,
 }
 
 impl Forward for Rules {
@@ -111,6 +113,10 @@ impl Forward for Rules {
 
     fn keep_response_field(&self, name: &[u8], _value: &[u8]) -> bool {
         !name.eq_ignore_ascii_case(b"connection")
+    }
+
+    fn may_switch(&self, request: &Request<'_>) -> bool {
+        request.is_upgrade() && !self.stays
     }
 
     fn failed(&self, _request: &Request<'_>, failure: &UpstreamFailure) -> Answer {

@@ -12,7 +12,7 @@ mod request;
 mod response;
 
 pub(crate) use claims::Policy;
-pub(crate) use request::{RequestHead, is_connection_option, write_request_head};
+pub(crate) use request::{RequestHead, is_connection_option, may_upgrade, write_request_head};
 pub(crate) use response::ResponseRules;
 
 /// Prefix of every field by which the module speaks to its middleware. A client that could send one

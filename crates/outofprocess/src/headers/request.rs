@@ -134,7 +134,7 @@ fn write_fields<'a>(
     out: &mut Vec<u8>,
 ) -> Seen {
     let has_options = connection_options(request).any(names_a_field);
-    let may_upgrade = request.is_upgrade() && !asks_for_h2c(request);
+    let may_upgrade = may_upgrade(request);
     let mut seen = Seen::default();
     if let Some(authority) = authority {
         field::push(out, b"Host", authority);
@@ -206,6 +206,11 @@ fn connection_options<'a>(request: &impl RequestHead<'a>) -> impl Iterator<Item 
 /// client sends cannot, so nearly no request has its fields compared with options.
 fn names_a_field(option: &[u8]) -> bool {
     !["keep-alive", "close", "upgrade"].iter().any(|known| field::is(option, known))
+}
+
+/// Whether the backend is asked to change protocols, which it may not do otherwise.
+pub(crate) fn may_upgrade<'a>(request: &impl RequestHead<'a>) -> bool {
+    request.is_upgrade() && !asks_for_h2c(request)
 }
 
 /// A tunnel to HTTP/2 would carry requests past every rule in this file.

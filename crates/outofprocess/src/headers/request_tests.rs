@@ -234,9 +234,11 @@ fn a_change_of_protocols_is_forwarded_but_never_to_h2c() {
     let expected = "GET /ws HTTP/1.1\nHost: h\nUpgrade: websocket\n\
                     Sec-WebSocket-Extensions: permessage-deflate\nConnection: Upgrade\n";
     assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
+    assert!(may_upgrade(&&sample));
 
     sample = Sample::of("GET / HTTP/1.1\nHost: h\nUpgrade: foo, H2C\nConnection: Upgrade");
     sample.is_upgrade = true;
+    assert!(!may_upgrade(&&sample), "what was not asked for is not taken");
     assert_eq!(sample.forwarded(), format!("GET / HTTP/1.1\nHost: h\n{OURS}"));
 }
 
