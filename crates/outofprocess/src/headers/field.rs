@@ -22,7 +22,8 @@ pub(super) fn is_module_own(name: &[u8]) -> bool {
     matches!(name.first(), Some(b'm' | b'M')) && resembles_prefix(name, MODULE_PREFIX)
 }
 
-fn resembles_prefix(name: &[u8], lower: &str) -> bool {
+/// As [`resembles`], of the start of `name`.
+pub(super) fn resembles_prefix(name: &[u8], lower: &str) -> bool {
     let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() >= lower.len() && name.iter().zip(lower.bytes()).all(|(a, b)| fold(*a) == b)
 }

@@ -35,6 +35,7 @@ const RULES: &[(&str, Rule)] = &[
     // The one expectation there is is written by us, for a client that still waits.
     ("expect", Rule::Framing),
     ("forwarded", Rule::Claim(Some(Claim::Forwarded))),
+    ("front-end-https", Rule::Claim(None)),
     ("host", Rule::Host),
     ("http2-settings", Rule::Drop),
     ("keep-alive", Rule::Drop),
@@ -43,18 +44,21 @@ const RULES: &[(&str, Rule)] = &[
     ("proxy-connection", Rule::Drop),
     ("te", Rule::Trailers),
     ("transfer-encoding", Rule::Framing),
+    ("true-client-ip", Rule::Claim(None)),
     ("upgrade", Rule::Upgrade),
     ("via", Rule::Via),
+    ("x-client-ip", Rule::Claim(None)),
     ("x-forwarded-for", Rule::Claim(Some(Claim::For))),
     ("x-forwarded-host", Rule::Claim(Some(Claim::Host))),
-    ("x-forwarded-port", Rule::Claim(None)),
-    ("x-forwarded-prefix", Rule::Claim(None)),
     ("x-forwarded-proto", Rule::Claim(Some(Claim::Proto))),
     ("x-original-for", Rule::Claim(None)),
     ("x-original-host", Rule::Claim(None)),
     ("x-original-proto", Rule::Claim(None)),
     ("x-real-ip", Rule::Claim(None)),
 ];
+
+/// Every name that begins so is a claim (`X-Forwarded-Ssl`, `-Port`, `-Client-Cert`, ...).
+const CLAIMS: &str = "x-forwarded-";
 
 /// What the rules need to know of a request.
 pub(crate) trait RequestHead<'a> {
@@ -144,15 +148,12 @@ fn write_fields<'a>(
         if field::is_module_own(name) {
             continue;
         }
-        let Some((known, rule)) = rule_of(name) else {
+        let Some(rule) = rule_of(name) else {
             if !(has_options && is_connection_option(request, name)) {
                 field::push(out, name, value);
             }
             continue;
         };
-        if !field::is(name, known) {
-            continue;
-        }
         match rule {
             Rule::Drop | Rule::Framing => {}
             Rule::Claim(claim) if claim.is_some_and(|claim| policy.writes(claim)) => {
@@ -180,7 +181,7 @@ fn write_fields<'a>(
     seen
 }
 
-fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
+fn rule_of(name: &[u8]) -> Option<Rule> {
     // Most names are dismissed by their first byte and length.
     if !matches!(
         name.first()?.to_ascii_lowercase(),
@@ -188,7 +189,12 @@ fn rule_of(name: &[u8]) -> Option<(&'static str, Rule)> {
     ) {
         return None;
     }
-    RULES.iter().find(|(known, _)| field::resembles(name, known)).copied()
+    let (known, rule) = match RULES.iter().find(|(known, _)| field::resembles(name, known)) {
+        Some((known, rule)) => (*known, *rule),
+        None if field::resembles_prefix(name, CLAIMS) => (CLAIMS, Rule::Claim(None)),
+        None => return None,
+    };
+    Some(if field::is(&name[..known.len()], known) { rule } else { Rule::Drop })
 }
 
 /// Whether a `Connection` field names this field as one for this hop only. Asked only for fields

@@ -131,6 +131,8 @@ fn fields_pass_or_end_here() {
         ("Content_Length: 5", ""),
         ("Transfer_Encoding: chunked", ""),
         ("X_Forwarded_For: 1.1.1.1", ""),
+        ("X_Forwarded-Ssl: on\nX_Client_IP: 1.1.1.1", ""),
+        ("X-Forwarded-Ssl: on\nTrue-Client-IP: 1", "X-Forwarded-Ssl: on\nTrue-Client-IP: 1\n"),
         ("Trailer: X-Sum", "Trailer: X-Sum\n"),
         ("X-Empty:", "X-Empty: \n"),
         ("Authorization: Bearer x", "Authorization: Bearer x\n"),
@@ -248,7 +250,9 @@ fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
     let every = "x-forwarded-for,x-forwarded-host,x-forwarded-proto,forwarded,via";
     let claims = "X-Forwarded-For: 9.9.9.9\nX-Forwarded-Proto: https\nX-Forwarded-Host: evil\n\
                   X-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\nForwarded: for=9.9.9.9\nVia: 1.0 a\n\
-                  Client-Cert: :AA==:";
+                  Client-Cert: :AA==:\nX-Forwarded-Ssl: on\nX-Forwarded-Protocol: https\n\
+                  X-Forwarded-Scheme: https\nX-Forwarded-Port: 443\nX-Client-IP: 9.9.9.9\n\
+                  True-Client-IP: 9.9.9.9\nFront-End-Https: on";
     for (fields, trusted, remote, sent, expected) in [
         // As in the module: all is kept, ours comes last.
         (
@@ -258,6 +262,8 @@ fn what_a_backend_is_told_of_the_client_is_a_matter_of_policy() {
             claims,
             "X-Forwarded-Host: evil\nX-Forwarded-Prefix: /p\nX-Real-IP: 9.9.9.9\n\
              Forwarded: for=9.9.9.9\nVia: 1.0 a\nClient-Cert: :AA==:\n\
+             X-Forwarded-Ssl: on\nX-Forwarded-Protocol: https\nX-Forwarded-Scheme: https\n\
+             X-Forwarded-Port: 443\nX-Client-IP: 9.9.9.9\nTrue-Client-IP: 9.9.9.9\nFront-End-Https: on\n\
              X-Forwarded-For: 9.9.9.9, 192.0.2.7:5\nX-Forwarded-Proto: https, http\n",
         ),
         // From somebody else than the proxy in front, no claim passes.
