@@ -5,6 +5,7 @@ use std::{io, iter, mem};
 use abi::method;
 use os::socket::Transfer;
 
+use super::connection::idle_time;
 use super::{Answer, Forwarding, INTERIMS, Line, WAITING};
 use crate::body::Inbound;
 use crate::client::Client;
@@ -13,6 +14,8 @@ use crate::http1::chunked::Step;
 use crate::http1::response::{BodyFraming, encode_head};
 use crate::http1::upstream::{ANSWER_LIMITS, parse_response};
 use crate::lane::{Lane, Received};
+
+const CONNECTION: &[u8] = b"connection";
 
 impl Forwarding {
     /// `Ok(true)`: the answer is complete.
@@ -167,8 +170,11 @@ impl Forwarding {
             }
         });
         self.hop.clear();
-        for (_, value) in all.clone().filter(|(name, _)| is(name, b"connection")) {
-            if ![&b"close"[..], b"keep-alive"].iter().any(|usual| is(value, usual)) {
+        for (name, value) in all.clone().filter(|(name, _)| name.len() == CONNECTION.len()) {
+            let is_usual = || [&b"close"[..], b"keep-alive"].iter().any(|usual| is(value, usual));
+            if is(name, b"keep-alive") {
+                self.idle_time = idle_time(value).unwrap_or(u64::MAX);
+            } else if is(name, CONNECTION) && !is_usual() {
                 self.hop.extend_from_slice(value);
                 self.hop.push(b',');
             }

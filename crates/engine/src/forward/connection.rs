@@ -278,7 +278,8 @@ impl Forwarding {
         }
         if let Some(line) = self.line.take() {
             let now = lane.clock.now();
-            let deadline = now + if others < POOL { IDLE_TIME } else { CROWD_TIME };
+            let time = if others < POOL { IDLE_TIME } else { CROWD_TIME };
+            let deadline = now + time.min(self.idle_time);
             if self.armed <= now || Wheel::is_before(deadline, self.armed) {
                 self.armed = lane.wheel.insert(self.key, deadline);
             }
@@ -292,6 +293,40 @@ impl Forwarding {
             lane.entries.put(self.key, Entry::Idle(idle));
             let next = lane.pools.of(self.upstream.id).gave_back(self.key);
             lane.backlog.extend(next);
+        }
+    }
+}
+
+/// How long a connection is kept whose backend says in `Keep-Alive` when it closes it, in
+/// milliseconds: we close first, for a request that meets the backend's end may be lost.
+pub(super) fn idle_time(keep_alive: &[u8]) -> Option<u64> {
+    let seconds = keep_alive.split(|byte| *byte == b',').find_map(|parameter| {
+        let (name, value) = parameter.trim_ascii().split_at_checked("timeout=".len())?;
+        let is_it = name.eq_ignore_ascii_case(b"timeout=");
+        std::str::from_utf8(value).ok().filter(|_| is_it)?.parse::<u32>().ok()
+    })?;
+    let time = u64::from(seconds) * 1000;
+    Some(time.saturating_sub(1000).max(time / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::idle_time;
+
+    #[test]
+    fn a_connection_idles_for_less_than_its_backend_lets_it() {
+        for (value, expected) in [
+            ("timeout=5", Some(4000)),
+            ("max=100, Timeout=72", Some(71_000)),
+            ("timeout=1", Some(500)),
+            ("timeout=0", Some(0)),
+            ("max=100", None),
+            ("timeout=", None),
+            ("timeout=-1", None),
+            ("timeout=99999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(idle_time(value.as_bytes()), expected, "{value}");
         }
     }
 }

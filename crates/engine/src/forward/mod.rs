@@ -110,6 +110,8 @@ pub(crate) struct Forwarding {
     keep_alive: bool,
     /// What the answer's `Connection` says, if it may name fields.
     hop: Vec<u8>,
+    /// How long the connection may idle by what the backend says, in milliseconds.
+    idle_time: u64,
     /// The connection has served before, so the backend may just have closed it.
     reused: bool,
     /// Something of the request was sent.
@@ -157,6 +159,7 @@ impl Forwarding {
             answer: Answer::Head,
             keep_alive: false,
             hop: Vec::new(),
+            idle_time: u64::MAX,
             reused: false,
             sent: false,
             consumed: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ancm_engine::UpstreamAddress;
 
-use crate::support::backend::{Backend, Proxy, Rules};
+use crate::support::backend::{Backend, Proxy, Rules, wait_for_end};
 use crate::support::{Client, Door, PATIENCE, Site, eventually, pattern};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -252,4 +252,22 @@ fn a_backend_that_takes_its_time_gets_the_whole_body_over_a_unix_socket() {
         assert_eq!(client.response().text(), "ok");
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn a_backend_that_says_when_it_closes_is_forestalled() {
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let ended = std::sync::Mutex::new(ended);
+    let backend = Backend::start(move |mut peer, _| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nKeep-Alive: timeout=1\r\n");
+        peer.send("Content-Length: 2\r\n\r\nok");
+        ended.lock().unwrap().send(wait_for_end(&mut peer).is_ok()).unwrap();
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut client = site.connect();
+    client.get("/");
+    assert_eq!(client.response().text(), "ok");
+    // Long before the time that holds otherwise.
+    assert_eq!(has_ended.recv_timeout(PATIENCE), Ok(true));
 }
