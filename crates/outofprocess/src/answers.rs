@@ -45,11 +45,17 @@ impl Answers {
                 (502, "502.3 - The backend did not answer")
             }
         };
-        let mut body = format!("HTTP Error {what}\n");
-        if self.detailed {
-            body.push_str(&failures::words(failure));
-            body.push('\n');
-        }
+        // On the way to what, and how long that took, is nobody's secret.
+        let story = if self.detailed {
+            failures::words(failure)
+        } else {
+            format!(
+                "Failed while {}, after {:.1?}.",
+                failures::doing(failure.phase),
+                failure.elapsed
+            )
+        };
+        let body = format!("HTTP Error {what}\n{story}\n");
         answer(status, "text/plain; charset=utf-8", body)
     }
 
@@ -109,6 +115,8 @@ mod tests {
                 let answer = Answers { detailed, blank: false }.forward_failed(&failure);
                 assert_eq!(answer.status, status);
                 assert!(text(&answer).contains(what), "{}", text(&answer));
+                let story = format!("while {}, after 0.0ns", failures::doing(phase));
+                assert!(text(&answer).contains(&story), "{}", text(&answer));
                 let name = failures::name_of(&failure);
                 assert_eq!(text(&answer).contains(name), detailed, "{}", text(&answer));
             }

@@ -43,8 +43,8 @@ pub enum Event {
     MoreRequestsFailed {
         /// Since the one that was told.
         within: Duration,
-        /// How many, by what their failure is called.
-        more: BTreeMap<&'static str, u64>,
+        /// How many, by what their failure is called and what was going on.
+        more: BTreeMap<(&'static str, &'static str), u64>,
     },
     /// A request failed on its way through a backend.
     RequestFailed {
@@ -196,8 +196,9 @@ impl fmt::Display for Event {
             Self::MoreRequestsFailed { within, more } => {
                 let count: u64 = more.values().sum();
                 write!(f, "{count} more requests failed within {within:?}: ")?;
-                for (at, (name, count)) in more.iter().enumerate() {
-                    write!(f, "{}{count} {name}", if at == 0 { "" } else { ", " })?;
+                for (at, ((name, doing), count)) in more.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{count} {name} while {doing}")?;
                 }
                 Ok(())
             }

@@ -29,6 +29,7 @@ pub(crate) struct Failures(SyncSender<Failure>);
 
 struct Failure {
     name: &'static str,
+    doing: &'static str,
     text: String,
 }
 
@@ -49,7 +50,7 @@ impl Failures {
         let path = request.target().split(|byte| *byte == b'?').next().unwrap_or_default();
         let path = String::from_utf8_lossy(&path[..path.len().min(TARGET)]);
         let text = format!("{method} {path}: {}", words(failure)).escape_debug().to_string();
-        let _ = self.0.try_send(Failure { name, text });
+        let _ = self.0.try_send(Failure { name, doing: doing(failure.phase), text });
     }
 }
 
@@ -57,10 +58,10 @@ fn gather(failures: &Receiver<Failure>, window: Duration, tell: &dyn Fn(Event)) 
     while let Ok(first) = failures.recv() {
         tell(Event::RequestFailed { name: first.name, text: first.text });
         let end = Instant::now() + window;
-        let mut more = BTreeMap::<&'static str, u64>::new();
+        let mut more = BTreeMap::<_, u64>::new();
         let is_over = loop {
             match failures.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(failure) => *more.entry(failure.name).or_default() += 1,
+                Ok(failure) => *more.entry((failure.name, failure.doing)).or_default() += 1,
                 Err(error) => break error == RecvTimeoutError::Disconnected,
             }
         };
@@ -84,15 +85,20 @@ pub(crate) fn name_of(failure: &UpstreamFailure) -> &'static str {
     }
 }
 
-/// The whole story in one line.
-pub(crate) fn words(failure: &UpstreamFailure) -> String {
-    let UpstreamFailure { phase, error, elapsed } = failure;
-    let doing = match phase {
+/// What was going on, in words.
+pub(crate) fn doing(phase: UpstreamPhase) -> &'static str {
+    match phase {
         UpstreamPhase::Connect => "connecting to the backend",
         UpstreamPhase::Send => "sending the request",
         UpstreamPhase::Head => "waiting for the head of the answer",
         UpstreamPhase::Body => "passing the body of the answer on",
-    };
+    }
+}
+
+/// The whole story in one line.
+pub(crate) fn words(failure: &UpstreamFailure) -> String {
+    let UpstreamFailure { phase, error, elapsed } = failure;
+    let doing = doing(*phase);
     let limit = if error.kind() == io::ErrorKind::TimedOut { " (requestTimeout)" } else { "" };
     format!("{} while {doing}, after {elapsed:.1?}: {error}{limit}", name_of(failure))
 }
@@ -107,15 +113,15 @@ mod tests {
     fn the_first_is_told_at_once_and_the_others_as_a_sum() {
         let (sender, failures) = sync_channel(10);
         let told = Mutex::new(Vec::new());
-        let failure = |name| Failure { name, text: "GET /".to_owned() };
-        for name in ["A", "B", "A", "B"] {
-            sender.send(failure(name)).ok().unwrap();
+        for (name, doing) in [("A", "x"), ("B", "x"), ("A", "y"), ("B", "x"), ("A", "x")] {
+            sender.send(Failure { name, doing, text: "GET /".to_owned() }).ok().unwrap();
         }
         drop(sender);
         let tell = |event: Event| told.lock().unwrap().push(event.to_string());
         gather(&failures, Duration::from_secs(10), &tell);
         let told = told.into_inner().unwrap();
-        assert_eq!(told, ["GET /", "3 more requests failed within 10s: 1 A, 2 B"]);
+        let sum = "1 A while x, 1 A while y, 2 B while x";
+        assert_eq!(told, ["GET /", &format!("4 more requests failed within 10s: {sum}")]);
     }
 
     #[test]
