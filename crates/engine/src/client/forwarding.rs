@@ -29,10 +29,12 @@ impl Client {
             self.forwarding = Some(forwarding);
             return Step::Close;
         }
-        if self.half_closed && self.inbound.is_complete() && !self.response.is_raw() {
+        let progress = forwarding.drive(lane, self, slot);
+        // Where more of a body is wanted, its end would have been found.
+        let is_at_end = self.inbound.is_complete() || !forwarding.wants_body();
+        if self.half_closed && is_at_end && !self.response.is_raw() {
             forwarding.doubt(lane, self);
         }
-        let progress = forwarding.drive(lane, self, slot);
         self.on_forwarded(lane, slot, forwarding, progress)
     }
 

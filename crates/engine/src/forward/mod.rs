@@ -41,7 +41,7 @@ const ATTEMPTS: u32 = 4;
 /// milliseconds: not every backend knows what it is asked.
 const CONTINUE_TIME: u64 = 1_000;
 /// How long a client that has ended its side is believed to wait for its answer, in milliseconds
-/// since a byte of it was taken last.
+/// since a byte of it, or of its request, was taken last.
 const DOUBT_TIME: u64 = 500;
 
 /// How an exchange stands after [`Forwarding::drive`].
@@ -122,7 +122,8 @@ pub(crate) struct Forwarding {
     /// The client has ended its side of a tunnel.
     client_ended: bool,
     began: Instant,
-    /// When the client is taken to have left, in the lane's milliseconds, and what it had taken.
+    /// When the client is taken to have left, in the lane's milliseconds, and what it and the
+    /// backend had taken.
     leaves: (u64, u64),
     /// When we end the client's wait for `100 Continue`, in the lane's milliseconds.
     continue_at: u64,
@@ -202,11 +203,11 @@ impl Forwarding {
         self.deadline.min(self.leaves.0)
     }
 
-    /// The client has ended its side behind a whole request. It may have left; a backend learns of
+    /// The client has ended its side behind a whole request, or in a body that waits for the backend. It may have left; a backend learns of
     /// that by its connection only. It may as well wait for the answer, so what is nearly there is
     /// given to it.
     pub(crate) fn doubt(&mut self, lane: &Lane, client: &Client) {
-        let taken = client.out.sent_total();
+        let taken = client.out.sent_total() + self.out.sent_total();
         if self.leaves.0 == u64::MAX || self.leaves.1 != taken {
             self.leaves = (lane.clock.now() + DOUBT_TIME, taken);
         }

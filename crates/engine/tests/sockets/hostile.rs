@@ -1,9 +1,12 @@
 //! Backends that do not keep to HTTP. What they say ends as a 502 or as an answer that is visibly
 //! not whole, and never as somebody else's answer.
 
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc;
 
-use crate::support::backend::{Backend, Peer, Proxy, field};
+use ancm_engine::UpstreamAddress;
+
+use crate::support::backend::{Backend, Peer, Proxy, Rules, field};
 use crate::support::client::find;
 use crate::support::{PATIENCE, Site, eventually};
 
@@ -308,4 +311,20 @@ fn more_than_was_announced_is_cut_and_less_is_not_whole() {
     eventually("a failure", || !rules.failures.lock().unwrap().is_empty());
     let failures = rules.failures.lock().unwrap();
     assert_eq!(*failures, ["Body: the backend closed the connection in the body of its answer"]);
+}
+
+/// The end of its side is behind bytes that nobody takes.
+#[test]
+fn who_leaves_in_a_body_that_the_backend_does_not_read_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("b.sock");
+    // Takes nothing: whoever connects waits to be accepted.
+    let _listener = UnixListener::bind(&path).unwrap();
+    let site = Site::with(Proxy::with(UpstreamAddress::Unix(path), Rules::default()), 1, |_| {});
+    let mut client = site.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+    // More than the lane and the backend's socket take, and few enough for the end to come.
+    client.send(vec![b'x'; 600_000]);
+    drop(client);
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
