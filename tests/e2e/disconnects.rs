@@ -56,6 +56,32 @@ fn who_has_gone_and_who_was_given_up_is_logged_once_in_process() {
     site.stop();
 }
 
+/// No server supports that, and none may fall over it.
+#[test]
+fn a_request_may_end_while_others_still_use_its_bodies_in_process() {
+    let site = start(Model::InProcess);
+    let (worker, application) = (site.worker(), site.application());
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for round in 0..100_usize {
+                    let mut connection = site.connect();
+                    let body = vec![b'x'; 10_000 * (round % 30)];
+                    let request = Request::post("/EndAmongOthers", body)
+                        .header("Connection", "close")
+                        .to_bytes();
+                    let _ = connection.try_send(&request);
+                    let answer = connection.rest();
+                    assert!(answer.starts_with(b"HTTP/1.1 ") || answer.is_empty());
+                }
+            });
+        }
+    });
+    assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
+    assert_eq!((site.worker(), site.application()), (worker, application));
+    site.stop();
+}
+
 both_models! {
     fn the_token_of_a_request_is_the_same_when_it_is_cancelled(model: Model) {
         let site = Site::start(App::test("Market"), model);
@@ -95,28 +121,6 @@ both_models! {
         }
         site.wait_for_log("request callback");
         site.wait_for_log("connection callback");
-        assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
-        assert_eq!((site.worker(), site.application()), (worker, application));
-        site.stop();
-    }
-
-    fn a_request_may_end_while_others_still_use_its_bodies(model: Model) {
-        let site = start(model);
-        let (worker, application) = (site.worker(), site.application());
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for round in 0..100_usize {
-                        let mut connection = site.connect();
-                        let body = vec![b'x'; 10_000 * (round % 30)];
-                        let request = Request::post("/EndAmongOthers", body).header("Connection", "close").to_bytes();
-                        let _ = connection.try_send(&request);
-                        let answer = connection.rest();
-                        assert!(answer.starts_with(b"HTTP/1.1 ") || answer.is_empty());
-                    }
-                });
-            }
-        });
         assert_eq!(site.get("/HelloWorld").ok().text(), "Hello World");
         assert_eq!((site.worker(), site.application()), (worker, application));
         site.stop();

@@ -71,7 +71,18 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
 
     public void OnCompleted(
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
-        => _core.OnCompleted(continuation, state, token, flags);
+    {
+        try
+        {
+            _core.OnCompleted(continuation, state, token, flags);
+        }
+        catch (InvalidOperationException)
+        {
+            // Two wait where one may, and this one is too late. An exception from here would end the
+            // process; it finds the same one where it asks for the result.
+            ThreadPool.QueueUserWorkItem(continuation, state, preferLocal: false);
+        }
+    }
 
     /// <summary>True for the one who may complete the wait.</summary>
     private bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;

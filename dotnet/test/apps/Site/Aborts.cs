@@ -60,8 +60,7 @@ internal static class Aborts
         {
             for (var round = 0; round < 100; round++)
             {
-                piece.AsSpan(0, 5000).CopyTo(writer.GetSpan(5000));
-                writer.Advance(5000);
+                await writer.WriteAsync(piece.AsMemory(0, 5000));
                 await writer.FlushAsync();
             }
         }));
