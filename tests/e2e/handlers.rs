@@ -1,10 +1,12 @@
 //! Where the in-process handler comes from, and what else the runtime is started with.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     path::Path,
     process::Command,
+    thread,
 };
 
 use tempfile::TempDir;
@@ -181,6 +183,7 @@ fn inp_14_the_stack_is_large_enough_in_process() {
     let site = Site::start(App::misbehaving("Recurse 10000"), Model::InProcess);
     assert_eq!(site.get("/").status(), 200);
     site.wait_for_log("recursed 10000 deep");
+    recurse_in_handlers(&site, 10_000);
 }
 
 #[test]
@@ -190,6 +193,22 @@ fn inp_15_the_stack_can_be_larger_in_process() {
     let site = Site::start(app, Model::InProcess);
     assert_eq!(site.get("/").status(), 200);
     site.wait_for_log("recursed 100000 deep");
+    recurse_in_handlers(&site, 100_000);
+}
+
+/// On the first threads of lanes, and on those that take a lane over whose handler blocks.
+fn recurse_in_handlers(site: &Site, depth: usize) {
+    let recurse = |pause: u32| {
+        let text = site.get(&format!("/recurse?depth={depth}&after={pause}")).ok().text();
+        let thread = text.strip_prefix(&format!("recursed {depth} deep on ")).map(str::to_owned);
+        thread.unwrap_or_else(|| panic!("{text}"))
+    };
+    recurse(0);
+    let threads: BTreeSet<_> = thread::scope(|scope| {
+        let blocked: Vec<_> = (0..6).map(|_| scope.spawn(|| recurse(500))).collect();
+        blocked.into_iter().map(|handler| handler.join().unwrap()).collect()
+    });
+    assert!(threads.len() > 2, "no lane was taken over: {threads:?}");
 }
 
 /// Puts runtime, frameworks and hosting library beside the application.

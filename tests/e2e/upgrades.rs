@@ -96,6 +96,20 @@ both_models! {
         assert_eq!(connection.get("/HelloWorld").status(), 200);
     }
 
+    fn ws_09_ws_11_web_sockets_can_be_switched_off(model: Model) {
+        let off = "<webSocket enabled=\"false\" /></system.webServer>";
+        let app = App::test("Site").replace("</system.webServer>", off);
+        let site = Site::start(app, model);
+        let mut connection = site.connect();
+        for (target, text) in
+            [("/UpgradeFeatureDetection", "Disabled"), ("/Upgradable", "False"), ("/HelloWorld", "Hello World")]
+        {
+            // Ordinary requests, whatever they ask for.
+            assert_eq!(connection.request(&WebSocket::request(target)).ok().text(), text);
+        }
+        site.stop();
+    }
+
     fn a_thousand_web_sockets_at_once_are_served_and_do_not_hold_up_the_stop(model: Model) {
         const COUNT: usize = 1000;
         let app = App::test("Site").attribute("shutdownTimeLimit", "5");

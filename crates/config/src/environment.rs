@@ -116,7 +116,7 @@ pub fn for_out_of_process(
     merged.add_unless_defined(HOSTING_STARTUP, format!("{startup};{IIS_INTEGRATION}"));
     let identity_variables = identity.variables(IIS_PREFIX);
     let mut merged = merged.finish(&identity_variables, process, expansion::is_per_backend);
-    merged.force("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED", "true");
+    merged.force("ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED", settings.web_sockets.to_string());
     merged.force("ASPNETCORE_APPL_PATH", identity.virtual_path.clone());
     merged.override_environment(settings);
     merged.into_list(process)

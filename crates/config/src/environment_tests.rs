@@ -152,6 +152,10 @@ fn out_of_process_knows_path_and_web_sockets() {
     assert_eq!(value(&outside, "ASPNETCORE_APPL_PATH"), Some("/"));
     assert_eq!(value(&outside, "ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED"), Some("true"));
     assert_eq!(value(&inside, "ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED"), None);
+    let mut settings = settings(&[]);
+    settings.web_sockets = false;
+    let outside = for_out_of_process(&settings, &identity(), &Env::default());
+    assert_eq!(value(&outside, "ASPNETCORE_IIS_WEBSOCKETS_SUPPORTED"), Some("false"));
 }
 
 #[test]

@@ -175,6 +175,8 @@ pub struct AspNetCore {
     pub initialization_pages: Vec<Page>,
     /// `security/requestFiltering@removeServerHeader`.
     pub remove_server_header: bool,
+    /// `webSocket@enabled`: whether a connection may be taken over for another protocol.
+    pub web_sockets: bool,
     /// What clients may have.
     pub limits: Limits,
 }
@@ -204,6 +206,7 @@ impl AspNetCore {
             handler_settings: HandlerSettings::default(),
             initialization_pages: Vec::new(),
             remove_server_header: false,
+            web_sockets: true,
             limits: Limits::default(),
         }
     }

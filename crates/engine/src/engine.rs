@@ -53,6 +53,9 @@ pub struct Options {
     /// Most threads that lanes and blocked applications may use together. Each costs its touched
     /// stack; a lane that finds none left waits for its application.
     pub threads: usize,
+    /// Stack of each thread that the application is called on, in bytes. Memory is reserved for it,
+    /// and only touched pages are used.
+    pub stack: usize,
     /// Limits of a request head.
     pub head: Limits,
     /// Value of the `Server` field; empty writes none.
@@ -105,6 +108,8 @@ impl Options {
         Self {
             lanes: lanes.max(1),
             threads: lanes.max(1) + 512,
+            // As large as the main thread's usually is.
+            stack: 8 << 20,
             head: Limits::default(),
             server: "ancm".into(),
             path_base: String::new(),
@@ -268,7 +273,7 @@ impl Engine {
     ) -> io::Result<Self> {
         let lanes = options.lanes.max(1);
         let sockets = by_lane(listeners, lanes)?;
-        let crew = Crew::new(options.threads, lanes);
+        let crew = Crew::new(options.threads, lanes, options.stack);
         let ends = Arc::new(Ends { lanes: Mutex::new(vec![None; lanes]), changed: Condvar::new() });
         let shared: io::Result<Vec<_>> =
             (0..lanes).map(|_| LaneShared::new().map(Arc::new)).collect();

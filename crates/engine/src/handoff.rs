@@ -25,9 +25,6 @@ const LOOK: Duration = Duration::from_millis(1);
 const QUIET: u32 = 100;
 /// How long it lies at most; entering a gate wakes it before, but for a rare race.
 const NAP: Duration = Duration::from_millis(50);
-/// Stack of a lane's thread: as large as the main thread's usually is, since the application
-/// runs on it. Only touched pages cost memory.
-const STACK: usize = 8 << 20;
 
 /// What a lane is to the watchdog: something that a thread can run until it ends or is taken.
 pub(crate) trait Runnable: Send + Sync + 'static {
@@ -66,6 +63,8 @@ pub(crate) struct Crew {
     spares: Mutex<Vec<Arc<Spare>>>,
     threads: AtomicUsize,
     limit: usize,
+    /// Bytes of stack that each thread which runs lanes has.
+    stack: usize,
     lanes: OnceLock<Vec<Weak<dyn Runnable>>>,
     /// Threads that an application blocks and whose lane is with another thread.
     blocked: AtomicUsize,
@@ -87,11 +86,12 @@ struct Spare {
 
 impl Crew {
     /// `limit`: most threads that may exist at once, those of the `lanes` included.
-    pub(crate) fn new(limit: usize, lanes: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, lanes: usize, stack: usize) -> Arc<Self> {
         Arc::new(Self {
             spares: Mutex::new(Vec::new()),
             threads: AtomicUsize::new(0),
             limit,
+            stack,
             lanes: OnceLock::new(),
             blocked: AtomicUsize::new(0),
             room: AtomicUsize::new(limit.saturating_sub(2 * lanes)),
@@ -214,7 +214,7 @@ impl Crew {
         let (crew, own) = (self.clone(), spare.clone());
         thread::Builder::new()
             .name("ancm-lane".into())
-            .stack_size(STACK)
+            .stack_size(self.stack)
             .spawn(move || {
                 // An application that faults is the runtime's to handle. Without memory for that
                 // there is less room, not less service.
@@ -318,7 +318,7 @@ mod tests {
             release: (Mutex::new(false), Condvar::new()),
             told: Mutex::new(None),
         });
-        let crew = Crew::new(4, 1);
+        let crew = Crew::new(4, 1, 1 << 20);
         crew.start(&[lane.clone() as Arc<dyn Runnable>]).unwrap();
         while lane.told.lock().unwrap().is_none() {
             thread::yield_now();

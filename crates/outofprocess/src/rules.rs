@@ -44,6 +44,7 @@ impl Rules {
             policy: Policy {
                 fields: settings.handler_settings.forwarded_fields,
                 trusted: settings.handler_settings.trusted_proxies.clone(),
+                stays_http: !settings.web_sockets,
             },
             response: ResponseRules { forward_connection },
             answers,
@@ -75,7 +76,7 @@ impl Forward for Rules {
     }
 
     fn may_switch(&self, request: &Request<'_>) -> bool {
-        may_upgrade(request)
+        !self.policy.stays_http && may_upgrade(request)
     }
 
     fn failed(&self, request: &Request<'_>, failure: &UpstreamFailure) -> Answer {

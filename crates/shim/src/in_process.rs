@@ -286,6 +286,7 @@ fn properties(app: &App, addresses: &[String], host: &HostFxr) -> HashMap<String
     if let Some(limit) = app.settings.limits.max_allowed_content_length {
         put("body.limit", limit.to_string());
     }
+    put("websockets", app.settings.web_sockets.to_string());
     put("host.version", env!("CARGO_PKG_VERSION").into());
     properties
 }

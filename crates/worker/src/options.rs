@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::App;
+use config::{App, Env, HostingModel};
 use control::{Io, Start};
 use engine::{CertificateField, Filter, Options};
 
@@ -14,6 +14,11 @@ const RESERVE: u64 = 512;
 /// How long a page that is replaced goes on answering connections that were kept: whoever asks later
 /// is to find the application.
 const PAGE_LAST_REQUEST: Duration = Duration::from_millis(100);
+
+/// The runtime's own setting for stacks of threads, in hexadecimal; `stackSize` sets it.
+const STACK_VARIABLE: &str = "DOTNET_DefaultStackSize";
+/// Of address space a process has enough for as many such stacks as there may be threads.
+const LARGEST_STACK: usize = 1 << 30;
 
 /// The options for what a worker serves; `app` is `None` for a page.
 pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Options {
@@ -35,6 +40,10 @@ pub(crate) fn options(start: &Start, app: Option<&App>, descriptors: u64) -> Opt
             let proxies = settings.trusted_proxies.clone();
             CertificateField::new(name, move |client| proxies.contains(client))
         });
+        if app.settings.hosting_model == HostingModel::InProcess {
+            let env = Env::of_process();
+            options.stack = stack(env.non_empty(STACK_VARIABLE), options.stack);
+        }
         app.path_base.as_str().clone_into(&mut options.path_base);
         if app.settings.remove_server_header {
             options.server.clear();
@@ -80,6 +89,14 @@ fn limit(options: &mut Options, limits: &config::Limits) {
     set(&mut options.concurrent, limits.app_concurrent_request_limit, count);
 }
 
+/// Stack of a thread that the application runs on: what it asks for, where that is more than it has
+/// anyway.
+fn stack(setting: Option<&str>, default: usize) -> usize {
+    let digits = setting.map(|text| text.trim_start_matches("0x"));
+    let wanted = digits.and_then(|digits| usize::from_str_radix(digits, 16).ok());
+    wanted.unwrap_or(default).clamp(default, LARGEST_STACK)
+}
+
 /// How many connections there may be with so many descriptors.
 fn room_for(descriptors: u64) -> usize {
     let reserve = (descriptors / 8).clamp(32, RESERVE);
@@ -89,6 +106,21 @@ fn room_for(descriptors: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stack_is_what_the_application_asks_for_within_reason() {
+        const DEFAULT: usize = 8 << 20;
+        for (setting, bytes) in [
+            (None, DEFAULT),
+            (Some("2000000"), 32 << 20),
+            (Some("0x2000000"), 32 << 20),
+            (Some("100000"), DEFAULT),
+            (Some("much"), DEFAULT),
+            (Some("ffffffffffffffff"), 1 << 30),
+        ] {
+            assert_eq!(stack(setting, DEFAULT), bytes, "{setting:?}");
+        }
+    }
 
     #[test]
     fn the_application_keeps_descriptors_of_its_own() {

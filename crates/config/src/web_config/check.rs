@@ -48,6 +48,7 @@ pub(super) fn validated(
     settings.initialization_pages = pages.map(|page| page.value.clone()).collect();
     settings.limits = limits::check(&written.filtering, &section.handler_settings, report);
     settings.remove_server_header = written.filtering.removes_server;
+    settings.web_sockets = !written.web_sockets_are_off;
     handlers::check(written, section, settings.hosting_model, report);
     let place = |name| position_of(section, name, report);
     Some(WebConfig {

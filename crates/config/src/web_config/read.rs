@@ -116,6 +116,9 @@ fn read_group_parent(parent: Node<'_, '_>, report: &mut Report<'_>, written: &mu
                 "security" => {
                     sections::read_security(section, report, &mut written.filtering);
                 }
+                "webSocket" => {
+                    sections::read_web_socket(section, report, &mut written.web_sockets_are_off);
+                }
                 _ => sections::report(section, report),
             }
         }

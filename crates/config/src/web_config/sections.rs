@@ -7,9 +7,9 @@ use roxmltree::Node;
 
 use crate::nearest::nearest;
 
-use super::Report;
 use super::limits::{self, Filtering};
 use super::read::{elements, excerpt, name, start};
+use super::{Report, number};
 
 /// What becomes of a section.
 enum Fate {
@@ -58,7 +58,6 @@ const SECTIONS: &[(&str, Fate)] = &[
     ("validation", Harmless),
     ("wdeploy", Harmless),
     ("webdav", Missing("WebDAV does not exist here")),
-    ("webSocket", Missing("WebSockets are always on; use WebSocketOptions in the application")),
 ];
 
 const SECURITY: &[(&str, Fate)] = &[
@@ -93,6 +92,25 @@ pub(super) fn report(section: Node<'_, '_>, report: &mut Report<'_>) {
         return;
     }
     report_by_table(section, SECTIONS, written, report);
+}
+
+/// Reads `<webSocket>` over those before it. How its sockets work is the application's affair.
+pub(super) fn read_web_socket(section: Node<'_, '_>, report: &mut Report<'_>, are_off: &mut bool) {
+    for attribute in section.attributes() {
+        let (written, at) = (attribute.name(), attribute.range_value().start);
+        if written != "enabled" {
+            let message = format!("{} of <webSocket> has no effect", excerpt(written));
+            let finding = report.warning("section-not-implemented", at, message);
+            report.push(finding.suggest("use WebSocketOptions in the application"));
+        } else if let Some(enabled) = number::bool(attribute.value()) {
+            *are_off = !enabled;
+        } else {
+            let value = excerpt(attribute.value());
+            let message = format!("enabled=\"{value}\" of <webSocket> is not accepted");
+            let finding = report.error("attribute-value", at, message);
+            report.push(finding.expected("true or false"));
+        }
+    }
 }
 
 /// Reads the limits that `<security>` holds, and reports the rest.
@@ -140,8 +158,14 @@ fn report_by_table(
             .warning("section-not-implemented", at, format!("<{path}> is not implemented"))
             .suggest(*instead),
         None => {
-            let ours =
-                ["applicationInitialization", "aspNetCore", "handlers", "httpPlatform", "security"];
+            let ours = [
+                "applicationInitialization",
+                "aspNetCore",
+                "handlers",
+                "httpPlatform",
+                "security",
+                "webSocket",
+            ];
             let near = nearest(name(section), ours);
             let message = format!("unknown section <{path}>");
             match near {

@@ -30,6 +30,8 @@ pub(super) struct Written {
     pub(super) initialization: Vec<At<Page>>,
     /// The merged `<requestFiltering>`.
     pub(super) filtering: Filtering,
+    /// What `<webSocket>` says.
+    pub(super) web_sockets_are_off: bool,
     /// The offset of the root element.
     pub(super) root_at: usize,
 }

@@ -17,11 +17,13 @@ pub(super) enum Claim {
     Proto,
 }
 
-/// Which fields are written, and whose word is kept in them.
+/// Which fields are written, whose word is kept in them, and what clients may ask for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) fields: ForwardedFields,
     pub(crate) trusted: TrustedProxies,
+    /// No request changes the protocol.
+    pub(crate) stays_http: bool,
 }
 
 impl Policy {

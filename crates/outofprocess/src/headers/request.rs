@@ -138,7 +138,7 @@ fn write_fields<'a>(
     out: &mut Vec<u8>,
 ) -> Seen {
     let has_options = connection_options(request).any(names_a_field);
-    let may_upgrade = may_upgrade(request);
+    let may_upgrade = !policy.stays_http && may_upgrade(request);
     let mut seen = Seen::default();
     if let Some(authority) = authority {
         field::push(out, b"Host", authority);

@@ -237,6 +237,8 @@ fn a_change_of_protocols_is_forwarded_but_never_to_h2c() {
                     Sec-WebSocket-Extensions: permessage-deflate\nConnection: Upgrade\n";
     assert_eq!(sample.forwarded(), format!("{expected}{OURS}"));
     assert!(may_upgrade(&&sample));
+    sample.policy.stays_http = true;
+    assert!(!sample.forwarded().contains("Upgrade"), "{}", sample.forwarded());
 
     sample = Sample::of("GET / HTTP/1.1\nHost: h\nUpgrade: foo, H2C\nConnection: Upgrade");
     sample.is_upgrade = true;

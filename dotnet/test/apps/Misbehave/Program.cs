@@ -36,7 +36,8 @@
 //   CheckConsoleFunctions uses System.Console in many ways, then serves
 //   Recurse N             calls itself N times within Main, then serves
 //
-// While it serves, / says hello, /exit ends the process, /abort fails fast, /overflow has no end.
+// While it serves, / says hello, /exit ends the process, /abort fails fast, /overflow has no end,
+// /recurse goes as deep as it is told.
 
 using System.Globalization;
 using System.Reflection;
@@ -182,6 +183,12 @@ app.MapGet("/", () => "Hello, World!");
 app.MapGet("/pid", () => Environment.ProcessId);
 app.Map("/exit", (int code) => Environment.Exit(code));
 app.Map("/abort", () => Environment.FailFast("failed fast on request"));
+app.MapGet("/recurse", (int depth, int after) =>
+{
+    // A handler that blocks has its lane taken over: the next one runs on the thread that took it.
+    Thread.Sleep(after);
+    return $"recursed {Recursion.To(depth)} deep on {Thread.CurrentThread.ManagedThreadId}";
+});
 app.Map("/overflow", () => Recursion.Descend(0).ToString(CultureInfo.InvariantCulture));
 app.Map("/crash-on-a-thread", () =>
 {
