@@ -39,6 +39,15 @@ pub(crate) fn is_accepting(address: SocketAddr) -> bool {
     stream.local_addr().is_ok_and(|local| local != address)
 }
 
+/// Whether nobody listens there. A connection that comes to nothing in time says no such thing: the
+/// queue of whoever listens may be full.
+pub(crate) fn is_refused(address: SocketAddr) -> bool {
+    match TcpStream::connect_timeout(&address, CONNECT_LIMIT) {
+        Ok(stream) => stream.local_addr().is_ok_and(|local| local == address),
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+    }
+}
+
 /// Who listens on `port`, seen from a backend.
 pub(crate) fn listener(port: u16, backend: &Tree) -> Listener {
     // The tables of the backend: it may live in a network of its own, which we could not reach.

@@ -26,7 +26,7 @@ pub(crate) struct Rules {
     failures: Arc<Failures>,
     request_timeout: Duration,
     connection_limit: usize,
-    doubt: Arc<EventFd>,
+    doubt: Option<Arc<EventFd>>,
 }
 
 impl Rules {
@@ -36,7 +36,7 @@ impl Rules {
         settings: &AspNetCore,
         answers: Arc<Answers>,
         failures: Arc<Failures>,
-        doubt: Arc<EventFd>,
+        doubt: Option<Arc<EventFd>>,
     ) -> Self {
         let forward_connection = settings.handler_settings.forward_response_connection_header;
         Self {
@@ -99,7 +99,9 @@ impl Forward for Rules {
     // A process that is gone is noticed by its descriptor, sooner than by its connections. One that is
     // not may close connections as it likes, as long as it takes others.
     fn connection_lost(&self) {
-        self.doubt.wake();
+        if let Some(doubt) = &self.doubt {
+            doubt.wake();
+        }
     }
 }
 

@@ -110,12 +110,9 @@ impl Place {
     fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Pause> {
         let ready = Instant::now();
         self.recovery.on_started();
-        let doubt = match EventFd::new() {
-            Ok(doubt) => Arc::new(doubt),
-            // Out of descriptors: what would have to be looked at could not be reached either.
-            Err(_) => return Some(self.on_crash(backend.bury(), Duration::ZERO)),
-        };
-        let upstream = self.upstream(address, link, token, Arc::clone(&doubt));
+        // Without descriptors nothing could be looked at either.
+        let doubt = EventFd::new().ok().map(Arc::new);
+        let upstream = self.upstream(address, link, token, doubt.clone());
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
         self.tell_first(Ok(()));
@@ -124,7 +121,7 @@ impl Place {
             let rested = looked.map_or(LOOK_AGAIN, |at| at.elapsed());
             let (doubted, limit) = match LOOK_AGAIN.checked_sub(rested) {
                 Some(left) if !left.is_zero() => (None, left),
-                _ => (Some(&*doubt), REAP),
+                _ => (doubt.as_deref(), REAP),
             };
             match backend.wait_or_doubt(&self.shared.stop, doubted, Some(limit)) {
                 Woken::Ended => {
@@ -133,7 +130,9 @@ impl Place {
                     return Some(self.on_crash(backend.bury(), ready.elapsed()));
                 }
                 Woken::Doubted => {
-                    doubt.clear();
+                    if let Some(doubt) = &doubt {
+                        doubt.clear();
+                    }
                     looked = Some(Instant::now());
                     if !backend.is_listening() {
                         return self.on_silent(backend, ready.elapsed());
@@ -153,7 +152,7 @@ impl Place {
         address: UpstreamAddress,
         link: Option<PathBuf>,
         token: Option<String>,
-        doubt: Arc<EventFd>,
+        doubt: Option<Arc<EventFd>>,
     ) -> Arc<Upstream> {
         let settings = &self.shared.startup.app.settings;
         let id = INCARNATIONS.fetch_add(1, Ordering::Relaxed);

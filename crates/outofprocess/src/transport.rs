@@ -95,7 +95,7 @@ impl Places {
     /// them is there.
     pub(crate) fn is_open(address: &UpstreamAddress) -> bool {
         match address {
-            UpstreamAddress::Tcp(address) => listening::is_accepting(*address),
+            UpstreamAddress::Tcp(address) => !listening::is_refused(*address),
             UpstreamAddress::Unix(path) => match Socket::connect_unix(path) {
                 Ok(_) => true,
                 Err(error) => !matches!(

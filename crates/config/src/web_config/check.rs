@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::environment::PORT_VARIABLES;
 use crate::nearest::nearest;
-use crate::{AspNetCore, Env, Finding, HostingModel, Platform, Position, expansion, paths};
+use crate::{
+    AspNetCore, BackendTransport, Env, Finding, HostingModel, Platform, Position, expansion, paths,
+};
 
 use super::read::excerpt;
 use super::schema::{self, Kind};
@@ -42,8 +44,8 @@ pub(super) fn validated(
     values.attributes(&mut settings);
     settings.recycle_on_file_change = values.watched_files();
     settings.environment_variables = environment_variables(&section.environment_variables, report);
-    refuse_a_port_for_several(section, &settings, report);
     settings.handler_settings = handler_settings::read(section, &settings, env, report);
+    refuse_a_port_for_several(section, &settings, report);
     let pages = written.initialization.iter();
     settings.initialization_pages = pages.map(|page| page.value.clone()).collect();
     settings.limits = limits::check(&written.filtering, &section.handler_settings, report);
@@ -282,7 +284,8 @@ impl Values<'_, '_, '_> {
 /// All would be told the same port, and all but one would fail for ever.
 fn refuse_a_port_for_several(section: &Section, settings: &AspNetCore, report: &mut Report<'_>) {
     let count = settings.processes_per_application;
-    if count < 2 || settings.hosting_model == HostingModel::InProcess {
+    let has_sockets = settings.handler_settings.backend_transport == BackendTransport::Unix;
+    if count < 2 || has_sockets || settings.hosting_model == HostingModel::InProcess {
         return;
     }
     let variable = PORT_VARIABLES[usize::from(settings.platform == Platform::Http)];
