@@ -157,8 +157,9 @@ fn a_post_that_no_server_has_seen_is_sent_again_and_any_other_is_not() {
         let path = takes_links(move |mut link, _| {
             thread::spawn(move || {
                 let mut is_first = true;
-                while let Some((number, kind, ..)) = read_frame(&mut link) {
-                    if kind != DATA {
+                while let Some((number, kind, _, bytes)) = read_frame(&mut link) {
+                    // The body may come apart from its head, and to a channel that is closed by then.
+                    if kind != DATA || !bytes.starts_with(b"POST ") {
                         continue;
                     }
                     let reply = match std::mem::take(&mut is_first) {
