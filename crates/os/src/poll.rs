@@ -42,7 +42,9 @@ pub fn poll(
     let mut entries: Vec<libc::pollfd> = watched
         .iter()
         .map(|(fd, interest)| libc::pollfd {
-            fd: fd.as_raw_fd(),
+            // Negative ones are passed over. Of others the kernel tells that their other side is gone
+            // whether anybody wants to know or not, again and again.
+            fd: if interest.any() { fd.as_raw_fd() } else { -1 },
             events: if interest.readable { libc::POLLIN } else { 0 }
                 | if interest.writable { libc::POLLOUT } else { 0 },
             revents: 0,
@@ -77,8 +79,19 @@ mod tests {
     use std::io::Write;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
+    use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn the_end_of_one_that_nobody_asks_about_wakes_nobody() {
+        let (near, far) = UnixStream::pair().unwrap();
+        drop(far);
+        let (begun, limit) = (Instant::now(), Duration::from_millis(20));
+        let found = poll(&[(near.as_fd(), Readiness::default())], Some(limit)).unwrap();
+        assert_eq!(found, [Readiness::default()]);
+        assert!(begun.elapsed() >= limit);
+    }
 
     #[test]
     fn answers_come_in_the_order_of_the_questions() {
