@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define ANCM_MAJOR 1
-#define ANCM_MINOR 3
+#define ANCM_MINOR 4
 
 /* Facts about a request. */
 #define ANCM_REQUEST_HAS_BODY (1) /* A body may follow: chunked, or a length above zero. */
@@ -49,6 +49,7 @@
 #define ANCM_EVENT_WRITABLE (2) /* The response body has drained to half of the high-water mark or below. */
 #define ANCM_EVENT_ABORTED (4) /* The client is gone. Nothing that is written will arrive. */
 #define ANCM_EVENT_CLOSED (8) /* A connection is over that somebody watches, or its client will send no more. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2. */
+#define ANCM_EVENT_YIELDED (16) /* Comes with one of the others: the call is made as `dispatch` is, so application code may run in it, and block at the price of a thread. Since 1.4. */
 
 /* Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then
    per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned.
@@ -283,7 +284,7 @@ struct ancm_handler {
        of a thread: the lane moves on without it. */
     uint32_t (*dispatch)(void* context, ancm_exchange* exchange);
     /* Delivers bits of `event` for an exchange that is pending. Must not block or run
-       application code; an id that is over is ignored. */
+       application code, unless `event::YIELDED` is one of them; an id that is over is ignored. */
     void (*signal)(void* context, ancm_exchange* exchange, uint64_t id, uint32_t events);
     /* Asks the application to stop within `deadline_ms` and returns at once;
        `life::EXITED` follows. */

@@ -1,6 +1,7 @@
 //! Threads under strain: blocked handlers beyond their bound, collections, a starved pool, children.
 
 use std::fs;
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +32,34 @@ both_models! {
         load.stop().assert_lossless();
         blocked.stop().assert_lossless();
         assert_eq!((site.worker(), site.application()), (first, backend));
+        site.stop();
+    }
+
+    /// What waits for bytes or for room goes on in the lane that has them: others do not wait for it.
+    fn waits_that_end_in_blocking_work_hold_nobody_up(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let body: Vec<u8> = (0..2_000_000_u32).map(|at| (at / 7) as u8).collect();
+        let others = Load::start(site.address(), "/HelloWorld", 2, 3);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let mut connection = site.connect();
+                    connection.send(Request::post("/EchoAndSleep", &*body).head());
+                    let mut sender = connection.sender();
+                    let sent = body.clone();
+                    let sending = thread::spawn(move || {
+                        for piece in sent.chunks(50_000) {
+                            sender.write_all(piece).unwrap();
+                        }
+                    });
+                    let echo = connection.response().ok();
+                    assert!(echo.body == body, "{} bytes came back, or others", echo.body.len());
+                    sending.join().unwrap();
+                });
+            }
+            others.wait_for_more(100);
+        });
+        others.stop().assert_lossless();
         site.stop();
     }
 

@@ -259,6 +259,9 @@ abi_constants! {
         /// exchange: the pointer is null and the id is that of the connection. May come twice.
         /// Since 1.2.
         CLOSED = 8;
+        /// Comes with one of the others: the call is made as `dispatch` is, so application code may
+        /// run in it, and block at the price of a thread. Since 1.4.
+        YIELDED = 16;
     }
 }
 

@@ -28,6 +28,6 @@ pub use table::{CreateHandler, Handler, Host, life, outcome, read, refusal};
 /// Version that must be equal on both sides.
 pub const MAJOR: u16 = 1;
 /// Version of additions; the smaller of both sides' is in force.
-pub const MINOR: u16 = 3;
+pub const MINOR: u16 = 4;
 /// Name of the function that a handler library exports, of type [`CreateHandler`].
 pub const CREATE_HANDLER: &std::ffi::CStr = c"ancm_create_handler";

@@ -56,7 +56,7 @@ abi_struct! {
         /// of a thread: the lane moves on without it.
         pub dispatch: unsafe extern "C" fn(context: *mut c_void, exchange: *mut Exchange) -> u32,
         /// Delivers bits of `event` for an exchange that is pending. Must not block or run
-        /// application code; an id that is over is ignored.
+        /// application code, unless `event::YIELDED` is one of them; an id that is over is ignored.
         pub signal: unsafe extern "C" fn(context: *mut c_void, exchange: *mut Exchange, id: u64, events: u32),
         /// Asks the application to stop within `deadline_ms` and returns at once;
         /// `life::EXITED` follows.

@@ -22,7 +22,8 @@ pub trait Application: Send + Sync + 'static {
     fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome;
 
     /// Delivers bits of [`abi::event`] for an exchange whose dispatch said [`Outcome::Pending`].
-    /// Runs on the lane and must not block.
+    /// Runs on the lane and must not block, unless [`event::YIELDED`] says that it may as
+    /// [`Self::dispatch`] may.
     ///
     /// The pointer is valid; `id` tells whether it still names the same exchange. Only
     /// [`event::CLOSED`] comes with a null pointer and the id of a connection.

@@ -159,7 +159,7 @@ impl Client {
             moved = true;
         }
         if (moved || ring.free() < crate::ring::CAPACITY) && slot.take_body_wish() {
-            lane.application.signal(slot.as_abi(), slot.id(), event::READABLE);
+            lane.wake(slot, event::READABLE);
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Client {
             }
         }
         if slot.take_space_wish() {
-            lane.application.signal(slot.as_abi(), slot.id(), event::WRITABLE);
+            lane.wake(slot, event::WRITABLE);
         }
         Ok(false)
     }

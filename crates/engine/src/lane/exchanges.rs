@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use abi::{event, progress};
 
-use super::Lane;
 use super::connections::Entry;
+use super::{Lane, Wake};
 use crate::application::Outcome;
 use crate::exchange::SlotRef;
 use crate::limits::Limit;
@@ -134,6 +134,28 @@ impl Lane {
             slot.listen();
             self.attend(slot);
         }
+    }
+
+    /// Tells the application what it waits for, once the lane can be given up to it: what waits
+    /// goes on in that call, without another thread.
+    pub(crate) fn wake(&mut self, slot: SlotRef, event: u32) {
+        self.wakes.push_back(Wake { slot, id: slot.id(), events: event });
+    }
+
+    /// Whether the first wait may end in the lane. Without a thread to go on in, they all end elsewhere.
+    pub(super) fn may_wake(&mut self) -> bool {
+        if !self.common.crew.has_room() {
+            for wake in self.wakes.drain(..) {
+                self.application.signal(wake.slot.as_abi(), wake.id, wake.events);
+            }
+        }
+        self.calls > 0 && !self.wakes.is_empty()
+    }
+
+    /// What to tell the application, now that it has the lane.
+    pub(super) fn take_wake(&mut self) -> Option<Wake> {
+        self.calls -= 1;
+        self.wakes.pop_front()
     }
 
     /// Offers an exchange to the application once more, now or when told.

@@ -83,6 +83,8 @@ pub(crate) struct Lane {
     pub(crate) encoded: Vec<u8>,
     /// Exchanges whose turn in the application has come.
     pub(crate) runnable: VecDeque<SlotRef>,
+    /// Events whose turn in the application has come.
+    wakes: VecDeque<Wake>,
     /// Connections that can go on without an event.
     pub(crate) backlog: VecDeque<ConnectionKey>,
     /// Of the backlog, so many have their turn before new events are looked for.
@@ -130,7 +132,16 @@ pub(crate) struct Lane {
 /// What the loop does next.
 enum Next {
     Dispatch(SlotRef),
+    /// The first of the lane's wakes.
+    Wake,
     End,
+}
+
+/// What an application waits for that has an exchange.
+struct Wake {
+    slot: SlotRef,
+    id: u64,
+    events: u32,
 }
 
 impl Lane {
@@ -158,6 +169,7 @@ impl Lane {
             fields: Vec::new(),
             encoded: Vec::new(),
             runnable: VecDeque::new(),
+            wakes: VecDeque::new(),
             backlog: VecDeque::new(),
             due: 0,
             calls: CALLS,
@@ -200,6 +212,9 @@ impl Lane {
         loop {
             if self.together.is_some() && self.answers_are_due() {
                 self.send_together();
+            }
+            if !self.wakes.is_empty() && self.may_wake() {
+                return Next::Wake;
             }
             if let Some(slot) = self.next_runnable() {
                 return Next::Dispatch(slot);
@@ -249,7 +264,7 @@ impl Lane {
         let quiet = self.shared.fall_asleep();
         // After the announcement of sleep: a thread that comes back from now on wakes us.
         let stalled = self.runnable.is_empty() || !self.common.crew.has_room_or_rouses();
-        let idle = quiet && self.backlog.is_empty() && stalled;
+        let idle = quiet && self.backlog.is_empty() && self.wakes.is_empty() && stalled;
         let timeout = if idle { timeout } else { Some(Duration::ZERO) };
         // A broken epoll instance cannot happen short of memory corruption; spinning is the most
         // visible way to go on serving what still works.

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::{Lane, Next};
+use abi::event;
+
+use super::{Lane, Next, Wake};
 use crate::application::{Answer, Application, Exchange, Outcome};
 use crate::engine::Ends;
 use crate::exchange::SlotRef;
@@ -60,6 +62,14 @@ impl Runnable for LaneRun {
             let next = unsafe { &mut *self.lane.get() }.next();
             let slot = match next {
                 Next::Dispatch(slot) => slot,
+                Next::Wake => {
+                    // SAFETY: the lane is ours until we enter the gate; the borrow ends with the call.
+                    let wake = unsafe { &mut *self.lane.get() }.take_wake();
+                    if !self.wake(wake) {
+                        return Ended::TakenOver;
+                    }
+                    continue;
+                }
                 Next::End => {
                     // SAFETY: the lane is ours.
                     let lane = unsafe { &mut *self.lane.get() };
@@ -84,6 +94,18 @@ impl Runnable for LaneRun {
 }
 
 impl LaneRun {
+    /// Has the application go on. What it publishes comes as what is posted. `false`: the lane is
+    /// somebody else's.
+    #[inline(never)]
+    fn wake(&self, wake: Option<Wake>) -> bool {
+        let Some(wake) = wake else { return true };
+        self.crew.rouse();
+        let ticket = handoff::enter(&self.shared.gate);
+        let events = wake.events | event::YIELDED;
+        self.application.signal(wake.slot.as_abi(), wake.id, events);
+        handoff::leave(&self.shared.gate, ticket)
+    }
+
     /// A panic of the host's own application is a bug that costs one request, not the lane.
     /// Handlers behind the contract let none out.
     fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {

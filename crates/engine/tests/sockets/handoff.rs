@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use abi::event;
 use ancm_engine::{Application, Exchange, Outcome};
 
 use crate::support::handler::{Call, Handler};
@@ -194,6 +195,56 @@ fn a_word_that_comes_while_the_lane_is_busy_is_heard() {
         assert!(left.is_clean(), "{left}");
         assert!(took < Duration::from_secs(10), "the drain was heard late: {took:?}");
     });
+}
+
+/// A wait that ends goes on in the lane, as a dispatch does: it may block there, too.
+#[test]
+fn what_goes_on_after_a_wait_may_block_and_delays_nobody() {
+    struct Wakes<S> {
+        handler: Handler<S>,
+        door: Door,
+        inside: Arc<AtomicUsize>,
+    }
+    impl<S: Fn(Call) + Send + Sync + 'static> Application for Wakes<S> {
+        fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
+            self.handler.dispatch(exchange)
+        }
+        fn signal(&self, exchange: *mut abi::Exchange, id: u64, events: u32) {
+            if events & event::YIELDED != 0 {
+                self.inside.fetch_add(1, Ordering::SeqCst);
+                self.door.pass();
+            }
+            self.handler.signal(exchange, id, events);
+        }
+    }
+    let (door, inside) = (Door::default(), Arc::new(AtomicUsize::new(0)));
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let waits = waiting.clone();
+    // A thread for each of the requests below.
+    let handler = Handler::new(8, move |call: Call| {
+        if call.path == "/" {
+            return call.answer(200, b"done");
+        }
+        let mut into = [0; 10];
+        while call.try_read(&mut into) != abi::read::WOULD_BLOCK {}
+        waits.fetch_add(1, Ordering::SeqCst);
+        let count = call.read(&mut into);
+        call.answer(200, &into[..count as usize]);
+    });
+    let application = Wakes { handler, door: door.clone(), inside: inside.clone() };
+    let site = Site::with(application, 1, |_| {});
+    let mut uploads: Vec<_> = (0..4).map(|_| site.connect()).collect();
+    for (at, upload) in uploads.iter_mut().enumerate() {
+        upload.send("POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+        eventually("it waits", || waiting.load(Ordering::SeqCst) == at + 1);
+        upload.send("world");
+        eventually("its wait has ended", || inside.load(Ordering::SeqCst) == at + 1);
+        assert_eq!(site.get("/").text(), "done");
+    }
+    door.open();
+    for upload in &mut uploads {
+        assert_eq!(upload.response().text(), "world");
+    }
 }
 
 #[test]

@@ -79,11 +79,27 @@ internal abstract unsafe partial class HostContext
     /// <summary>Runs a request as far as it goes without waiting; one of <see cref="DispatchOutcome"/>.</summary>
     internal abstract uint Run(NativeExchange* exchange);
 
-    /// <summary>Delivers <see cref="EventFlags"/>. Runs on a lane: completes waits, runs nothing.</summary>
+    /// <summary>Delivers <see cref="EventFlags"/>. A lane calls it; of the app nothing runs unless that has yielded.</summary>
     internal void Signal(ulong id, uint events)
     {
         if (id != _id || !IsActive)
         {
+            return;
+        }
+
+        if ((events & EventFlags.Yielded) != 0)
+        {
+            ClearThread();
+            // One event at a time: what goes on here may end the request, and begin another.
+            if ((events & EventFlags.Readable) != 0)
+            {
+                _body.OnReadable(inline: true);
+            }
+            else
+            {
+                _writer.OnWritable(inline: true);
+            }
+
             return;
         }
 
@@ -105,13 +121,7 @@ internal abstract unsafe partial class HostContext
 
     private protected void Begin(NativeExchange* exchange)
     {
-        // One lane runs strangers' requests one after the other on the same thread.
-        ExecutionContext.Restore(s_cleanContext ??= CaptureClean());
-        if (SynchronizationContext.Current is not null)
-        {
-            SynchronizationContext.SetSynchronizationContext(null);
-        }
-
+        ClearThread();
         _exchange = exchange;
         _id = exchange->Id;
         _isLast = (exchange->Flags & RequestFlags.Last) != 0;
@@ -247,6 +257,16 @@ internal abstract unsafe partial class HostContext
         }
 
         Log.ApplicationError(_settings.Logger, ConnectionId, TraceIdentifier, error);
+    }
+
+    /// <summary>One lane runs strangers' requests one after the other on the same thread.</summary>
+    private static void ClearThread()
+    {
+        ExecutionContext.Restore(s_cleanContext ??= CaptureClean());
+        if (SynchronizationContext.Current is not null)
+        {
+            SynchronizationContext.SetSynchronizationContext(null);
+        }
     }
 
     private static ExecutionContext CaptureClean()

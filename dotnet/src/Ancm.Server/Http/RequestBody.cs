@@ -77,7 +77,13 @@ internal sealed class RequestBody
         _more = true;
     }
 
-    internal void OnReadable() => _readable.Set();
+    internal void OnReadable(bool inline = false)
+    {
+        if (_readable.Disarm())
+        {
+            _readable.Complete(inline: inline);
+        }
+    }
 
     /// <summary>Lets a reader go that waits without a token of its own.</summary>
     internal void CancelWait() => _readable.Set(canceled: true);

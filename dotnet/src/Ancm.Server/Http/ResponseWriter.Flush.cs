@@ -14,8 +14,8 @@ namespace Ancm.Server;
 internal sealed unsafe partial class ResponseWriter
 {
     /// <summary>
-    /// Unsent bytes above which a flush waits; the engine wakes it at half. A wait costs the pool
-    /// and a wake-up, so common answers stay below; a client that takes nothing holds this much.
+    /// Unsent bytes above which a flush waits; the engine wakes it at half. A wait costs a turn
+    /// of the lane, so common answers stay below; a client that takes nothing holds this much.
     /// </summary>
     internal const int HighWater = 256 * 1024;
 
@@ -85,11 +85,16 @@ internal sealed unsafe partial class ResponseWriter
         _space.Set(canceled: true);
     }
 
-    /// <summary>An event of the lane, or the end of everything. Runs no app code.</summary>
-    internal void OnWritable()
+    /// <summary>An event of the lane, or the end of everything.</summary>
+    internal void OnWritable(bool inline = false)
     {
-        _space.Set();
+        var isWaited = _space.Disarm();
+        // Behind the disarming, which joiners look at; before what may end the request inline.
         Interlocked.Exchange(ref _sharedFlush, null)?.TrySetResult(default);
+        if (isWaited)
+        {
+            _space.Complete(inline: inline);
+        }
     }
 
     /// <summary>False when callbacks of the app come first: they are not called with the gate held.</summary>

@@ -9,12 +9,12 @@ namespace Ancm.Server;
 /// <summary>
 /// Waits for one event of the worker at a time, without allocation. Armed before the worker is
 /// told that somebody waits, so that an event in between is not lost; whoever disarms it first
-/// (event, cancellation, end of the request) completes it, and the continuation runs on the pool,
-/// never on the lane that delivered the event.
+/// (event, cancellation, end of the request) completes it. The continuation runs on the pool, or in
+/// the call of a lane that has yielded.
 /// </summary>
 internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
 {
-    private ManualResetValueTaskSourceCore<bool> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<bool> _core;
     private CancellationTokenRegistration _registration;
     private int _armed;
 
@@ -59,8 +59,21 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
     {
         if (Disarm())
         {
-            _core.SetResult(canceled);
+            Complete(canceled);
         }
+    }
+
+    /// <summary>True for the one who may complete the wait, and has to.</summary>
+    internal bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;
+
+    /// <summary>
+    /// Ends a wait that was disarmed. Only who holds no lock, and touches nothing of the request
+    /// afterwards, may have its continuation run <paramref name="inline"/>.
+    /// </summary>
+    internal void Complete(bool canceled = false, bool inline = false)
+    {
+        _core.RunContinuationsAsynchronously = !inline;
+        _core.SetResult(canceled);
     }
 
     void IValueTaskSource.GetResult(short token) => Take(token);
@@ -84,9 +97,6 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
         }
     }
 
-    /// <summary>True for the one who may complete the wait.</summary>
-    private bool Disarm() => Interlocked.Exchange(ref _armed, 0) != 0;
-
     private void Register(CancellationToken cancellationToken)
     {
         if (cancellationToken.CanBeCanceled)
@@ -100,6 +110,7 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
     {
         if (Disarm())
         {
+            _core.RunContinuationsAsynchronously = true;
             _core.SetException(new OperationCanceledException(cancellationToken));
         }
     }

@@ -10,7 +10,7 @@ namespace Ancm.Server.Native;
 internal static class AbiVersion
 {
     public const ushort Major = 1;
-    public const ushort Minor = 3;
+    public const ushort Minor = 4;
 }
 /// <summary>Facts about a request.</summary>
 internal static class RequestFlags
@@ -93,6 +93,8 @@ internal static class EventFlags
     public const uint Aborted = 4;
     /// <summary>A connection is over that somebody watches, or its client will send no more. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2.</summary>
     public const uint Closed = 8;
+    /// <summary>Comes with one of the others: the call is made as `dispatch` is, so application code may run in it, and block at the price of a thread. Since 1.4.</summary>
+    public const uint Yielded = 16;
 }
 /// <summary>Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned. The engine writes framing, `Date`, `Connection` and a missing `Server` by itself.</summary>
 internal static class HeadLayout
@@ -335,7 +337,7 @@ internal unsafe struct NativeHandler
     [FieldOffset(16)] public delegate* unmanaged[Cdecl]<void*, void> Start;
     /// <summary>Runs one request on the calling lane: a number of `outcome`. May block, at the price of a thread: the lane moves on without it.</summary>
     [FieldOffset(24)] public delegate* unmanaged[Cdecl]<void*, NativeExchange*, uint> Dispatch;
-    /// <summary>Delivers bits of `event` for an exchange that is pending. Must not block or run application code; an id that is over is ignored.</summary>
+    /// <summary>Delivers bits of `event` for an exchange that is pending. Must not block or run application code, unless `event::YIELDED` is one of them; an id that is over is ignored.</summary>
     [FieldOffset(32)] public delegate* unmanaged[Cdecl]<void*, NativeExchange*, ulong, uint, void> Signal;
     /// <summary>Asks the application to stop within `deadline_ms` and returns at once; `life::EXITED` follows.</summary>
     [FieldOffset(40)] public delegate* unmanaged[Cdecl]<void*, uint, void> Stop;

@@ -43,6 +43,19 @@ internal static class Strain
         return context.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{text.Length}"));
     }
 
+    // Every wait, for bytes and for room, ends in work that blocks.
+    public static async Task EchoAndSleep(HttpContext context)
+    {
+        var buffer = new byte[64 * 1024];
+        int read;
+        while ((read = await context.Request.Body.ReadAsync(buffer)) > 0)
+        {
+            Thread.Sleep(2);
+            await context.Response.Body.WriteAsync(buffer.AsMemory(0, read));
+            Thread.Sleep(2);
+        }
+    }
+
     public static async Task ThrowLate(HttpContext context)
     {
         await context.Response.WriteAsync("half of");
