@@ -78,7 +78,7 @@ impl Response {
         self.keep_alive = false;
         // The last chunk is what a whole response has.
         self.terminated = true;
-        self.framing != Some(BodyFraming::UntilClose)
+        !matches!(self.framing, Some(BodyFraming::UntilClose | BodyFraming::Upgrade))
     }
 
     /// Whether the connection has left HTTP.

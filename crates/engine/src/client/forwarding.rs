@@ -107,6 +107,11 @@ impl Client {
         self.surplus = Some(slot);
     }
 
+    /// The client gets what waits for it, and then our end; it may go on sending.
+    pub(crate) fn end_sending(&mut self) {
+        self.ends = true;
+    }
+
     pub(crate) fn is_half_closed(&self) -> bool {
         self.half_closed
     }

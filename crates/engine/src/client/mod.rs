@@ -78,6 +78,10 @@ pub(crate) struct Client {
     half_closed: bool,
     /// The connection is beyond use in both directions.
     gone: bool,
+    /// Our side ends when what waits for the client is sent.
+    ends: bool,
+    /// It has ended.
+    has_ended: bool,
     state: State,
     /// The outcome of a receive into the slot that nobody has looked at.
     ahead: Option<std::io::Result<Transfer>>,
@@ -129,6 +133,8 @@ impl Client {
             has_room: false,
             half_closed: false,
             gone: false,
+            ends: false,
+            has_ended: false,
             state: State::Reading,
             ahead: None,
             surplus: None,
@@ -162,7 +168,8 @@ impl Client {
             self.readable = true;
             self.half_closed = true;
         }
-        if bits & (epoll::HUP | epoll::ERR) != 0 {
+        // Where our side has ended, a hang-up is that of the client's.
+        if bits & epoll::ERR != 0 || (bits & epoll::HUP != 0 && !self.has_ended) {
             self.gone = true;
         }
     }
@@ -256,6 +263,10 @@ impl Client {
     pub(crate) fn flush(&mut self) -> std::io::Result<()> {
         if self.writable {
             self.writable = self.out.flush(&self.socket)?;
+        }
+        if self.ends && !self.has_ended && self.out.is_empty() {
+            self.has_ended = true;
+            self.socket.shut_down_send();
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ impl Forwarding {
         client: &mut Client,
         slot: SlotRef,
     ) -> io::Result<bool> {
+        // Its connection may still have news, of the other direction.
+        self.readable &= !self.backend_ended;
         while self.readable && client.out.len() < WAITING && self.turns > 0 {
             let Some(line) = self.line.as_ref() else { return Ok(false) };
             self.turns -= 1;
@@ -279,6 +281,12 @@ impl Forwarding {
         self.readable = false;
         self.keep_alive = false;
         match self.answer {
+            // The other direction goes on.
+            Answer::Tunnel if !self.gone && !self.is_upload_over() => {
+                self.backend_ended = true;
+                client.end_sending();
+                Ok(false)
+            }
             Answer::UntilClose | Answer::Tunnel => {
                 client.end_forwarded_body(iter::empty());
                 // An answer has its end in chunks, or its head has said that it has none.

@@ -96,6 +96,8 @@ pub(crate) struct Forwarding {
     uncounted: bool,
     /// The backend has closed its side, or all of it: the end is there to be read.
     hung_up: bool,
+    /// It takes nothing any more either.
+    gone: bool,
     /// As in [`Idle`].
     armed: u64,
     /// Receives that are left of this turn.
@@ -121,6 +123,10 @@ pub(crate) struct Forwarding {
     chunked: bool,
     /// The client has ended its side of a tunnel.
     client_ended: bool,
+    /// The backend was told so.
+    told_of_end: bool,
+    /// The backend has ended its side of a tunnel; what the client sends still goes to it.
+    backend_ended: bool,
     began: Instant,
     /// When the client is taken to have left, in the lane's milliseconds, and what it and the
     /// backend had taken.
@@ -152,6 +158,7 @@ impl Forwarding {
             tells_room: false,
             uncounted: false,
             hung_up: false,
+            gone: false,
             armed: 0,
             turns: TURN,
             out: Outgoing::default(),
@@ -166,6 +173,8 @@ impl Forwarding {
             consumed: false,
             chunked: false,
             client_ended: false,
+            told_of_end: false,
+            backend_ended: false,
             began: Instant::now(),
             leaves: (u64::MAX, 0),
             continue_at: lane.clock.now() + CONTINUE_TIME,
@@ -237,6 +246,11 @@ impl Forwarding {
             client.tell_to_continue();
             return self.drive(lane, client, slot);
         }
+        if self.backend_ended {
+            // It has said all that it wanted, and the client says nothing more.
+            self.give_back(lane, client);
+            return Progress::Done;
+        }
         let limit = self.upstream.rules.silence_limit();
         let text = format!("the backend was silent for {limit:?}");
         let error = io::Error::new(io::ErrorKind::TimedOut, text);
@@ -254,6 +268,9 @@ impl Forwarding {
         }
         if bits & (epoll::RDHUP | epoll::HUP | epoll::ERR) != 0 {
             self.hung_up = true;
+            // Over TCP a backend that has closed looks as if it had ended its side, until it is sent
+            // something.
+            self.gone |= bits & (epoll::HUP | epoll::ERR) != 0;
         }
         if bits & (epoll::OUT | epoll::HUP | epoll::ERR) != 0 {
             self.writable = true;
@@ -305,14 +322,20 @@ impl Forwarding {
     }
 
     /// Every byte that moves to or from the backend begins its time anew. It has no clock while
-    /// the client is what holds things up, nor in a tunnel.
+    /// the client is what holds things up, nor in a tunnel with both ends open: one with a single
+    /// end could stay for ever, for nobody asks it whether somebody is there.
     fn set_deadline(&mut self, lane: &Lane, client: &Client) {
         let limit = self.upstream.rules.silence_limit().as_millis() as u64;
         let waits_for_client =
             client.out.len() >= WAITING || (self.out.is_empty() && !client.inbound.is_complete());
         self.deadline = if client.response.continue_wanted {
             self.continue_at
-        } else if matches!(self.answer, Answer::Tunnel) || waits_for_client {
+        } else if match self.answer {
+            Answer::Tunnel => {
+                !(self.client_ended || self.backend_ended) || client.out.len() >= WAITING
+            }
+            _ => waits_for_client,
+        } {
             u64::MAX
         } else {
             lane.clock.now() + limit
@@ -322,7 +345,12 @@ impl Forwarding {
     fn turn(&mut self, lane: &mut Lane, client: &mut Client, slot: SlotRef) -> Turn {
         loop {
             let broken = match self.upload(lane, client, slot) {
+                Ok(None) if self.backend_ended && (self.gone || self.is_upload_over()) => {
+                    return Turn::Complete;
+                }
                 Ok(None) => None,
+                // Who has said its last word need not listen.
+                Err(_) if self.backend_ended => return Turn::Complete,
                 Ok(Some(cause)) => return Turn::ClientFault(cause),
                 Err(error) => {
                     // The backend may have answered before it closed: that answer counts, and nobody
@@ -333,6 +361,7 @@ impl Forwarding {
             };
             match (self.download(lane, client, slot), broken) {
                 (Ok(true), _) => return Turn::Complete,
+                (Ok(false), Some(_)) if self.backend_ended => return Turn::Complete,
                 (Ok(false), Some(error)) if !self.readable => {
                     return Turn::Failed(self.phase(), error);
                 }
@@ -355,6 +384,11 @@ impl Forwarding {
                 return Turn::Wait;
             }
         }
+    }
+
+    /// The client has ended its side of a tunnel, and the backend has all of it.
+    fn is_upload_over(&self) -> bool {
+        self.client_ended && self.out.is_empty()
     }
 
     fn phase(&self) -> UpstreamPhase {

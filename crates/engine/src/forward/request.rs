@@ -69,8 +69,8 @@ impl Forwarding {
                 Ok(Taken::Closed) | Err(_) => return Ok(Some(Cause::BodyBrokenOff)),
             }
         }
-        if self.client_ended
-            && self.out.is_empty()
+        if self.is_upload_over()
+            && !std::mem::replace(&mut self.told_of_end, true)
             && let Some(Line::Socket(socket)) = &self.line
         {
             socket.shut_down_send();

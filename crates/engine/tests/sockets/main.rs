@@ -26,5 +26,6 @@ mod limits;
 mod pools;
 mod stress;
 mod trailers;
+mod tunnels;
 mod upgrades;
 mod upstreams;

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -43,6 +46,24 @@ impl Backend {
             }
         });
         Self { address, accepted }
+    }
+
+    /// The same over a Unix socket; where it listens.
+    pub(crate) fn unix(
+        path: &Path,
+        script: impl Fn(Peer, usize) + Send + Sync + 'static,
+    ) -> UpstreamAddress {
+        let listener = UnixListener::bind(path).unwrap();
+        thread::spawn(move || {
+            thread::scope(|scope| {
+                for (number, stream) in listener.incoming().enumerate() {
+                    let stream = TcpStream::from(OwnedFd::from(stream.unwrap()));
+                    let script = &script;
+                    scope.spawn(move || script(Peer::new(stream), number));
+                }
+            });
+        });
+        UpstreamAddress::Unix(path.to_owned())
     }
 
     pub(crate) fn accepted(&self) -> usize {

@@ -139,7 +139,7 @@ pub(crate) fn respond(
 
 /// Waits until `fact` holds.
 #[track_caller]
-pub(crate) fn eventually(what: &str, fact: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut fact: impl FnMut() -> bool) {
     let began = Instant::now();
     while !fact() {
         assert!(began.elapsed() < PATIENCE, "this did not come true in time: {what}");
