@@ -125,7 +125,8 @@ both_models! {
     }
 
     fn v1_32_app_offline_lets_the_application_close_its_web_sockets(model: Model) {
-        let site = Site::start(App::test("Site"), model);
+        let app = App::test("Site").attribute("shutdownTimeLimit", "600");
+        let site = Site::start(app, model);
         let first = generation(&site);
         let mut socket = WebSocket::open(site.connect(), "/WebSocketUntilStop");
         site.app().write(OFFLINE, "back soon");
@@ -138,10 +139,18 @@ both_models! {
     }
 
     fn v1_33_a_changed_configuration_lets_the_application_close_its_web_sockets(model: Model) {
-        let site = Site::start(App::test("Site"), model);
+        let app = App::test("Site").attribute("shutdownTimeLimit", "600");
+        let site = Site::start(app, model);
         let first = generation(&site);
         let mut socket = WebSocket::open(site.connect(), "/WebSocketUntilStop");
+        let upload = upload(&site);
         touch(&site);
+        eventually("another process", || {
+            (site.get("/ProcessId").ok().text() != first[0].0.to_string()
+                && site.get("/ProcessId").ok().text() != first.last()?.0.to_string()).then_some(())
+        });
+        // Out of process a backend is not told while it has a request.
+        finish(upload);
         assert_eq!(socket.receive().opcode, CLOSE);
         socket.send(CLOSE, &1001_u16.to_be_bytes());
         assert!(socket.connection().is_closed());

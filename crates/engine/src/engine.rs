@@ -143,10 +143,8 @@ impl Options {
 /// Running lanes.
 pub struct Engine {
     waker: Waker,
-    crew: Arc<Crew>,
-    ends: Arc<Ends>,
+    common: Common,
     refusal: Option<io::Error>,
-    tally: Arc<Tally>,
 }
 
 /// Asks lanes to offer the held exchanges to their application again.
@@ -175,8 +173,7 @@ pub struct Gauges {
 pub struct Load {
     /// Requests that it has, or that wait for it; one that is answered at once is in neither.
     pub in_flight: usize,
-    /// Connections that it has taken over for another protocol. Behind a backend they are in
-    /// flight.
+    /// Connections that it has taken over for another protocol.
     pub upgraded: usize,
     /// Requests that it was given since the start.
     pub taken: u64,
@@ -246,18 +243,49 @@ impl fmt::Display for Drained {
     }
 }
 
-/// What the lanes left behind when they ended, as they end.
+/// How far a lane is.
+#[derive(Clone)]
+enum Stage {
+    /// It has requests, or may get some.
+    Busy,
+    /// All that is left are connections that have left HTTP.
+    Quiet,
+    /// It has ended, and left this behind.
+    Ended(LaneEnd),
+}
+
+/// How far the lanes are with a drain.
 pub(crate) struct Ends {
-    lanes: Mutex<Vec<Option<LaneEnd>>>,
+    stages: Mutex<Vec<Stage>>,
     changed: Condvar,
 }
 
 impl Ends {
+    fn of(lanes: usize) -> Self {
+        Self { stages: Mutex::new(vec![Stage::Busy; lanes]), changed: Condvar::new() }
+    }
+
+    /// The requests of a lane are answered.
+    pub(crate) fn report_quiet(&self, lane: usize) {
+        self.report(lane, Stage::Quiet);
+    }
+
     /// A lane ended.
-    pub(crate) fn report(&self, lane: usize, end: LaneEnd) {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes[lane] = Some(end);
+    pub(crate) fn report_end(&self, lane: usize, end: LaneEnd) {
+        self.report(lane, Stage::Ended(end));
+    }
+
+    fn report(&self, lane: usize, stage: Stage) {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)[lane] = stage;
         self.changed.notify_all();
+    }
+
+    /// Waits until `fact` holds for all lanes, or `limit` has passed; how they are then.
+    fn wait(&self, limit: Duration, fact: impl Fn(&Stage) -> bool) -> Vec<Stage> {
+        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |stages: &mut Vec<Stage>| !stages.iter().all(&fact);
+        let ended = self.changed.wait_timeout_while(stages, limit, waits);
+        ended.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }
 
@@ -274,7 +302,7 @@ impl Engine {
         let lanes = options.lanes.max(1);
         let sockets = by_lane(listeners, lanes)?;
         let crew = Crew::new(options.threads, lanes, options.stack);
-        let ends = Arc::new(Ends { lanes: Mutex::new(vec![None; lanes]), changed: Condvar::new() });
+        let ends = Arc::new(Ends::of(lanes));
         let shared: io::Result<Vec<_>> =
             (0..lanes).map(|_| LaneShared::new().map(Arc::new)).collect();
         let lanes: Arc<[_]> = shared?.into();
@@ -282,11 +310,11 @@ impl Engine {
             options: Arc::new(options),
             tally: Arc::default(),
             lanes: lanes.clone(),
-            crew: crew.clone(),
+            crew,
+            ends,
             slot_numbers: Arc::default(),
             connection_numbers: Arc::new(AtomicU64::new(first_connection())),
         };
-        let tally = common.tally.clone();
         let io = common.options.io;
         let mut refusal = None;
         let mut runs: Vec<Arc<dyn Runnable>> = Vec::new();
@@ -295,12 +323,12 @@ impl Engine {
             if io != Io::Epoll && refusal.is_none() {
                 refusal = lane.use_uring().err();
             }
-            runs.push(Arc::new(LaneRun::new(lane, ends.clone())));
+            runs.push(Arc::new(LaneRun::new(lane)));
         }
-        crew.start(&runs)?;
+        common.crew.start(&runs)?;
         // Who has no preference is not told that this is the second best.
         let refusal = refusal.filter(|_| io == Io::Uring);
-        Ok(Self { waker: Waker { lanes }, crew, ends, tally, refusal })
+        Ok(Self { waker: Waker { lanes }, common, refusal })
     }
 
     /// Begins to accept from these sockets as well.
@@ -332,7 +360,7 @@ impl Engine {
 
     /// How often each limit was hit.
     pub fn tally(&self) -> Arc<Tally> {
-        self.tally.clone()
+        self.common.tally.clone()
     }
 
     /// For looking at what the application has to do.
@@ -352,14 +380,21 @@ impl Engine {
         for lane in self.waker.lanes.iter() {
             lane.command(Command::Drain(deadline));
         }
-        let lanes = self.ends.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         // A lane that is stuck in its application at the limit cannot report; do not wait for it.
         let grace = (deadline + GRACE).saturating_duration_since(Instant::now());
-        let all = |lanes: &mut Vec<Option<LaneEnd>>| lanes.iter().any(Option::is_none);
-        let ended = self.ends.changed.wait_timeout_while(lanes, grace, all);
-        let lanes = ended.unwrap_or_else(PoisonError::into_inner).0.clone();
-        self.crew.stop();
-        Drained { lanes }
+        let stages = self.common.ends.wait(grace, |stage| matches!(stage, Stage::Ended(_)));
+        self.common.crew.stop();
+        let end_of = |stage| match stage {
+            Stage::Ended(end) => Some(end),
+            Stage::Busy | Stage::Quiet => None,
+        };
+        Drained { lanes: stages.into_iter().map(end_of).collect() }
+    }
+
+    /// Of a drain that another thread has begun, or is about to: waits until nothing is left of it
+    /// but connections that have left HTTP, or `limit` has passed.
+    pub fn wait_for_requests(&self, limit: Duration) {
+        self.common.ends.wait(limit, |stage| !matches!(stage, Stage::Busy));
     }
 }
 

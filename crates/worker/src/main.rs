@@ -130,7 +130,7 @@ fn main() {
         Ok(Order::SupervisorGone) | Err(_) => hosted.stop_limit(),
         Ok(Order::Stop) => exit_now(exit::OK),
     };
-    drain(engine, &hosted, limit, &orders, &supervisor)
+    drain(&engine, &hosted, limit, &orders, &supervisor)
 }
 
 /// The control socket and the first message; `None` when this is no child of a supervisor.
@@ -160,9 +160,10 @@ fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
 }
 
 /// Lets requests finish, then stops the application. Requests that have not finished after the
-/// shutdown delay need the application's help: it is told while they still run.
+/// shutdown delay need the application's help: it is told while they still run. So do connections
+/// that have left HTTP, which nobody waits for.
 fn drain(
-    engine: Arc<Engine>,
+    engine: &Arc<Engine>,
     hosted: &Hosted,
     limit: Duration,
     orders: &Receiver<Order>,
@@ -175,10 +176,11 @@ fn drain(
         exit_now(exit::WORKER_DRAIN_INCOMPLETE);
     });
     let (sender, drained) = channel();
-    thread::spawn(move || sender.send(engine.drain(limit)));
+    let draining = engine.clone();
+    thread::spawn(move || sender.send(draining.drain(limit)));
 
-    let delay = hosted.shutdown_delay(limit);
-    let mut left = drained.recv_timeout(delay).ok();
+    engine.wait_for_requests(hosted.shutdown_delay(limit));
+    let mut left = drained.try_recv().ok();
     let is_stopped = hosted.stop(end.saturating_duration_since(Instant::now()));
     if !is_stopped {
         let text = format!(

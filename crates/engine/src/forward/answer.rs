@@ -216,6 +216,7 @@ impl Forwarding {
         lane.fields = fields;
         if matches!(self.answer, Answer::Tunnel) {
             self.uncount(lane);
+            lane.leave_http(slot);
             // Not before: a backend that declines must not see them.
             self.out.tail().extend_from_slice(&client.early_bytes(lane));
         }

@@ -1,5 +1,6 @@
 //! The end of a lane: what runs finishes, what idles goes, what is late is cut off and told of.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Lane;
@@ -35,8 +36,23 @@ impl Lane {
         (self.clients == 0 && self.in_use == 0) || late
     }
 
+    /// Says, once, that nothing is left but connections that have left HTTP: they end when the
+    /// application ends them.
+    pub(super) fn report_quiet(&mut self) {
+        let upgraded = self.shared.gauge.upgraded.load(Ordering::Relaxed);
+        if !self.is_quiet && self.clients <= upgraded && self.in_use <= upgraded {
+            self.is_quiet = true;
+            self.common.ends.report_quiet(self.number);
+        }
+    }
+
+    pub(super) fn report_end(&mut self) {
+        let end = self.end();
+        self.common.ends.report_end(self.number, end);
+    }
+
     /// Cuts off what is left, and says what that was.
-    pub(crate) fn end(&mut self) -> LaneEnd {
+    fn end(&mut self) -> LaneEnd {
         let mut end = LaneEnd { connections: self.clients, ..LaneEnd::default() };
         let mut oldest: Option<(u64, String)> = None;
         for key in self.entries.keys() {

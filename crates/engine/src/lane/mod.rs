@@ -31,7 +31,7 @@ pub(crate) use self::run::LaneRun;
 use self::together::Together;
 use crate::application::Application;
 use crate::clock::Clock;
-use crate::engine::Options;
+use crate::engine::{Ends, Options};
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::forward::Pools;
 use crate::handoff::Crew;
@@ -61,6 +61,7 @@ pub(crate) struct Common {
     pub(crate) tally: Arc<Tally>,
     pub(crate) lanes: Arc<[Arc<LaneShared>]>,
     pub(crate) crew: Arc<Crew>,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) slot_numbers: Arc<AtomicUsize>,
     pub(crate) connection_numbers: Arc<AtomicU64>,
 }
@@ -105,6 +106,8 @@ pub(crate) struct Lane {
     /// Those for whom the kernel holds more.
     roomy: usize,
     deadline: Option<u64>,
+    /// It was said that no requests are left.
+    is_quiet: bool,
     listeners: Vec<OwnedFd>,
     accepting: bool,
     events: Vec<Event>,
@@ -181,6 +184,7 @@ impl Lane {
             clients: 0,
             roomy: 0,
             deadline: None,
+            is_quiet: false,
             listeners,
             accepting: false,
             events: vec![Event::EMPTY; EVENTS],
@@ -245,8 +249,11 @@ impl Lane {
                 self.send_together();
             }
             self.flush_links();
-            if self.draining && self.is_over() {
-                return Next::End;
+            if self.draining {
+                if self.is_over() {
+                    return Next::End;
+                }
+                self.report_quiet();
             }
             self.sleep();
         }

@@ -9,7 +9,6 @@ use abi::event;
 
 use super::{Lane, Next, Wake};
 use crate::application::{Answer, Application, Exchange, Outcome};
-use crate::engine::Ends;
 use crate::exchange::SlotRef;
 use crate::handoff::{self, Crew, Ended, Runnable};
 use crate::inbox::{Command, LaneShared};
@@ -20,7 +19,6 @@ pub(crate) struct LaneRun {
     shared: Arc<LaneShared>,
     application: Arc<dyn Application>,
     crew: Arc<Crew>,
-    ends: Arc<Ends>,
 }
 
 // SAFETY: `lane` is only touched by the thread that owns it: the one that `Crew` gave the lane
@@ -32,12 +30,11 @@ unsafe impl Sync for LaneRun {}
 unsafe impl Send for LaneRun {}
 
 impl LaneRun {
-    pub(crate) fn new(lane: Lane, ends: Arc<Ends>) -> Self {
+    pub(crate) fn new(lane: Lane) -> Self {
         Self {
             shared: lane.shared.clone(),
             application: lane.application.clone(),
             crew: lane.common.crew.clone(),
-            ends,
             lane: UnsafeCell::new(lane),
         }
     }
@@ -73,7 +70,7 @@ impl Runnable for LaneRun {
                 Next::End => {
                     // SAFETY: the lane is ours.
                     let lane = unsafe { &mut *self.lane.get() };
-                    self.ends.report(lane.number, lane.end());
+                    lane.report_end();
                     return Ended::Finished;
                 }
             };

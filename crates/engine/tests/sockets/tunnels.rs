@@ -166,3 +166,36 @@ fn a_tunnel_with_one_end_ends_when_nothing_moves() {
     assert!(failures[0].contains("the backend was silent"), "{failures:?}");
     over.open();
 }
+
+#[test]
+fn a_drain_waits_for_requests_and_tunnels_are_none() {
+    let door = Door::default();
+    let is_open = door.clone();
+    let backend = Backend::start(move |mut peer, _| {
+        if peer.request().unwrap().starts_with("GET /up ") {
+            peer.send(SWITCH);
+            return drop(wait_for_end(&mut peer));
+        }
+        is_open.pass();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let proxy = Proxy::by_socket(backend.address);
+    let site = Site::with(proxy, 2, |options| options.concurrent = 1);
+    let tunnels: Vec<_> = (0..5).map(|_| open(site.connect())).collect();
+    let mut running = site.connect();
+    running.get("/");
+    let load = || site.engine.gauges().load();
+    eventually("it is with the backend", || (load().in_flight, load().upgraded) == (1, 5));
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| site.engine.drain(PATIENCE));
+        site.engine.wait_for_requests(Duration::from_millis(100));
+        assert_eq!(load().in_flight, 1);
+        door.open();
+        assert_eq!(running.response().status, 200);
+        site.engine.wait_for_requests(PATIENCE);
+        assert_eq!((load().in_flight, load().upgraded), (0, 5));
+        drop(tunnels);
+        assert!(drain.join().unwrap().is_clean());
+    });
+    assert_eq!(load().upgraded, 0);
+}
