@@ -11,7 +11,7 @@
 //! * `report`, `table`, `chart`: what is printed and drawn.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
-//! do fail. Nothing but loopback is ever spoken to.
+//! do fail, and so do requests that a recycle of ancm loses. Nothing but loopback is ever spoken to.
 
 mod campaign;
 mod chart;
@@ -144,7 +144,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     }
     save(arguments, &report)?;
     let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
-    let has_failed = results.any(|result| result.has_failed);
+    let has_failed = results.any(|result| result.has_failed)
+        || report.recycles.iter().any(recycle::Replaced::has_failed);
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -37,6 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Default, Serialize)]
 pub(super) struct Replaced {
     contender: &'static str,
+    /// Whether the contender replaces its application itself: then nothing may be lost.
+    recycles_itself: bool,
     replacements: u32,
     requests: usize,
     /// Answers other than 200, by status.
@@ -67,6 +69,7 @@ pub(super) fn measure(
         let mut replaced = under_load(server, replacements, replace)
             .with_context(|| format!("recycles of {}", contender.name))?;
         replaced.contender = contender.name;
+        replaced.recycles_itself = contender.recycles_itself();
         all.push(replaced);
     }
     Ok(all)
@@ -157,6 +160,11 @@ fn client(address: SocketAddr, keeps: bool, first: Instant, stop: &AtomicBool) -
 }
 
 impl Replaced {
+    /// Whether clients noticed what nobody may notice.
+    pub(super) fn has_failed(&self) -> bool {
+        self.recycles_itself && !(self.other_answers.is_empty() && self.broken.is_empty())
+    }
+
     fn note(&mut self, error: &anyhow::Error) {
         if let Some(OtherStatus { status, .. }) = error.downcast_ref() {
             *self.other_answers.entry(*status).or_default() += 1;
@@ -213,6 +221,9 @@ mod tests {
         sum.add(all);
         assert_eq!(sum.other_answers, BTreeMap::from([(502, 1)]));
         assert_eq!(sum.broken.values().sum::<usize>(), 2);
+        assert!(!sum.has_failed(), "a restart may lose requests");
+        sum.recycles_itself = true;
+        assert!(sum.has_failed(), "a recycle may not");
         assert!(to_text(&[sum]).contains("1 × 502, 1 × connection reset"));
     }
 }
