@@ -51,6 +51,8 @@ fn main() {
         exit_now(exit::SYSTEM);
     };
     os::memory::keep_freed(FREED_MEMORY);
+    // While there is one thread.
+    os::memory::register_barriers();
     // A connection is a descriptor. What the system does not grant, accepting copes with.
     let descriptors = os::limits::raise_open_files().unwrap_or(1024);
     let Some((mut control, supervisor, start)) = meet_supervisor() else {
