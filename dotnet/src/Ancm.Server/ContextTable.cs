@@ -59,6 +59,9 @@ internal sealed class ContextTable
     internal void Rest(HostContext context)
         => Displace(Interlocked.Exchange(ref _resting[context.ConnectionNumber % Resting], context));
 
+    /// <summary>Shows a context that is still in use to the next request of its connection.</summary>
+    internal void Lend(HostContext context) => Displace(context);
+
     /// <summary>The connection is over, or its context is wanted.</summary>
     internal HostContext? Forget(ulong connection)
     {

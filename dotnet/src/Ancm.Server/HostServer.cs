@@ -128,7 +128,12 @@ internal sealed class HostServer : IServer
         }
 
         var connection = exchange->Connection;
-        var context = _contexts.Wake(connection is null ? 0 : connection->Id) ?? _createContext!();
+        var context = _contexts.Wake(connection is null ? 0 : connection->Id);
+        if (context is not { IsActive: false })
+        {
+            context = CreateBeside(context);
+        }
+
         _contexts.Use(NativeExtensions.SlotOf(exchange->Id), context);
         return context.Run(exchange);
     }
@@ -160,6 +165,9 @@ internal sealed class HostServer : IServer
 
     /// <summary>The context is done with its request and may be used for another from now on.</summary>
     internal void Rest(HostContext context) => _contexts.Rest(context);
+
+    /// <summary>The context has answered and is not done, and something is kept for its connection.</summary>
+    internal void Lend(HostContext context) => _contexts.Lend(context);
 
     /// <summary>Called by every context at its end; costs one read while the server runs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -223,6 +231,18 @@ internal sealed class HostServer : IServer
         {
             // A logging provider that throws must not take the process with it.
         }
+    }
+
+    /// <summary>A new context, of the same connection as one that is not done with its request.</summary>
+    private HostContext CreateBeside(HostContext? before)
+    {
+        var context = _createContext!();
+        if (before is not null)
+        {
+            context.Inherit(before);
+        }
+
+        return context;
     }
 
     private static unsafe uint Refuse(NativeExchange* exchange)

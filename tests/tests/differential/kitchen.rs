@@ -377,6 +377,27 @@ fn contexts() {
     });
 }
 
+/// However a request ends, and whether or not it is over when the next one comes.
+#[test]
+fn what_an_application_keeps_of_a_connection_is_there_for_all_its_requests() {
+    let site = Site::start(App::test("Kitchen"), Model::InProcess);
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let site = &site;
+            scope.spawn(move || {
+                let mut connection = site.connect();
+                for count in 1..=400 {
+                    let kind =
+                        ["", "/elsewhere", "/behind", "/early"][(count * 7 + count / 5 + seed) % 4];
+                    let answer = connection.get(&format!("/persistent{kind}")).ok();
+                    assert_eq!(answer.text(), count.to_string(), "after {kind}");
+                }
+            });
+        }
+    });
+    site.stop();
+}
+
 /// Behind a proxy it can: backends keep what they have for a connection, and the proxy's connections
 /// carry requests of everybody.
 #[test]

@@ -99,6 +99,13 @@ internal abstract unsafe partial class HostContext :
     /// <summary>Whether the app has put something here that is to last as long as the connection.</summary>
     internal bool HasConnectionState => _persistent is not null || _connectionItems is not null;
 
+    /// <summary>Shares what the app keeps of the connection with the request that follows on it.</summary>
+    internal void Inherit(HostContext before)
+    {
+        (_persistent, _connectionItems) = (before._persistent, before._connectionItems);
+        (_connectionClosed, _connection, _connectionChanged) = (before._connectionClosed, before._connection, true);
+    }
+
     MemoryPool<byte> IMemoryPoolFeature.MemoryPool => MemoryPool<byte>.Shared;
 
     CancellationToken IConnectionLifetimeFeature.ConnectionClosed

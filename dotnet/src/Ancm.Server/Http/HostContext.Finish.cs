@@ -137,12 +137,13 @@ internal abstract partial class HostContext
             await TryOnStarting().ConfigureAwait(false);
         }
 
-        // 3–6. The client sees the end before callbacks that may take their time.
+        // 3–6. The client sees the end before callbacks that may take their time. Without any it goes out
+        // with the release: what follows on the connection then finds this object at rest.
         lock (Gate)
         {
             if (_phase != Phase.Ended)
             {
-                EndResponse(_error);
+                EndResponse(_error, publish: HasOnCompleted);
             }
 
             _phase = Phase.Closed;

@@ -240,6 +240,12 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
         _phase = Phase.Ended;
         if (publish)
         {
+            // The connection's next request may come before this one is over.
+            if (HasConnectionState)
+            {
+                _server.Lend(this);
+            }
+
             _exchange->Publish(progress);
         }
         else

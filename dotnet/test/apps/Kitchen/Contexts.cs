@@ -171,12 +171,22 @@ internal static class Contexts
             text.Append($"rates {body?.BytesPerSecond} {body?.GracePeriod}, {answer?.BytesPerSecond} {answer?.GracePeriod}\n");
             return text.ToString();
         });
-        app.MapGet("/persistent", (HttpContext context) =>
+        app.MapGet("/persistent", (HttpContext context) => Count(context));
+        app.MapGet("/persistent/elsewhere", async (HttpContext context) =>
         {
-            var state = context.Features.Get<IPersistentStateFeature>()!.State;
-            var count = state.TryGetValue("count", out var value) ? (int)value! + 1 : 1;
-            state["count"] = count;
-            return $"{count}";
+            await Task.Yield();
+            return Count(context);
+        });
+        app.MapGet("/persistent/behind", async (HttpContext context) =>
+        {
+            context.Response.OnCompleted(() => Task.Delay(20));
+            await context.Response.WriteAsync(Count(context));
+        });
+        app.MapGet("/persistent/early", async (HttpContext context) =>
+        {
+            await context.Response.WriteAsync(Count(context));
+            await context.Response.CompleteAsync();
+            await Task.Delay(20);
         });
         app.MapGet("/connection", (HttpContext context) =>
         {
@@ -189,6 +199,14 @@ internal static class Contexts
             s_onThread = null;
             return before ?? "none";
         });
+    }
+
+    private static string Count(HttpContext context)
+    {
+        var state = context.Features.Get<IPersistentStateFeature>()!.State;
+        var count = state.TryGetValue("count", out var value) ? (int)value! + 1 : 1;
+        state["count"] = count;
+        return $"{count}";
     }
 
     private sealed class Left;
