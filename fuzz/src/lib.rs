@@ -14,12 +14,14 @@
 //! | [`web_config`] | no file is too strange for findings |
 //! | [`backend`] | a client gets what a backend says, whole or visibly cut, and nothing else |
 //! | [`link`] | the same over a link, whose frames are read a second time |
+//! | [`frames`] | frames of a WebSocket end where a second reading has them end, in any pieces |
 //! | [`connection`] | the engine serves the requests that the parsers find, and no others |
 
 mod backend;
 mod bodies;
 mod certificate;
 mod connection;
+mod frames;
 mod heads;
 mod link;
 mod requests;
@@ -29,6 +31,7 @@ pub use backend::backend;
 pub use bodies::chunked;
 pub use certificate::certificate;
 pub use connection::connection;
+pub use frames::frames;
 pub use heads::{request_head, response_head, target_split};
 pub use link::link;
 pub use requests::{End, Found, requests};
@@ -47,6 +50,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("connection", connection),
     ("backend", backend),
     ("link", link),
+    ("frames", frames),
 ];
 
 /// Reads a `web.config`.

@@ -8,8 +8,24 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
+const GOING_AWAY: u16 = 1001;
+const RESTART: u16 = 1012;
+
 fn start(model: Model) -> Site {
     Site::start(App::test("Site"), model)
+}
+
+/// An application that does not care for the stop, and a client that has to hear of it.
+fn is_told(model: Model, code: u16, change: impl Fn(&Site)) -> Site {
+    let app = App::test("Site").attribute("shutdownTimeLimit", "2");
+    let site = Site::start(app, model);
+    let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
+    socket.send_text("hello");
+    assert_eq!(socket.receive().payload, b"hello");
+    change(&site);
+    assert_eq!(socket.receive(), Frame { opcode: CLOSE, payload: code.to_be_bytes().to_vec() });
+    assert!(socket.connection().is_ended());
+    site
 }
 
 both_models! {
@@ -143,13 +159,24 @@ both_models! {
     }
 
     fn an_open_web_socket_does_not_hold_up_the_stop_for_ever(model: Model) {
-        let app = App::test("Site").attribute("shutdownTimeLimit", "2");
-        let mut site = Site::start(app, model);
-        let mut socket = WebSocket::open(site.connect(), "/WebSocketEcho");
-        socket.send_text("hello");
-        assert_eq!(socket.receive().payload, b"hello");
-        site.signal("TERM");
+        let mut site = is_told(model, GOING_AWAY, |site| site.signal("TERM"));
         assert_eq!(site.wait_for_end().code(), Some(0));
+    }
+
+    fn an_open_web_socket_is_closed_for_a_recycle_so_that_it_comes_back(model: Model) {
+        let site = is_told(model, RESTART, |site| {
+            assert_eq!(site.command("recycle", &[]).status.code(), Some(0));
+        });
+        WebSocket::open(site.connect(), "/WebSocketEcho");
+        site.stop();
+    }
+
+    fn an_open_web_socket_is_closed_when_the_application_goes_away(model: Model) {
+        is_told(model, GOING_AWAY, |site| site.app().write("app_offline.htm", "back soon")).stop();
+        is_told(model, GOING_AWAY, |site| {
+            assert_eq!(site.command("stop", &[]).status.code(), Some(0));
+        })
+        .stop();
     }
 }
 

@@ -15,6 +15,9 @@ pub enum ToWorker {
     Drain {
         /// How long this may take.
         deadline_ms: u64,
+        /// The application is served by another generation.
+        #[serde(default)]
+        goes_on: bool,
     },
     /// Tell what the application has to do.
     Measure,

@@ -192,6 +192,25 @@ impl Gauges {
     }
 }
 
+/// Why WebSockets are closed that a drain leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goodbye {
+    /// Nobody will serve them (1001).
+    GoingAway,
+    /// Another generation does: clients may come back at once (1012).
+    Restart,
+}
+
+impl Goodbye {
+    /// The code of RFC 6455, or of its registry.
+    pub(crate) const fn code(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::Restart => 1012,
+        }
+    }
+}
+
 /// What a drain left unfinished.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -376,9 +395,15 @@ impl Engine {
     /// Stops accepting, closes idle connections, lets what runs finish until `limit` has
     /// passed, then cuts it off. Returns what was cut off.
     pub fn drain(&self, limit: Duration) -> Drained {
+        self.drain_saying(limit, Goodbye::GoingAway)
+    }
+
+    /// The same, with other last words to WebSockets than that the server goes away. They are said
+    /// a second before the limit, or in its last quarter, and at a frame's end only.
+    pub fn drain_saying(&self, limit: Duration, goodbye: Goodbye) -> Drained {
         let deadline = Instant::now() + limit;
         for lane in self.waker.lanes.iter() {
-            lane.command(Command::Drain(deadline));
+            lane.command(Command::Drain(deadline, goodbye));
         }
         // A lane that is stuck in its application at the limit cannot report; do not wait for it.
         let grace = (deadline + GRACE).saturating_duration_since(Instant::now());

@@ -12,6 +12,7 @@ use os::eventfd::EventFd;
 use os::socket::Socket;
 
 use crate::application::Outcome;
+use crate::engine::Goodbye;
 use crate::exchange::{Slot, SlotRef};
 
 /// The part of a lane that other threads may touch.
@@ -52,8 +53,8 @@ pub(crate) enum Command {
     Resume,
     /// Serve a connection that was made elsewhere.
     Serve(Socket, Option<SocketAddr>),
-    /// Accept no more, finish what runs, give up at the deadline.
-    Drain(Instant),
+    /// Accept no more, finish what runs, give up at the deadline with these words.
+    Drain(Instant, Goodbye),
     /// What a dispatch gave whose thread had lost the lane.
     Late(SlotRef, Outcome),
 }

@@ -14,6 +14,7 @@
 //! | `inbox` | what other threads say to a lane |
 //! | [`host`] | the functions that a loadable handler calls |
 //! | [`http1`] | the protocol, without sockets |
+//! | [`websocket`] | where frames of a connection end that has left HTTP |
 
 mod application;
 mod body;
@@ -35,6 +36,7 @@ mod outgoing;
 mod response;
 mod ring;
 mod slab;
+pub mod websocket;
 mod wheel;
 
 pub use application::{
@@ -42,7 +44,7 @@ pub use application::{
     UpstreamFailure, UpstreamPhase,
 };
 pub use certificate::CertificateField;
-pub use engine::{Drained, Engine, Gauges, Io, LaneEnd, Listener, Load, Options, Waker};
+pub use engine::{Drained, Engine, Gauges, Goodbye, Io, LaneEnd, Listener, Load, Options, Waker};
 pub use filter::Filter;
 pub use http1::certificate::{LONGEST as LONGEST_CERTIFICATE, Unfit};
 pub use limits::{Limit, Noted, Seen, Tally};

@@ -2,6 +2,7 @@
 
 use crate::body::Inbound;
 use crate::http1::response::{BodyFraming, Written};
+use crate::websocket::{Follower, Place, close_frame};
 
 /// The response of the current exchange of a connection.
 #[derive(Default)]
@@ -20,6 +21,10 @@ pub(crate) struct Response {
     left: u64,
     /// The last chunk is written.
     terminated: bool,
+    /// Where a WebSocket is.
+    frames: Option<Box<Follower>>,
+    /// The host has closed it; what the application says from then on is not for the client.
+    has_parted: bool,
 }
 
 /// What to do with body bytes.
@@ -58,7 +63,10 @@ impl Response {
         match written.framing {
             BodyFraming::Length(length) => self.left = length,
             // From here on the request side is the other protocol's.
-            BodyFraming::Upgrade => *inbound = Inbound::Raw,
+            BodyFraming::Upgrade => {
+                *inbound = Inbound::Raw;
+                self.frames = written.is_web_socket.then(Box::default);
+            }
             BodyFraming::None
             | BodyFraming::Chunked
             | BodyFraming::UntilClose
@@ -84,6 +92,30 @@ impl Response {
     /// Whether the connection has left HTTP.
     pub(crate) fn is_raw(&self) -> bool {
         self.framing == Some(BodyFraming::Upgrade)
+    }
+
+    /// Takes note of body bytes on their way to the client.
+    pub(crate) fn follow(&mut self, bytes: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.follow(bytes);
+        }
+    }
+
+    /// Whether it is a WebSocket.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.frames.is_some()
+    }
+
+    /// Closes a WebSocket for the reason `code`, unless it is closed, and drops what else there
+    /// is for it. `false`: it is none, or in the middle of a frame, where nothing can be said.
+    pub(crate) fn part(&mut self, code: u16, out: &mut Vec<u8>) -> bool {
+        match self.frames.as_ref().map(|frames| frames.place()) {
+            Some(Place::Between) => out.extend_from_slice(&close_frame(code)),
+            Some(Place::Closed) => {}
+            Some(Place::Within | Place::Lost) | None => return false,
+        }
+        self.has_parted = true;
+        true
     }
 
     /// What to do, given `unsent` published bytes. Writes framing to `out`.
@@ -112,6 +144,7 @@ impl Response {
                 }
                 if ended { Plan::Ended } else { Plan::Wait }
             }
+            Some(BodyFraming::Upgrade) if unsent > 0 && self.has_parted => Plan::Drop,
             Some(_) if unsent > 0 => Plan::Send(unsent),
             Some(_) if ended => Plan::Ended,
             Some(_) => Plan::Wait,
@@ -186,7 +219,7 @@ mod tests {
 
     fn response(framing: BodyFraming) -> Response {
         let mut response = Response { keep_alive: true, ..Response::default() };
-        let written = Written { framing, keep_alive: true, status: 200 };
+        let written = Written { framing, keep_alive: true, status: 200, is_web_socket: false };
         response.begin(&written, &mut Inbound::Complete);
         response
     }

@@ -341,6 +341,11 @@ impl Site {
         self.absence().is_none()
     }
 
+    /// Whether the application is served by another generation when one ends that is told to now.
+    pub fn goes_on(&self) -> bool {
+        self.phase == Phase::Running && self.may_run() && !self.is_idle
+    }
+
     /// Whether any process of the application is alive.
     pub fn has_app(&self) -> bool {
         self.generations.iter().any(|generation| generation.payload == Payload::App)

@@ -47,6 +47,23 @@ fn a_recycle_drains_the_old_only_when_the_new_is_ready() {
 }
 
 #[test]
+fn who_is_told_to_end_knows_whether_another_serves() {
+    for (event, goes_on) in [
+        (Event::Recycle(Reason::Signal), true),
+        (Event::Stopping(id(1)), true),
+        (Event::Offline(true), false),
+        (Event::Halted(true), false),
+        (Event::Idle, false),
+        (Event::Stop, false),
+    ] {
+        let mut site = serving();
+        assert!(site.goes_on());
+        site.on_event(event, at(50));
+        assert_eq!(site.goes_on(), goes_on, "{event:?}");
+    }
+}
+
+#[test]
 fn a_failed_recycle_leaves_the_old_in_service() {
     let mut site = serving();
     site.on_event(Event::Recycle(Reason::Signal), at(50));

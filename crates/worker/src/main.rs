@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use config::HostingModel;
 use control::{CONTROL_DESCRIPTOR, FIRST_LISTENER, Start, ToSupervisor, ToWorker};
-use engine::{Drained, Engine};
+use engine::{Drained, Engine, Goodbye};
 use lifecycle::event::{Event, Level};
 use lifecycle::{Code, StartReport, Step, exit};
 use os::process::exit_now;
@@ -123,16 +123,17 @@ fn main() {
         thread::spawn(move || health::follow(&check, &engine, &checks, &told));
     }
 
-    let limit = match orders.recv() {
-        Ok(Order::Drain(limit)) => limit,
+    let (limit, goodbye) = match orders.recv() {
+        Ok(Order::Drain(limit, goodbye)) => (limit, goodbye),
         Ok(Order::Leave(reason)) => {
             supervisor.tell(&ToSupervisor::Stopping { reason });
-            hosted.stop_limit()
+            // The supervisor starts another.
+            (hosted.stop_limit(), Goodbye::Restart)
         }
-        Ok(Order::SupervisorGone) | Err(_) => hosted.stop_limit(),
+        Ok(Order::SupervisorGone) | Err(_) => (hosted.stop_limit(), Goodbye::GoingAway),
         Ok(Order::Stop) => exit_now(exit::OK),
     };
-    drain(&engine, &hosted, limit, &orders, &supervisor)
+    drain(&engine, &hosted, (limit, goodbye), &orders, &supervisor)
 }
 
 /// The control socket and the first message; `None` when this is no child of a supervisor.
@@ -167,7 +168,7 @@ fn fail(supervisor: &Supervisor, report: Box<StartReport>) -> ! {
 fn drain(
     engine: &Arc<Engine>,
     hosted: &Hosted,
-    limit: Duration,
+    (limit, goodbye): (Duration, Goodbye),
     orders: &Receiver<Order>,
     supervisor: &Supervisor,
 ) -> ! {
@@ -179,7 +180,7 @@ fn drain(
     });
     let (sender, drained) = channel();
     let draining = engine.clone();
-    thread::spawn(move || sender.send(draining.drain(limit)));
+    thread::spawn(move || sender.send(draining.drain_saying(limit, goodbye)));
 
     engine.wait_for_requests(hosted.shutdown_delay(limit));
     let mut left = drained.try_recv().ok();

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use control::{ToSupervisor, ToWorker};
+use engine::Goodbye;
 use lifecycle::exit;
 use os::poll::{Readiness, poll};
 use os::process::exit_now;
@@ -22,8 +23,8 @@ use crate::supervisor::Supervisor;
 /// What the main thread has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// The supervisor wants this generation to end within this time.
-    Drain(Duration),
+    /// The supervisor wants this generation to end within this time, and says so to clients.
+    Drain(Duration, Goodbye),
     /// It ends for a reason of its own.
     Leave(String),
     /// Nobody is left to give orders, or to kill us at a deadline.
@@ -104,8 +105,9 @@ impl Orders {
     ) {
         loop {
             match control.receive() {
-                Ok(Some(ToWorker::Drain { deadline_ms })) => {
-                    self.give(Order::Drain(Duration::from_millis(deadline_ms)));
+                Ok(Some(ToWorker::Drain { deadline_ms, goes_on })) => {
+                    let goodbye = if goes_on { Goodbye::Restart } else { Goodbye::GoingAway };
+                    self.give(Order::Drain(Duration::from_millis(deadline_ms), goodbye));
                 }
                 Ok(Some(ToWorker::Measure)) => {
                     let load = self.gauges.get().map(engine::Gauges::load).unwrap_or_default();

@@ -446,7 +446,8 @@ impl Supervisor {
                 Action::Announce => self.announce(),
                 Action::Drain { id, limit } => {
                     let deadline_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-                    self.send(id, &ToWorker::Drain { deadline_ms });
+                    let goes_on = self.site.goes_on();
+                    self.send(id, &ToWorker::Drain { deadline_ms, goes_on });
                 }
                 Action::Explain { id, why, retry } => {
                     self.explain(id, why, retry);

@@ -35,6 +35,10 @@ impl Client {
             Ok(true) => self.finish(lane, slot),
             // After sending: what is read next depends on whether that was a 101.
             Ok(false) => {
+                if lane.is_parting && !self.ends && self.part(lane) {
+                    // What else the application has is dropped now.
+                    return Step::Again;
+                }
                 let reads = progress & progress::READING != 0;
                 // A client that has left in the middle of a body that nobody reads is found by
                 // looking for the end.
@@ -67,6 +71,10 @@ impl Client {
             let _ = self
                 .send_response(lane, slot, progress & !progress::ENDED)
                 .and_then(|_| self.flush().map_err(drop));
+        }
+        if lane.draining && self.part(lane) {
+            self.release(lane, slot);
+            return self.say_goodbye(lane);
         }
         self.socket.reset_on_close();
         Step::Close
@@ -236,7 +244,10 @@ impl Client {
     fn send_body(&mut self, slot: SlotRef, count: u64) -> Result<usize, ()> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         if self.out.len() + count <= COPY {
-            slot.lane().copy_to(count, self.out.tail());
+            let out = self.out.tail();
+            let before = out.len();
+            slot.lane().copy_to(count, out);
+            self.response.follow(&out[before..]);
             return Ok(count);
         }
         if !self.writable {
@@ -247,6 +258,14 @@ impl Client {
         slot.lane().pieces(count, &mut pieces);
         let (sent, more) = self.out.flush_with(&self.socket, &pieces).map_err(drop)?;
         self.writable = more;
+        if self.response.has_frames() {
+            let mut left = sent;
+            for piece in &pieces {
+                let count = left.min(piece.len());
+                self.response.follow(&piece[..count]);
+                left -= count;
+            }
+        }
         Ok(sent)
     }
 
@@ -260,6 +279,9 @@ impl Client {
     pub(super) fn after_response(&mut self, lane: &mut Lane) -> Step {
         // What the head said holds, even if a drain has begun since: the next request may be on its way.
         if !self.response.keep_alive || self.response.is_raw() {
+            if lane.draining {
+                self.part(lane);
+            }
             return self.say_goodbye(lane);
         }
         if self.inbound.is_complete() {

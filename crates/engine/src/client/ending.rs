@@ -2,12 +2,16 @@
 //! end where the next begins.
 
 use abi::{event, progress};
+use os::socket::Transfer;
 
 use super::{Client, DRAIN, State, Step};
 use crate::body::{Inbound, Taken};
 use crate::exchange::SlotRef;
 use crate::lane::Lane;
 use crate::ring::End;
+
+/// Receives by which a connection is emptied that closes.
+const RECEIVES: u32 = 16;
 
 impl Client {
     /// No more requests: close once the client has everything, without a reset that would take
@@ -29,6 +33,29 @@ impl Client {
         self.state = State::Lingering(DRAIN);
         self.deadline = lane.clock.now() + lane.options.linger.as_millis() as u64;
         Step::Again
+    }
+
+    /// Closes a WebSocket in the words of its protocol, for the reason that the lane drains, and
+    /// ends our side; the client's answer is the application's to read. `false`: that cannot be said.
+    pub(crate) fn part(&mut self, lane: &Lane) -> bool {
+        if self.ends {
+            return true;
+        }
+        let has_parted = self.response.part(lane.goodbye.code(), self.out.tail());
+        self.ends |= has_parted;
+        has_parted
+    }
+
+    /// The last words before the connection closes at the limit of a drain. `false`: there are none.
+    pub(crate) fn part_at_last(&mut self, lane: &mut Lane) -> bool {
+        let has_parted = self.part(lane) && self.flush().is_ok();
+        // Unread bytes would make the close a reset, which may take those words away.
+        for _ in 0..if has_parted { RECEIVES } else { 0 } {
+            if !matches!(self.socket.receive(&mut lane.scratch), Ok(Transfer::Bytes(1..))) {
+                break;
+            }
+        }
+        has_parted
     }
 
     pub(super) fn drop_body(&mut self, lane: &mut Lane, left: u64) -> Step {

@@ -30,6 +30,9 @@ impl Client {
             return Step::Close;
         }
         let progress = forwarding.drive(lane, self, slot);
+        if lane.is_parting && matches!(progress, Progress::Wait) {
+            self.part(lane);
+        }
         // Where more of a body is wanted, its end would have been found.
         let is_at_end = self.inbound.is_complete() || !forwarding.wants_body();
         if self.half_closed && is_at_end && !self.response.is_raw() {
@@ -65,7 +68,10 @@ impl Client {
             }
             // The exchange goes back to the application, which names a backend anew.
             Progress::Again => Step::Wait,
-            Progress::Broken if self.response.head_written && self.response.truncate() => {
+            Progress::Broken
+                if self.response.head_written
+                    && (self.response.truncate() || (lane.draining && self.part(lane))) =>
+            {
                 // What the backend gave must arrive; that it is too short shows.
                 let mut forwarding = forwarding;
                 forwarding.abandon(lane, self.key);
@@ -158,6 +164,7 @@ impl Client {
                     } else {
                         self.out.tail().extend_from_slice(now);
                     }
+                    self.response.follow(now);
                     self.response.sent(now.len() as u64, self.out.tail());
                     rest = later;
                 }

@@ -34,7 +34,7 @@ impl Forwarding {
             match line {
                 Line::Socket(socket) => match socket.receive(&mut lane.scratch)? {
                     Transfer::WouldBlock => self.readable = false,
-                    Transfer::Bytes(0) => return self.on_end(client),
+                    Transfer::Bytes(0) => return self.on_end(lane, client),
                     Transfer::Bytes(count) => {
                         let scratch = mem::take(&mut lane.scratch);
                         let complete = self.on_bytes(lane, client, slot, &scratch[..count]);
@@ -53,7 +53,7 @@ impl Forwarding {
                     let channel = *channel;
                     match lane.links.receive(channel)? {
                         Received::Nothing => self.readable = false,
-                        Received::End => return self.on_end(client),
+                        Received::End => return self.on_end(lane, client),
                         Received::Bytes(buffer, range) => {
                             let complete = self.on_bytes(lane, client, slot, &buffer[range]);
                             lane.links.put_back(channel, buffer);
@@ -278,13 +278,17 @@ impl Forwarding {
     }
 
     /// The backend has closed its side.
-    fn on_end(&mut self, client: &mut Client) -> io::Result<bool> {
+    fn on_end(&mut self, lane: &Lane, client: &mut Client) -> io::Result<bool> {
         self.readable = false;
         self.keep_alive = false;
         match self.answer {
             // The other direction goes on.
             Answer::Tunnel if !self.gone && !self.is_upload_over() => {
                 self.backend_ended = true;
+                if lane.draining {
+                    // It dies of the stop, and does not say so.
+                    client.part(lane);
+                }
                 client.end_sending();
                 Ok(false)
             }

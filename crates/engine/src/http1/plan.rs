@@ -16,6 +16,8 @@ pub(super) struct Seen<'e> {
     /// The same.
     pub(super) server: bool,
     pub(super) upgrade: bool,
+    /// The protocol is WebSocket.
+    pub(super) web_socket: bool,
 }
 
 impl<'e> Seen<'e> {
@@ -24,7 +26,10 @@ impl<'e> Seen<'e> {
         match name {
             Known::Date => self.date = true,
             Known::Server => self.server = true,
-            Known::Upgrade => self.upgrade = true,
+            Known::Upgrade => {
+                self.upgrade = true;
+                self.web_socket = trim(value).eq_ignore_ascii_case(b"websocket");
+            }
             Known::Connection => {
                 let mut connection = Connection::default();
                 connection.note(value);

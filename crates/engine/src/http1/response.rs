@@ -53,6 +53,8 @@ pub struct Written {
     pub keep_alive: bool,
     /// Status of the response.
     pub status: u16,
+    /// What follows a 101 are the frames of a WebSocket.
+    pub is_web_socket: bool,
 }
 
 /// The handler's head cannot be sent. The fault is the application's or the handler's: 500.
@@ -130,7 +132,8 @@ fn render(encoded: &[u8], context: &HeadContext, out: &mut Vec<u8>) -> Result<Wr
         out.truncate(start);
     };
     out.extend_from_slice(b"\r\n");
-    Ok(Written { framing: plan.framing, keep_alive: plan.keep_alive, status })
+    let is_web_socket = status == 101 && seen.web_socket;
+    Ok(Written { framing: plan.framing, keep_alive: plan.keep_alive, status, is_web_socket })
 }
 
 /// The application's fields with ours among them, each where Kestrel has it: length and connection

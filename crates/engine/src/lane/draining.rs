@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::Lane;
 use super::connections::Entry;
-use crate::engine::LaneEnd;
+use crate::engine::{Goodbye, LaneEnd};
+
+/// How long before the limit of a drain WebSockets are closed, in milliseconds: client and
+/// application have a moment to say goodbye. Of a short limit, a quarter.
+const PARTING: u64 = 1_000;
 
 impl Lane {
     /// Takes no more connections and requests, but for those that are there already.
-    pub(super) fn drain(&mut self, deadline: Instant) {
+    pub(super) fn drain(&mut self, deadline: Instant, goodbye: Goodbye) {
         // Who has already connected is served, not refused.
         for index in 0..self.listeners.len() {
             self.accept(index);
@@ -19,7 +23,10 @@ impl Lane {
         // The turn in which this is heard may have begun long ago.
         self.clock.tick();
         self.drain_begun = self.clock.now();
-        self.deadline = Some(self.clock.at(deadline));
+        let deadline = self.clock.at(deadline);
+        let before = PARTING.min(deadline.saturating_sub(self.drain_begun) / 4);
+        (self.deadline, self.parts_at) = (Some(deadline), Some(deadline - before));
+        self.goodbye = goodbye;
         for key in self.entries.keys() {
             if let Some(mut entry) = self.entries.take(key) {
                 if let Entry::Client(client) = &mut entry {
@@ -46,6 +53,18 @@ impl Lane {
         }
     }
 
+    /// Closes WebSockets when it is time for that.
+    pub(super) fn part_if_due(&mut self) {
+        if self.parts_at.is_none_or(|at| self.clock.now() < at) {
+            return;
+        }
+        self.parts_at = None;
+        self.is_parting = true;
+        for key in self.entries.keys() {
+            self.drive(key, 0);
+        }
+    }
+
     pub(super) fn report_end(&mut self) {
         let end = self.end();
         self.common.ends.report_end(self.number, end);
@@ -57,7 +76,8 @@ impl Lane {
         let mut oldest: Option<(u64, String)> = None;
         for key in self.entries.keys() {
             let Some(Entry::Client(mut client)) = self.entries.take(key) else { continue };
-            if let Some((begun, request)) = client.unfinished() {
+            let has_parted = client.part_at_last(self);
+            if let Some((begun, request)) = client.unfinished().filter(|_| !has_parted) {
                 end.requests += 1;
                 if oldest.as_ref().is_none_or(|(oldest, _)| begun < *oldest) {
                     oldest = Some((begun, request));

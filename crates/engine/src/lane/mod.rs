@@ -31,7 +31,7 @@ pub(crate) use self::run::LaneRun;
 use self::together::Together;
 use crate::application::Application;
 use crate::clock::Clock;
-use crate::engine::{Ends, Options};
+use crate::engine::{Ends, Goodbye, Options};
 use crate::exchange::{ConnectionKey, SlotRef};
 use crate::forward::Pools;
 use crate::handoff::Crew;
@@ -106,6 +106,12 @@ pub(crate) struct Lane {
     /// Those for whom the kernel holds more.
     roomy: usize,
     deadline: Option<u64>,
+    /// When a drain closes the WebSockets that are left, before the deadline.
+    parts_at: Option<u64>,
+    /// That time has come.
+    pub(crate) is_parting: bool,
+    /// What it says to them.
+    pub(crate) goodbye: Goodbye,
     /// It was said that no requests are left.
     is_quiet: bool,
     listeners: Vec<OwnedFd>,
@@ -184,6 +190,9 @@ impl Lane {
             clients: 0,
             roomy: 0,
             deadline: None,
+            parts_at: None,
+            is_parting: false,
+            goodbye: Goodbye::GoingAway,
             is_quiet: false,
             listeners,
             accepting: false,
@@ -254,6 +263,7 @@ impl Lane {
                     return Next::End;
                 }
                 self.report_quiet();
+                self.part_if_due();
             }
             self.sleep();
         }
@@ -261,7 +271,8 @@ impl Lane {
 
     fn sleep(&mut self) {
         let ticks = !self.held.is_empty() || !self.accepting || !self.runnable.is_empty();
-        let until = [self.wheel.next(), self.deadline, ticks.then_some(self.next_tick)];
+        let until =
+            [self.wheel.next(), self.parts_at, self.deadline, ticks.then_some(self.next_tick)];
         let timeout = until
             .into_iter()
             .flatten()
@@ -308,7 +319,7 @@ impl Lane {
             Command::Resume => self.retry_held(),
             Command::Serve(socket, remote) => self.add_client(socket, remote),
             Command::Late(slot, outcome) => self.dispatched(slot, outcome),
-            Command::Drain(deadline) => self.drain(deadline),
+            Command::Drain(deadline, goodbye) => self.drain(deadline, goodbye),
         }
     }
 }

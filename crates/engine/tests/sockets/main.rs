@@ -18,6 +18,7 @@ mod connections;
 mod draining;
 mod fairness;
 mod forwarding;
+mod goodbyes;
 mod handoff;
 mod hops;
 mod hostile;

@@ -215,6 +215,11 @@ impl Connection {
             }
     }
 
+    /// Whether nothing more comes but the end, and that no reset.
+    pub fn is_ended(&mut self) -> bool {
+        self.buffer.is_empty() && matches!(self.fill(), Ok(0))
+    }
+
     /// Everything up to the end of the connection, as it came; a reset ends it too.
     pub fn rest(&mut self) -> Vec<u8> {
         loop {

@@ -1,0 +1,5 @@
+//! See `ancm_fuzz::frames`.
+
+#![cfg_attr(fuzzing, no_main)]
+
+ancm_fuzz::target!(frames);
