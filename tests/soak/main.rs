@@ -8,9 +8,14 @@
 
 #![allow(clippy::print_stdout, reason = "talking to a person is the job")]
 
-mod changes;
+mod beside;
+mod deploys;
 mod kills;
+mod offline;
+mod recycles;
+mod stage;
 mod strain;
+mod table;
 
 use std::{
     io::{Read, Write},
@@ -21,7 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
 use testkit::{App, Connection, Model, Process, Request, Site, eventually};
+
+use crate::table::{Run, Table};
 
 /// Growth that is no leak: heaps breathe.
 const BREATH_BYTES: u64 = 16 << 20;
@@ -42,18 +50,20 @@ fn main() -> ExitCode {
     let model = match arguments.next().as_deref() {
         Some("inprocess") => Model::InProcess,
         Some("outofprocess") => Model::OutOfProcess,
-        _ => panic!("expected NUMBER MODEL [KIND]; run `cargo xtask soak`"),
+        _ => panic!("expected NUMBER MODEL KIND [FILE]; run `cargo xtask soak`"),
     };
     let number = number.expect("a number of seconds, or of changes");
-    let load = match arguments.next().as_deref() {
-        Some("offline") => return changes::offline(model, number),
-        Some("recycles") => return changes::recycles(model, number),
-        Some("deploys") => return kills::deploys(model, number),
-        Some("kills") => return kills::kills(model, number),
-        Some("strain") => &strain::STRAIN,
-        _ => &USUAL,
-    };
-    soak(model, load, Duration::from_secs(number))
+    let kind = arguments.next();
+    let run = Run { number, model, json: arguments.next().map(Into::into) };
+    match kind.as_deref() {
+        Some("offline") => offline::offline(&run),
+        Some("recycles") => recycles::recycles(&run),
+        Some("deploys") => deploys::deploys(&run),
+        Some("kills") => kills::kills(&run),
+        Some("strain") => soak(&run, "strain", &strain::STRAIN),
+        Some("clients") => soak(&run, "clients", &USUAL),
+        other => panic!("no kind of run is named {other:?}"),
+    }
 }
 
 /// What a run consists of.
@@ -68,8 +78,13 @@ type Visit = fn(SocketAddr, &mut Random, &mut usize, &Shared);
 
 const USUAL: Load = Load { app: || App::sample("hello"), clients: 8, visit: operate };
 
-fn soak(model: Model, load: &Load, length: Duration) -> ExitCode {
-    let site = Site::start((load.app)(), model);
+fn soak(run: &Run, kind: &'static str, load: &Load) -> ExitCode {
+    let mut table = Table::new(
+        run,
+        kind,
+        &["second", "operations", "requests", "aborts", "MiB", "handles", "threads"],
+    );
+    let site = Site::start((load.app)(), run.model);
     let address = site.address();
     let shared = Shared::default();
     let samples = thread::scope(|scope| {
@@ -86,25 +101,23 @@ fn soak(model: Model, load: &Load, length: Duration) -> ExitCode {
                 }
             });
         }
-        watch(&site, length, &shared)
+        watch(&site, Duration::from_secs(run.number), &shared, &mut table)
     });
-    let is_flat = Sample::are_flat(&samples);
+    Sample::expect_flat(&samples, &mut table);
     eventually("the connections' end", || {
         let last = Sample::of(&site);
         let first = samples.first()?;
         (last.handles <= first.handles + BREATH_HANDLES).then_some(())
     });
     site.stop();
-    println!("{}", if is_flat { "flat" } else { "NOT FLAT" });
-    if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    table.finish()
 }
 
 /// Looks at the processes until the time is over, and tells how it goes.
-fn watch(site: &Site, length: Duration, shared: &Shared) -> Vec<Sample> {
+fn watch(site: &Site, length: Duration, shared: &Shared, table: &mut Table<'_>) -> Vec<Sample> {
     const LOOKS: u32 = 240;
     let begun = Instant::now();
     let mut samples = Vec::new();
-    println!("   time    operations      requests        aborts   memory MiB  handles  threads");
     for look in 1..=LOOKS {
         while begun.elapsed() < length * look / LOOKS && !shared.stop.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(50));
@@ -114,13 +127,15 @@ fn watch(site: &Site, length: Duration, shared: &Shared) -> Vec<Sample> {
             let [operations, requests, aborts] =
                 [&shared.operations, &shared.requests, &shared.aborts]
                     .map(|count| count.load(Ordering::Relaxed));
-            println!(
-                "{:>6} s {operations:>13} {requests:>13} {aborts:>13} {:>12.1} {:>8} {:>8}",
-                begun.elapsed().as_secs(),
-                sample.memory as f64 / f64::from(1 << 20),
-                sample.handles,
-                sample.threads,
-            );
+            table.row(vec![
+                json!(begun.elapsed().as_secs()),
+                json!(operations),
+                json!(requests),
+                json!(aborts),
+                json!(mib(sample.memory)),
+                json!(sample.handles),
+                json!(sample.threads),
+            ]);
         }
         samples.push(sample);
     }
@@ -147,8 +162,8 @@ impl Sample {
         }
     }
 
-    /// Whether the last quarter has no more than the second: the first is warm-up.
-    fn are_flat(samples: &[Self]) -> bool {
+    /// Fails if the last quarter has more than the second: the first is warm-up.
+    fn expect_flat(samples: &[Self], table: &mut Table<'_>) {
         let quarter = samples.len() / 4;
         let (before, after) = (&samples[quarter..2 * quarter], &samples[3 * quarter..]);
         let median = |samples: &[Self], of: fn(&Self) -> u64| {
@@ -157,16 +172,22 @@ impl Sample {
             values[values.len() / 2]
         };
         let grown = |of| median(after, of).saturating_sub(median(before, of));
-        println!(
-            "grown from the second to the last quarter: {:.1} MiB, {} handles, {} threads",
-            grown(|sample| sample.memory) as f64 / f64::from(1 << 20),
-            grown(|sample| sample.handles),
-            grown(|sample| sample.threads),
+        let memory = grown(|sample| sample.memory);
+        let (handles, threads) = (grown(|sample| sample.handles), grown(|sample| sample.threads));
+        let found = format!(
+            "grown from the second to the last quarter: {:.1} MiB, {handles} handles, {threads} \
+             threads",
+            mib(memory)
         );
-        grown(|sample| sample.memory) <= BREATH_BYTES
-            && grown(|sample| sample.handles) <= BREATH_HANDLES
-            && grown(|sample| sample.threads) <= BREATH_HANDLES
+        println!("{found}");
+        let is_flat =
+            memory <= BREATH_BYTES && handles <= BREATH_HANDLES && threads <= BREATH_HANDLES;
+        table.expect(is_flat, || found);
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// One client's visit, of a kind that chance picks.

@@ -1,6 +1,8 @@
 //! `cargo xtask soak`: a long run of every kind of client against a release build.
 
-use anyhow::{Result, ensure};
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     build::{Build, samples_dir, test_apps_dir},
@@ -21,7 +23,7 @@ pub(crate) struct Arguments {
     /// aborts
     #[arg(long)]
     strain: bool,
-    /// Instead: so many recycles of each kind under load, beside a slow request and a download
+    /// Instead: so many recycles for each reason under load, beside slow requests and a download
     #[arg(long, value_name = "N", conflicts_with = "strain")]
     recycles: Option<u64>,
     /// Instead: so many times app_offline.htm comes, goes and is renamed under load
@@ -33,21 +35,24 @@ pub(crate) struct Arguments {
     /// Instead, for the seconds given: what serves is killed each second
     #[arg(long, conflicts_with_all = ["strain", "recycles", "offline", "deploys"])]
     kills: bool,
+    /// Where the tables are written as well: a line of JSON for each run
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 impl Arguments {
     /// A number, of what, and what the program calls that.
-    fn run(&self) -> (u64, &'static str, Option<&'static str>) {
+    fn run(&self) -> (u64, &'static str, &'static str) {
         if let Some(count) = self.recycles {
-            (count, "recycles of each kind", Some("recycles"))
+            (count, "recycles for each reason", "recycles")
         } else if let Some(count) = self.offline {
-            (count, "changes of app_offline.htm", Some("offline"))
+            (count, "changes of app_offline.htm", "offline")
         } else if let Some(count) = self.deploys {
-            (count, "deployments of each kind", Some("deploys"))
+            (count, "deployments of each kind", "deploys")
         } else if self.kills {
-            (self.seconds, "s of kills", Some("kills"))
+            (self.seconds, "s of kills", "kills")
         } else {
-            (self.seconds, "s", self.strain.then_some("strain"))
+            (self.seconds, "s", if self.strain { "strain" } else { "clients" })
         }
     }
 }
@@ -59,7 +64,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     if arguments.deploys.is_some() {
         debian::ensure("rsync", "rsync", "install it, or run without --deploys")?;
     }
+    if let Some(path) = &arguments.json {
+        fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let build = Build::run(workspace, Profile::Release)?;
+    let mut failed = Vec::new();
     for model in MODELS {
         if arguments.hosting_model.as_ref().is_some_and(|only| only != model) {
             continue;
@@ -69,12 +78,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         let mut soak = workspace.cargo(&["run", "--quiet", "--release"]);
         soak.args(["-p", "ancm-tests", "--example", "soak", "--"])
             .args([&count.to_string(), model])
-            .args(kind)
+            .arg(kind)
+            .args(&arguments.json)
             .env("DOTNET_ROOT", &build.toolchain.root)
             .env("ANCM_TEST_BIN", &build.bin)
             .env("ANCM_TEST_APPS", test_apps_dir(workspace))
             .env("ANCM_TEST_SAMPLES", samples_dir(workspace));
-        ensure!(soak.status()?.success(), "the {model} run failed");
+        if !soak.status()?.success() {
+            failed.push(model);
+        }
     }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }

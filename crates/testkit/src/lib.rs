@@ -25,7 +25,7 @@ pub mod websocket;
 pub use app::App;
 pub use hosting::Model;
 pub use http::{Connection, Request, Response};
-pub use load::{Load, Tally};
+pub use load::{Judge, Load, Tally};
 pub use process::Process;
 pub use site::{Ended, Site, Start};
 pub use wait::{eventually, patience};

@@ -32,17 +32,33 @@ pub struct Tally {
     pub statuses: BTreeMap<u16, usize>,
     /// Requests without a whole answer, and what happened instead.
     pub broken: Vec<String>,
+    /// What a judge had against answers.
+    pub wrong: Vec<String>,
 }
+
+/// Looks at an answer: when it was asked for, its status, its body. An error says what is wrong.
+pub type Judge = dyn Fn(Instant, u16, &str) -> Result<(), String> + Send + Sync;
 
 impl Load {
     /// `keeping` clients that keep their connection and `opening` ones that do not.
     pub fn start(address: SocketAddr, target: &str, keeping: usize, opening: usize) -> Self {
+        Self::start_judged(address, target, keeping, opening, Arc::new(|_, _, _| Ok(())))
+    }
+
+    /// The same; each answer is judged. Bodies should have a length: chunks are shown as they came.
+    pub fn start_judged(
+        address: SocketAddr,
+        target: &str,
+        keeping: usize,
+        opening: usize,
+        judge: Arc<Judge>,
+    ) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let clients = (0..keeping + opening).map(|number| {
-            let (stop, answered) = (stop.clone(), answered.clone());
+            let (stop, answered, judge) = (stop.clone(), answered.clone(), judge.clone());
             let close = if number < keeping { "" } else { "Connection: close\r\n" };
             let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{close}\r\n");
-            thread::spawn(move || run(address, &request, &stop, &answered))
+            thread::spawn(move || run(address, &request, &stop, &answered, &*judge))
         });
         Self { clients: clients.collect(), stop, answered }
     }
@@ -65,6 +81,7 @@ impl Load {
         for client in self.clients {
             let tally = client.join().expect("a client does not panic");
             all.broken.extend(tally.broken);
+            all.wrong.extend(tally.wrong);
             for (status, count) in tally.statuses {
                 *all.statuses.entry(status).or_default() += count;
             }
@@ -81,21 +98,28 @@ impl Tally {
 
     /// Asserts that every request was answered with one of these.
     pub fn assert_only(&self, statuses: &[u16]) {
-        assert!(self.broken.is_empty(), "{self:?}");
+        assert!(self.broken.is_empty() && self.wrong.is_empty(), "{self:?}");
         assert!(self.statuses.keys().all(|status| statuses.contains(status)), "{self:?}");
         assert!(self.statuses.values().sum::<usize>() > 0, "nobody asked");
     }
 }
 
-fn run(address: SocketAddr, request: &str, stop: &AtomicBool, answered: &AtomicU64) -> Tally {
+fn run(
+    address: SocketAddr,
+    request: &str,
+    stop: &AtomicBool,
+    answered: &AtomicU64,
+    judge: &Judge,
+) -> Tally {
     let mut tally = Tally::default();
     let mut kept: Option<TcpStream> = None;
     let mut next = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let used = kept.is_some();
+        let (used, asked) = (kept.is_some(), Instant::now());
         let sent = kept.take().filter(is_open).map_or_else(|| open(address), Ok);
         match sent.and_then(|mut stream| Ok((exchange(&mut stream, request)?, stream))) {
-            Ok(((status, is_kept), stream)) => {
+            Ok(((status, is_kept, body), stream)) => {
+                tally.wrong.extend(judge(asked, status, &body).err());
                 *tally.statuses.entry(status).or_default() += 1;
                 answered.fetch_add(1, Ordering::Relaxed);
                 kept = is_kept.then_some(stream);
@@ -127,8 +151,8 @@ fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Status, and whether the connection may be used again.
-fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<(u16, bool)> {
+/// Status, whether the connection may be used again, and the body.
+fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<(u16, bool, String)> {
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 << 10];
@@ -150,7 +174,8 @@ fn exchange(stream: &mut TcpStream, request: &str) -> io::Result<(u16, bool)> {
         };
         if is_whole {
             let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-            return Ok((status.unwrap_or(0), field("connection") != Some("close")));
+            let is_kept = field("connection") != Some("close");
+            return Ok((status.unwrap_or(0), is_kept, body.to_owned()));
         }
     }
 }

@@ -106,6 +106,11 @@ impl Start {
         self
     }
 
+    /// The folder of its application.
+    pub fn app_dir(&self) -> &Path {
+        self.app.as_ref().expect("it has an application").dir()
+    }
+
     /// With an argument.
     #[must_use]
     pub fn argument(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {

@@ -174,6 +174,35 @@ internal static class Responses
         }
     }
 
+    /// <summary>As many bytes as are wanted; the byte at each position depends on the position alone.</summary>
+    public static async Task Pattern(HttpContext context)
+    {
+        const int Period = 251;
+        var length = long.Parse(context.Request.Query["length"].ToString(), CultureInfo.InvariantCulture);
+        var piece = new byte[Period * 256];
+        for (var index = 0; index < piece.Length; index++)
+        {
+            piece[index] = (byte)(index % Period);
+        }
+
+        context.Response.ContentLength = length;
+        for (var sent = 0L; sent < length;)
+        {
+            var count = (int)Math.Min(piece.Length, length - sent);
+            await context.Response.Body.WriteAsync(piece.AsMemory(0, count));
+            sent += count;
+        }
+    }
+
+    /// <summary>Begins at once, and ends after a time.</summary>
+    public static async Task Span(HttpContext context)
+    {
+        await context.Response.WriteAsync("begun\n");
+        await context.Response.Body.FlushAsync();
+        await Task.Delay(int.Parse(context.Request.Query["ms"].ToString(), CultureInfo.InvariantCulture));
+        await context.Response.WriteAsync("ended\n");
+    }
+
     public static Task LargeResponseAtOnce(HttpContext context)
     {
         var length = int.Parse(context.Request.Query["length"].ToString(), CultureInfo.InvariantCulture);
