@@ -38,7 +38,10 @@ fn read(mut bytes: &[u8]) -> Place {
         };
         let (opcode, is_control, is_last) = (first & 15, first & 8 != 0, first & 128 != 0);
         let is_known = matches!(opcode, 0..=2 | 8..=10);
-        if is_masked || !is_known || length >= 1 << 63 || (is_control && (length > 125 || !is_last))
+        if is_masked
+            || !is_known
+            || length >= 1 << 63
+            || (is_control && (!size.is_empty() || !is_last))
         {
             return Place::Lost;
         }

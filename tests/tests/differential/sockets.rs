@@ -145,6 +145,7 @@ both_models! {
         socket.send_text("still here");
         assert_eq!(socket.text(), "still here");
         site.stop();
+        assert_eq!(socket.message(), Message::Close(1001, String::new()));
         assert!(socket.is_closed());
     }
 
