@@ -149,6 +149,26 @@ both_models! {
         site.stop();
     }
 
+    fn dotnet_that_changes_while_a_generation_starts_is_a_change(model: Model) {
+        let root = own_dotnet();
+        // So that there is time to change something before it serves.
+        let app = App::test("Site")
+            .handler_setting("readinessPath", "/ReadyAfter/5")
+            .handler_setting("readinessStatus", "204");
+        let site = Start::of(app.model(model)).env("DOTNET_ROOT", root.path()).run();
+        site.signal("HUP");
+        eventually("a generation that starts", || {
+            let status = status(&site);
+            let mut generations = status["generations"].as_array()?.iter();
+            generations.any(|it| it["state"] == "starting").then_some(())
+        });
+        let frameworks = root.path().join("shared/Microsoft.NETCore.App");
+        let version = frameworks.join(testkit::env::framework_version());
+        rewrite(&version.join("Microsoft.NETCore.App.deps.json"));
+        site.wait_for_log("the .NET that it runs on has changed");
+        site.stop();
+    }
+
     fn a_version_of_dotnet_that_a_start_lacks_is_noticed_when_it_is_installed(model: Model) {
         let root = own_dotnet();
         let version = testkit::env::framework_version();

@@ -34,7 +34,7 @@ pub(super) struct Seen {
 pub(super) struct Deep {
     pub(super) below: Below,
     pub(super) runtime: u64,
-    /// Whether it is watched for another generation than before.
+    /// Whether it is another than was watched before.
     pub(super) is_new_runtime: bool,
     /// How long this took.
     pub(super) took: Duration,
@@ -63,8 +63,7 @@ impl Looks {
             let mut runtime = Runtime::default();
             // Ends with whoever asks.
             for ask in asked {
-                let is_new_runtime = ask.runtime_of.is_some();
-                ask.runtime_of.into_iter().for_each(|whose| runtime.follow(whose));
+                let is_new_runtime = ask.runtime_of.is_some_and(|whose| runtime.follow(whose));
                 let deep = ask.is_deep.then(|| deep(&dir, &runtime, is_new_runtime));
                 let _ = tell.send(Seen { top: look::top(&dir, &ask.listed), deep });
                 ring.wake();

@@ -31,12 +31,17 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    pub(super) fn follow(&mut self, whose: Whose) {
-        match whose {
-            Whose::Process(pid) => *self = Self::of(pid),
+    /// Says whether that is another one than before: what has changed of the same one since the start
+    /// of the process is a change.
+    pub(super) fn follow(&mut self, whose: Whose) -> bool {
+        let next = match whose {
+            Whose::Process(pid) => Self::of(pid),
             // What serves beside the start that has failed goes on to be watched.
-            Whose::FailedStart(places) => self.places = places,
-        }
+            Whose::FailedStart(places) => Self { folders: self.folders.clone(), places },
+        };
+        let is_another = next != *self;
+        *self = next;
+        is_another
     }
 
     /// What the process `pid`, and those that it has started, run on.
@@ -210,6 +215,18 @@ mod tests {
         fs::create_dir(other.join("host/fxr/8.0.2")).unwrap();
         assert!(is_change());
         assert!(!is_change());
+    }
+
+    #[test]
+    fn the_same_one_is_followed_without_a_new_beginning() {
+        let mut runtime = Runtime::default();
+        let places = |name: &str| Whose::FailedStart([PathBuf::from(name)].into());
+        assert!(runtime.follow(places("/usr/share/dotnet")));
+        assert!(!runtime.follow(places("/usr/share/dotnet")));
+        assert!(runtime.follow(places("/opt/dotnet")));
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(runtime.follow(Whose::Process(own)));
+        assert!(!runtime.follow(Whose::Process(own)));
     }
 
     #[test]
