@@ -20,9 +20,6 @@ use crate::{
 /// Clients of each kind: those that keep their connection, those that open new ones.
 const CLIENTS: usize = 4;
 
-/// A line for each request would fill the log.
-const SILENT: &[(&str, &str)] = &[("Logging__LogLevel__Default", "None")];
-
 /// Why a generation is replaced, as `status` says it.
 struct Trigger {
     reason: &'static str,
@@ -102,7 +99,7 @@ pub(crate) fn recycles(run: &Run) -> ExitCode {
 
 fn replace(trigger: &Trigger, run: &Run, table: &mut Table<'_>) {
     // Who downloads a GiB takes longer than the default of ten seconds.
-    let mut app = App::test("Site").attribute("shutdownTimeLimit", "600").variables(SILENT);
+    let mut app = App::test("Site").attribute("shutdownTimeLimit", "600");
     for (name, value) in trigger.settings {
         app = app.handler_setting(name, value);
     }

@@ -56,7 +56,7 @@ impl Stage {
             fs::create_dir(&dir).expect("a folder can be made");
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
         }
-        let start = Start::of(app.model(model))
+        let start = Start::of(silent(app).model(model))
             .env("TMPDIR", place.path().join("tmp"))
             .env("XDG_RUNTIME_DIR", place.path().join("run"));
         let site = with(start).run();
@@ -123,6 +123,11 @@ impl Left {
         [self.processes, self.handles, self.sockets, self.snapshots, self.files, self.diagnostics]
             .map(Value::from)
     }
+}
+
+/// A line for each request would fill the log.
+pub(crate) fn silent(app: App) -> App {
+    app.variables(&[("Logging__LogLevel__Default", "None")])
 }
 
 /// The process whose runtime has put this file there: `dotnet-diagnostic-PID-…`, `clr-debug-pipe-PID-…`.
