@@ -1,5 +1,6 @@
 //! A lane's clock: read once per turn, used everywhere in it.
 
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::http1::date;
@@ -44,4 +45,10 @@ impl Clock {
     pub(crate) fn date(&self) -> &[u8; 29] {
         &self.date
     }
+}
+
+/// Milliseconds on a scale that all threads of the process share.
+pub(crate) fn of_process() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_millis() as u64
 }

@@ -88,6 +88,7 @@ pub unsafe extern "C" fn read(
         }
         // The wish first, then one more look: bytes that came in between are found, bytes that
         // come later find the wish. An event that then comes for nothing is allowed.
+        ring.begin_wait();
         shared.waiting.fetch_or(waiting::BODY, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if shared.progress.fetch_or(progress::READING, Ordering::SeqCst) & progress::READING == 0 {

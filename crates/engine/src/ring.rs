@@ -5,7 +5,9 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+
+use crate::clock;
 
 /// Bytes that may lie between the client and a handler that reads slowly.
 pub(crate) const CAPACITY: usize = 64 * 1024;
@@ -34,6 +36,8 @@ pub(crate) struct Ring {
     end: AtomicU8,
     /// The lane stopped reading because the ring was full.
     paused: AtomicBool,
+    /// When the consumer has begun to wait, in the milliseconds of the process.
+    waits_since: AtomicU64,
 }
 
 impl Ring {
@@ -44,6 +48,7 @@ impl Ring {
             written: AtomicUsize::new(0),
             end: AtomicU8::new(End::Open as u8),
             paused: AtomicBool::new(false),
+            waits_since: AtomicU64::new(0),
         }
     }
 
@@ -149,6 +154,16 @@ impl Ring {
         self.read.store(read + count, Ordering::Release);
         fence(Ordering::SeqCst);
         (count, self.paused.swap(false, Ordering::SeqCst))
+    }
+
+    /// Consumer: it waits from now on. Say so before the wish is shown.
+    pub(crate) fn begin_wait(&self) {
+        self.waits_since.store(clock::of_process(), Ordering::Relaxed);
+    }
+
+    /// Producer: for how long a consumer waits that is known to, in milliseconds.
+    pub(crate) fn waits_for(&self) -> u64 {
+        clock::of_process().saturating_sub(self.waits_since.load(Ordering::Relaxed))
     }
 
     /// Empties the ring and gives its buffer back. Nobody may be using it.

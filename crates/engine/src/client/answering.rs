@@ -167,6 +167,7 @@ impl Client {
             moved = true;
         }
         if (moved || ring.free() < crate::ring::CAPACITY) && slot.take_body_wish() {
+            self.waits.ended(slot.ring());
             lane.wake(slot, event::READABLE);
         }
         Ok(())

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use os::epoll;
 use os::socket::{Socket, Transfer};
 
-use self::pace::Pace;
+use self::pace::{Pace, Waits};
 use crate::body::Inbound;
 use crate::exchange::{ConnectionKey, Rates, SlotRef};
 use crate::forward::Forwarding;
@@ -106,6 +106,8 @@ pub(crate) struct Client {
     /// The client's speed as a sender of body bytes, and as a taker of ours.
     sending: Pace,
     taking: Pace,
+    /// How long the application has waited for the body.
+    waits: Waits,
     /// What the application has said of these speeds for the exchange.
     rates: Option<Rates>,
     /// The application wants to hear of the connection's end.
@@ -150,6 +152,7 @@ impl Client {
             armed: u64::MAX,
             sending: Pace::default(),
             taking: Pace::default(),
+            waits: Waits::default(),
             rates: None,
             watched: false,
         }

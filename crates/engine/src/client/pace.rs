@@ -1,18 +1,44 @@
 //! The clocks of a connection: how long a client may take, for what.
 
-use abi::progress;
+use abi::{event, progress};
 
 use super::{Client, Fate, State, Step};
-use crate::exchange::Rates;
+use crate::body::Inbound;
+use crate::exchange::{Rates, SlotRef};
 use crate::http1::reject::Cause;
 use crate::lane::Lane;
 use crate::limits::Limit;
-use crate::ring::End;
+use crate::ring::{End, Ring};
+
+/// How often is looked whether an application waits that may have begun to, in milliseconds.
+const LOOK: u64 = 1000;
 
 /// Since when one side of an exchange waits for its client, and what had been moved by then.
 #[derive(Default)]
 pub(super) struct Pace {
     pub(super) begun: Option<(u64, u64)>,
+}
+
+/// How long the application has waited for the body of its request. A client is not slow while
+/// nobody waits for it.
+#[derive(Default)]
+pub(super) struct Waits {
+    /// Milliseconds, without the wait that goes on.
+    total: u64,
+    /// Body bytes of the connection before this request.
+    from: u64,
+}
+
+impl Waits {
+    /// For a request before whose body the connection has received so many bytes of bodies.
+    pub(super) fn since(received: u64) -> Self {
+        Self { total: 0, from: received }
+    }
+
+    /// A wait is over.
+    pub(super) fn ended(&mut self, ring: &Ring) {
+        self.total += ring.waits_for();
+    }
 }
 
 impl Client {
@@ -38,9 +64,8 @@ impl Client {
                 if let Some(step) = self.time_out_forwarding(lane) {
                     return if step == Step::Close { Fate::Close } else { self.drive(lane) };
                 }
-                if let Some(slot) = self.slot {
-                    // The application hears why, not only that its client is gone.
-                    slot.ring().finish(End::TooSlow);
+                if self.forwarding.is_none() {
+                    return self.on_slow_body(lane);
                 }
                 if self.response.head_written {
                     lane.common.tally.note(Limit::BodyRate);
@@ -70,7 +95,9 @@ impl Client {
     pub(super) fn set_pace(&mut self, lane: &Lane) {
         self.note_rates();
         self.deadline = self.pace_answer(lane).unwrap_or(u64::MAX);
-        if self.waits_for_body() {
+        if self.forwarding.is_none() {
+            self.deadline = self.deadline.min(self.body_deadline(lane));
+        } else if self.waits_for_body() {
             let begun = *self.sending.begun.get_or_insert((lane.clock.now(), self.received));
             let bytes = self.received - begun.1;
             let rate = self.rates(lane).body;
@@ -81,6 +108,55 @@ impl Client {
         if let Some(forwarding) = &self.forwarding {
             self.deadline = self.deadline.min(forwarding.deadline());
         }
+    }
+
+    /// The application may have waited for too long.
+    fn on_slow_body(&mut self, lane: &mut Lane) -> Fate {
+        // A busy lane hears of bytes later than of the time.
+        self.readable |= self.time_left(lane) == Some(0);
+        let fate = self.drive(lane);
+        let Some(slot) = self.slot.filter(|_| self.time_left(lane) == Some(0)) else { return fate };
+        if fate == Fate::Close {
+            return fate;
+        }
+        lane.common.tally.note(Limit::BodyRate);
+        slot.ring().finish(End::TooSlow);
+        self.inbound = Inbound::Complete;
+        self.out_of_step = true;
+        self.response.keep_alive = false;
+        // What it makes of that is the application's business.
+        if slot.take_body_wish() {
+            lane.wake(slot, event::READABLE);
+        }
+        self.set_pace(lane);
+        Fate::Keep
+    }
+
+    /// When to look whether the application has waited for too long. It tells of its first wait
+    /// only; whether it waits now is seen then.
+    fn body_deadline(&self, lane: &Lane) -> u64 {
+        let Some(left) = self.time_left(lane) else { return u64::MAX };
+        let waits = self.slot.is_some_and(SlotRef::waits_for_body);
+        lane.clock.now().saturating_add(if waits { left } else { left.max(LOOK) })
+    }
+
+    /// Milliseconds that the application may yet wait for its body; `None` if it never has.
+    fn time_left(&self, lane: &Lane) -> Option<u64> {
+        let slot = self.slot?;
+        let reads = slot.lane().in_use && slot.progress() & progress::READING != 0;
+        let is_over =
+            self.inbound.is_complete() || self.response.is_raw() || self.forwarding.is_some();
+        if !reads || is_over {
+            return None;
+        }
+        let allowed = self.rates(lane).body.allows(self.received - self.waits.from);
+        let left = allowed.saturating_sub(self.waits.total);
+        // Nobody is late while nobody waits.
+        Some(if slot.waits_for_body() {
+            left.saturating_sub(slot.ring().waits_for())
+        } else {
+            left.max(1)
+        })
     }
 
     /// Sets the clock between exchanges. While answers wait for the client, all that is asked of
@@ -146,11 +222,7 @@ impl Client {
         }
         match (&self.forwarding, self.slot) {
             (Some(forwarding), _) => forwarding.wants_body(),
-            (None, Some(slot)) => {
-                slot.lane().in_use
-                    && slot.progress() & progress::READING != 0
-                    && slot.ring().free() > 0
-            }
+            (None, Some(slot)) => slot.lane().in_use && slot.waits_for_body(),
             (None, None) => false,
         }
     }

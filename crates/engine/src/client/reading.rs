@@ -3,6 +3,7 @@
 use os::socket::Transfer;
 
 use super::pace::Pace;
+use super::pace::Waits;
 use super::{Client, DRAIN, PIPELINE, State, Step};
 use crate::application::{Answer, to_abi_address};
 use crate::body::Inbound;
@@ -148,6 +149,7 @@ impl Client {
             return Err(Cause::BodyTooLarge.into());
         }
         self.body_left = limit;
+        self.waits = Waits::since(self.received);
         let (mut flags, length, inbound) = match head.framing {
             Framing::None => (request::BODY_COMPLETE, -1, Inbound::Complete),
             Framing::Length(0) => (request::BODY_COMPLETE, 0, Inbound::Complete),

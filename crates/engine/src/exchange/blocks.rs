@@ -111,6 +111,11 @@ impl SlotRef {
         self.waits_for(waiting::BODY) && self.take_wish(waiting::BODY)
     }
 
+    /// Whether the handler waits for body bytes.
+    pub(crate) fn waits_for_body(self) -> bool {
+        self.waits_for(waiting::BODY)
+    }
+
     fn waits_for(self, wish: u32) -> bool {
         // SAFETY: slots are never freed; the field is atomic.
         unsafe { (*self.as_ptr()).shared.waiting.load(Ordering::SeqCst) & wish != 0 }

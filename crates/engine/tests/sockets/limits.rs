@@ -77,16 +77,19 @@ fn a_body_over_the_limit_of_the_host_is_413() {
     assert_eq!(site.engine.tally().count(Limit::Body), 3);
 }
 
-/// The handler has begun its answer when the body passes the limit: nothing is left but to cut off.
 #[test]
-fn a_body_that_comes_too_slowly_is_408_or_cut_off() {
+fn a_body_that_comes_too_slowly_fails_the_read_and_ends_the_connection() {
     let handler = Handler::new(2, |call: Call| {
-        call.head(200, None, &[]);
         if call.path == "/answers-first" {
+            call.head(200, None, &[]);
             call.flush();
         }
-        call.read_all(100);
-        call.finish();
+        let (body, end) = call.read_all(100);
+        assert_eq!((&*body, end), (&b"abc"[..], abi::read::TOO_SLOW));
+        match &*call.path {
+            "/answers-first" => call.finish(),
+            _ => call.answer(408, b"slow"),
+        }
     });
     let site = Site::with(handler, 1, |options| {
         options.rate_grace = SHORT;
@@ -94,13 +97,43 @@ fn a_body_that_comes_too_slowly_is_408_or_cut_off() {
     });
     let mut client = site.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc");
-    expect(&client.response(), 408, "too slowly (less than 1000 bytes per second)");
+    expect(&client.response(), 408, "slow");
     client.expect_end();
     let mut client = site.connect();
     client.send("POST /answers-first HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc");
-    assert_eq!(client.head().status, 200);
-    assert!(client.ends_by_reset());
+    assert_eq!(client.response().status, 200);
+    client.expect_end();
     assert_eq!(site.engine.tally().count(Limit::BodyRate), 2);
+}
+
+/// The time that counts is the application's waiting, all of it and no more.
+#[test]
+fn a_client_is_not_slow_while_nobody_waits_for_it() {
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let waits = waiting.clone();
+    let handler = Handler::new(1, move |call: Call| {
+        let mut into = [0; 10];
+        while call.try_read(&mut into) != abi::read::WOULD_BLOCK {}
+        waits.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(call.read(&mut into), 3);
+        std::thread::sleep(20 * SHORT);
+        assert_eq!(call.read(&mut into), 3);
+        let (rest, end) = call.read_all(100);
+        assert_eq!((&*rest, end), (&b""[..], abi::read::TOO_SLOW));
+        call.answer(408, b"slow in the end");
+    });
+    let site = Site::with(handler, 1, |options| {
+        options.rate_grace = 10 * SHORT;
+        options.min_rate = 1000;
+    });
+    let mut client = site.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    eventually("it waits", || waiting.load(Ordering::SeqCst) == 1);
+    client.send("abc");
+    std::thread::sleep(15 * SHORT);
+    client.send("def");
+    expect(&client.response(), 408, "slow in the end");
+    client.expect_end();
 }
 
 #[test]

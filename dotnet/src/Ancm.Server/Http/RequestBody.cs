@@ -19,7 +19,7 @@ namespace Ancm.Server;
 internal sealed class RequestBody
 {
     private readonly HostContext _context;
-    private readonly Waiter _readable = new();
+    private readonly Waiter _readable;
     private unsafe byte* _inline;
     private int _inlineLeft;
     private bool _more;
@@ -29,7 +29,11 @@ internal sealed class RequestBody
     private long _declared;
     private Exception? _failure;
 
-    internal RequestBody(HostContext context) => _context = context;
+    internal RequestBody(HostContext context)
+    {
+        _context = context;
+        _readable = new Waiter(StopWaiting);
+    }
 
     /// <summary>Largest body that will be handed out; null for no limit.</summary>
     internal long? Limit { get; set; }
@@ -86,7 +90,11 @@ internal sealed class RequestBody
     }
 
     /// <summary>Lets a reader go that waits without a token of its own.</summary>
-    internal void CancelWait() => _readable.Set(canceled: true);
+    internal void CancelWait()
+    {
+        StopWaiting();
+        _readable.Set(canceled: true);
+    }
 
     /// <summary>
     /// Reads what is there: a count, 0 at the end, or -1 when <see cref="Wait"/> must come first.
@@ -114,10 +122,23 @@ internal sealed class RequestBody
         var read = TryRead(into);
         if (read < 0)
         {
+            StopWaiting();
             _readable.Withdraw();
         }
 
         return read;
+    }
+
+    /// <summary>The client's time does not run any more: nobody waits for it.</summary>
+    internal unsafe void StopWaiting()
+    {
+        lock (_context.Gate)
+        {
+            if (_context.Exchange is not null)
+            {
+                Interlocked.And(ref _context.Exchange->Waiting, ~WaitingFlags.Body);
+            }
+        }
     }
 
     /// <summary>Whether this is what reads of the body fail with.</summary>

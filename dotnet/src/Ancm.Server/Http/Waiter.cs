@@ -12,7 +12,7 @@ namespace Ancm.Server;
 /// (event, cancellation, end of the request) completes it. The continuation runs on the pool, or in
 /// the call of a lane that has yielded.
 /// </summary>
-internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
+internal sealed class Waiter(Action? onCancel = null) : IValueTaskSource, IValueTaskSource<FlushResult>
 {
     private ManualResetValueTaskSourceCore<bool> _core;
     private CancellationTokenRegistration _registration;
@@ -110,6 +110,7 @@ internal sealed class Waiter : IValueTaskSource, IValueTaskSource<FlushResult>
     {
         if (Disarm())
         {
+            onCancel?.Invoke();
             _core.RunContinuationsAsynchronously = true;
             _core.SetException(new OperationCanceledException(cancellationToken));
         }

@@ -54,10 +54,44 @@ internal static class Connections
         catch (Microsoft.AspNetCore.Http.BadHttpRequestException bad)
         {
             Outcomes.Tell(context, $"refused {bad.StatusCode}");
+            if (context.Request.Query.ContainsKey("catch"))
+            {
+                await context.Response.WriteAsync("too slow for us");
+                return;
+            }
+
             throw;
         }
 
         await context.Response.WriteAsync(body.Length.ToString(CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>Looks for more, without waiting or with a wait that it gives up, and pauses for longer than a client has.</summary>
+    public static async Task ReadNowAndThen(HttpContext context)
+    {
+        SetRates(context);
+        var reader = context.Request.BodyReader;
+        var start = await reader.ReadAsync();
+        reader.AdvanceTo(start.Buffer.Start, start.Buffer.End);
+        if (reader.TryRead(out _))
+        {
+            throw new InvalidOperationException("There was more.");
+        }
+
+        await Task.Delay(1500);
+        using var soon = new CancellationTokenSource(10);
+        try
+        {
+            await reader.ReadAsync(soon.Token);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+
+        await Task.Delay(1500);
+        Outcomes.Tell(context, "looked");
+        var all = await reader.ReadAtLeastAsync(10);
+        await context.Response.WriteAsync(all.Buffer.Length.ToString(CultureInfo.InvariantCulture));
     }
 
     /// <summary>More than the kernel and the server hold for a client that takes nothing.</summary>
