@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::upgrades::hurry;
 use crate::support::backend::{Backend, Peer, Proxy, Rules, wait_for_end};
 use crate::support::{Client, Door, PATIENCE, Site, UnixSite, eventually, pattern};
 
@@ -105,9 +106,9 @@ fn a_backend_that_leaves_ends_the_tunnel_when_the_client_goes_on() {
     });
 }
 
-/// Two requests run into the limit, one after the other, while the tunnel is silent.
+/// Two requests run into the limit of silence, one after the other, while the tunnel is silent.
 #[test]
-fn the_limit_of_silence_is_not_one_of_tunnels() {
+fn limits_of_requests_are_not_those_of_tunnels() {
     let backend = Backend::start(|mut peer, _| {
         if !peer.request().unwrap().starts_with("GET /up ") {
             return drop(wait_for_end(&mut peer));
@@ -119,7 +120,7 @@ fn the_limit_of_silence_is_not_one_of_tunnels() {
     let silence = Some(Duration::from_millis(300));
     let rules = Rules { silence, ..Rules::default() };
     let proxy = Proxy::with(ancm_engine::UpstreamAddress::Tcp(backend.address), rules);
-    let site = Site::with(proxy, 1, |_| {});
+    let site = Site::with(proxy, 1, hurry);
     let mut client = open(site.connect());
     for _ in 0..2 {
         let answer = site.get("/silence").text();

@@ -1,6 +1,9 @@
 //! Connections that leave HTTP.
 
+use std::time::Duration;
+
 use abi::progress;
+use ancm_engine::Options;
 
 use crate::support::handler::{Call, Handler};
 use crate::support::{PATIENCE, Site};
@@ -41,6 +44,30 @@ fn after_101_bytes_go_both_ways_as_they_are() {
     client.half_close();
     assert_eq!(client.rest(), b"bye");
     assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
+}
+
+/// Options that allow next to no time.
+pub(crate) fn hurry(options: &mut Options) {
+    let moment = Duration::from_millis(50);
+    options.keep_alive = moment;
+    options.head_time = moment;
+    options.rate_grace = moment;
+    options.min_rate = 1_000_000;
+    options.linger = moment;
+}
+
+/// Connections without a request run into their limit, one after the other, while it is silent.
+#[test]
+fn limits_of_requests_are_not_those_of_other_protocols() {
+    let site = Site::with(echoes(), 1, hurry);
+    let mut client = site.connect();
+    client.send(ASK);
+    assert_eq!(client.head().status, 101);
+    for _ in 0..5 {
+        site.connect().expect_end();
+    }
+    client.send("hello");
+    assert_eq!(client.bytes(5), b"hello");
 }
 
 /// A client that does not wait for the 101 says the first words of the new protocol early.
