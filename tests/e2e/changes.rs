@@ -122,6 +122,28 @@ both_models! {
         site.stop();
     }
 
+    fn while_files_are_copied_nothing_is_tried_again(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let good = fs::read(site.app().path("Site.dll")).unwrap();
+        site.app().write("Site.dll", "this is no assembly");
+        site.wait_for_log("error 1010");
+        let mut copied = 0;
+        // A second after the first failure, if nothing were copied; six failures later 32 s.
+        eventually("a later attempt", || {
+            copied += 1;
+            site.app().write("Other.dll", "x".repeat(copied));
+            let retry = status(&site)["last_failure"]["retry_in_seconds"].as_u64()?;
+            (retry > 20).then_some(())
+        });
+        let failures = site.log().matches("error 1010").count();
+        assert!(failures < 4, "{failures} attempts");
+        assert_eq!(site.application(), first);
+        site.app().write("Site.dll", good);
+        wait_for_another(&site, first);
+        site.stop();
+    }
+
     fn another_version_of_dotnet_is_taken_over_with_its_own_reason(model: Model) {
         let root = own_dotnet();
         let app = App::test("Site").model(model);

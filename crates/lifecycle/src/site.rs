@@ -26,6 +26,8 @@ const FAILING_LIMIT: Duration = Duration::from_secs(2);
 const PAGE_START_LIMIT: Duration = Duration::from_secs(20);
 /// Between two attempts to start a page.
 const PAGE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest that a start which is due waits for the end of a change.
+const LONGEST_CHANGE: Duration = Duration::from_secs(30);
 /// How long clients may wait in the queue before they are better served by a page.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -185,6 +187,8 @@ pub struct Site {
     is_idle: bool,
     /// Whether memory suffices for a second generation beside the first.
     has_room: bool,
+    /// What the application is started from is being changed.
+    is_changing: bool,
     /// The application is started when its last process has ended.
     waits_for_end: Option<Reason>,
     is_announced: bool,
@@ -212,6 +216,7 @@ impl Site {
             is_halted: false,
             is_idle: false,
             has_room: true,
+            is_changing: false,
             waits_for_end: None,
             is_announced: false,
             has_forgiven: false,
@@ -266,6 +271,12 @@ impl Site {
         self.has_room = has_room;
     }
 
+    /// Whether, from now on, what the application is started from is being changed: a start that is
+    /// due by itself would get the half of it, and waits for the end, which asks for one.
+    pub fn set_changing(&mut self, is_changing: bool) {
+        self.is_changing = is_changing;
+    }
+
     /// Whether `event` may start a generation of the application beside another, so that it has to be
     /// known before whether there is room.
     pub fn may_double(&self, event: Event, now: Duration) -> bool {
@@ -291,7 +302,8 @@ impl Site {
 
     /// When the application is started again, if that is for later.
     pub fn next_try(&self) -> Option<Duration> {
-        self.retry_at.map(|retry| retry.at)
+        let wait = if self.is_changing { LONGEST_CHANGE } else { Duration::ZERO };
+        self.retry_at.map(|retry| retry.at + wait)
     }
 
     /// Why it is for later, or for never.
@@ -602,7 +614,9 @@ impl Site {
             }
             self.actions.push(Action::Kill(generation.id));
         }
-        if let Some(retry) = self.retry_at.filter(|retry| retry.at <= now) {
+        if let Some(retry) = self.retry_at
+            && self.next_try().is_some_and(|at| at <= now)
+        {
             self.start_app(retry.reason, now);
         }
         if self.page_at.is_some_and(|at| at <= now) {

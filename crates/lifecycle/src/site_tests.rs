@@ -88,6 +88,24 @@ fn a_failed_start_is_served_as_a_page_until_a_retry_is_ready() {
 }
 
 #[test]
+fn a_retry_waits_for_the_end_of_a_change() {
+    let mut site = serving();
+    site.on_event(Event::Recycle(Reason::Files), at(50));
+    site.on_event(Event::Exited(id(2)), at(51));
+    let retry = site.next_deadline().unwrap();
+    site.set_changing(true);
+    assert_eq!(site.on_event(Event::Tick, retry), []);
+    assert_eq!(site.next_deadline(), Some(retry + LONGEST_CHANGE));
+    // The end of the change asks for a generation.
+    let mut changed = site.clone();
+    changed.set_changing(false);
+    let actions = changed.on_event(Event::Recycle(Reason::Files), retry + at(1));
+    assert_eq!(actions, [start(3, Payload::App)]);
+    // A change without an end must not keep the application away.
+    assert_eq!(site.on_event(Event::Tick, retry + LONGEST_CHANGE), [start(3, Payload::App)]);
+}
+
+#[test]
 fn a_second_failure_replaces_the_page() {
     let (mut site, _) = Site::start(POLICY, false, at(0));
     site.on_event(Event::Exited(id(1)), at(1));

@@ -187,6 +187,7 @@ impl Supervisor {
     /// Does what changes of the application's folder ask for.
     fn follow_changes(&mut self) {
         let changes = self.watch.changes(self.now());
+        self.site.set_changing(self.watch.is_settling());
         self.follow(changes);
     }
 

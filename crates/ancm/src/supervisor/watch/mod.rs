@@ -141,6 +141,11 @@ impl Watch {
         self.next_look = self.last_look;
     }
 
+    /// Whether something is being changed, as far as was seen.
+    pub(super) fn is_settling(&self) -> bool {
+        self.compare.is_settling()
+    }
+
     /// Whether `app_offline.htm` was there at the last look.
     pub(super) fn is_offline(&self) -> bool {
         self.compare.is_offline()
