@@ -1,13 +1,14 @@
 //! Processes that are killed again and again.
 
 use std::{
+    collections::BTreeSet,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
-use testkit::{App, Load, Model, Process, Site};
+use testkit::{App, Load, Model, Process, Site, eventually};
 
 use crate::{
     stage::{Stage, left_columns},
@@ -33,7 +34,15 @@ pub(crate) fn kills(run: &Run) -> ExitCode {
         "kills",
         left_columns!["workers", "backends", "seconds", "answers", "not 200", "broken", "away ms"],
     );
-    let stage = Stage::start(app, run.model);
+    let mut stage = Stage::start(app, run.model);
+    if run.model == Model::OutOfProcess {
+        let mut seen = BTreeSet::new();
+        eventually("answers of both backends", || {
+            seen.insert(stage.site.application());
+            (seen.len() == 2).then_some(())
+        });
+        stage.begin();
+    }
     let site = &stage.site;
     let load = Load::start(site.address(), "/HelloWorld", CLIENTS, CLIENTS);
     let begun = Instant::now();

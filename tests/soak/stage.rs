@@ -61,8 +61,13 @@ impl Stage {
             .env("XDG_RUNTIME_DIR", place.path().join("run"));
         let site = with(start).run();
         let mut stage = Self { site, place, first: Left::default() };
-        stage.first = stage.left();
+        stage.begin();
         stage
+    }
+
+    /// What is there now is what may be left.
+    pub(crate) fn begin(&mut self) {
+        self.first = self.left();
     }
 
     /// What is there once what was asked for has ended; what is more than at first, fails.
