@@ -353,6 +353,19 @@ both_models! {
         site.stop();
     }
 
+    /// As deterministic archives and copies that keep times leave them: neither length nor time differs.
+    fn an_assembly_that_is_written_over_with_its_times_kept_is_a_change(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        let first = site.application();
+        let assembly = site.app().path("Site.dll");
+        let (content, written) = (fs::read(&assembly).unwrap(), fs::metadata(&assembly).unwrap());
+        fs::write(&assembly, content).unwrap();
+        let times = fs::FileTimes::new().set_modified(written.modified().unwrap());
+        fs::File::options().write(true).open(&assembly).unwrap().set_times(times).unwrap();
+        wait_for_another(&site, first);
+        site.stop();
+    }
+
     fn files_that_the_configuration_lists_are_followed_wherever_they_are(model: Model) {
         let elsewhere = tempfile::tempdir().unwrap();
         let rules = elsewhere.path().join("rules.json");

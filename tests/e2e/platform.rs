@@ -199,11 +199,8 @@ fn a_static_program_is_hosted() {
 }
 
 #[test]
-fn a_script_that_the_configuration_lists_is_taken_over_when_it_changes() {
-    let listed =
-        r#"<recycleOnFileChange><file path="server.py" /></recycleOnFileChange></httpPlatform>"#;
-    let app = script("python3", "server.py").replace("</httpPlatform>", listed);
-    let site = Start::of(app).run();
+fn a_script_is_taken_over_when_it_changes() {
+    let site = Start::of(script("python3", "server.py")).run();
     let first = pid(&site);
     let load = Load::start(site.address(), "/pid", 2, 2);
     site.app().write("server.py", site.app().read("server.py") + "\n# another version\n");

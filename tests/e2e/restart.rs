@@ -1,5 +1,7 @@
 //! Processes that die come back; nobody is refused.
 
+use std::fs;
+
 use testkit::{App, Load, Model, Process, Site, Start, both_models, eventually};
 
 both_models! {
@@ -21,6 +23,29 @@ both_models! {
             eventually("the end of the old processes", || (!process.is_alive()).then_some(()));
         }
         assert!(!tree.contains(&site.application()));
+        site.stop();
+    }
+
+    /// The sockets and pipes by which tools reach a .NET process.
+    fn what_dotnet_leaves_of_a_killed_process_is_taken_away(model: Model) {
+        let temporary = tempfile::tempdir().unwrap();
+        let app = App::test("Site").model(model);
+        let site = Start::of(app).env("TMPDIR", temporary.path()).run();
+        let count = |site: &Site| {
+            let own = [site.worker().0, site.application().0].map(|pid| format!("-{pid}-"));
+            let all = fs::read_dir(temporary.path()).unwrap().flatten();
+            let names = all.map(|it| it.file_name().into_string().unwrap());
+            let (own, others): (Vec<_>, Vec<_>) = names
+                .filter(|name| name.starts_with("dotnet-diagnostic-") || name.starts_with("clr-"))
+                .partition(|name| own.iter().any(|pid| name.contains(pid)));
+            (own.len(), others.len())
+        };
+        for process in [Site::application, Site::worker, Site::application] {
+            eventually("the pipes of the application", || (count(&site).0 == 3).then_some(()));
+            process(&site).signal("KILL");
+            eventually("an answer of the next", || (count(&site) == (3, 0)).then_some(()));
+            assert_eq!(site.get("/HelloWorld").status(), 200);
+        }
         site.stop();
     }
 

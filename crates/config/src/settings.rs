@@ -5,7 +5,7 @@
 //! along `PATH` when the program is started, not when the file is read.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -222,6 +222,26 @@ impl AspNetCore {
             forward_windows_auth_token: false,
             ..Self::of(process_path, Vec::new())
         }
+    }
+
+    /// The files whose change is followed by a new generation, beside those that are code by their names:
+    /// the ones that `recycleOnFileChange` lists, the program (an apphost, a single file, native code) and
+    /// the script that an interpreter runs, both where they lie in the application's folder `dir`.
+    pub fn watched_files(&self, dir: &Path) -> Vec<PathBuf> {
+        let program = Some(self.process_path.as_str()).filter(|path| path.contains('/'));
+        // `-m module` and the like name no file that could be known here.
+        let script = self.arguments.first().map(String::as_str).filter(|it| !it.starts_with('-'));
+        let own = program.into_iter().chain(script).map(Path::new);
+        let is_inside = |path: &&Path| {
+            let parts = path.strip_prefix(dir).unwrap_or(path).components();
+            parts.clone().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        self.recycle_on_file_change
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(own.filter(is_inside))
+            .map(Path::to_owned)
+            .collect()
     }
 
     /// Whether anything is requested of the application before clients may come.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use os::process::Pid;
 use os::process::tree::{self, Seen};
-use os::signal::Signal;
 
 /// How often is looked whether processes have ended that nobody can wait for by descriptor.
 pub(crate) const LOOK: Duration = Duration::from_millis(10);
@@ -61,7 +60,7 @@ impl Tree {
             let members = self.members();
             for member in &members {
                 // Only another user's process can refuse, which is none that we could end.
-                let _ = member.signal(Signal::KILL);
+                let _ = member.kill();
             }
             reap_strays();
             if members.is_empty() || Instant::now() > deadline {
@@ -97,7 +96,7 @@ pub fn end_everything() {
             return;
         }
         for seen in running {
-            let _ = seen.signal(Signal::KILL);
+            let _ = seen.kill();
         }
         thread::sleep(Duration::from_millis(1));
     }

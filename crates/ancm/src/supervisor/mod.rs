@@ -119,8 +119,8 @@ impl Supervisor {
         reload: Reload,
     ) -> io::Result<Self> {
         let service = ServiceManager::of(&launch.env);
-        let listed = &launch.app.settings.recycle_on_file_change;
-        let watch = Watch::new(&launch.dir, listed, Duration::ZERO)?;
+        let listed = launch.app.settings.watched_files(&launch.dir);
+        let watch = Watch::new(&launch.dir, &listed, Duration::ZERO)?;
         let (operators, refusal) = Operators::open(&launch);
         let (site, actions) =
             Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
@@ -236,7 +236,7 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, app: config::App) {
-        self.watch.list(&app.settings.recycle_on_file_change, self.now());
+        self.watch.list(&app.settings.watched_files(&self.launch.dir), self.now());
         self.triggers.set_limits(recycling::limits(&app));
         self.site.set_policy(policy(&app, &self.launch.env));
         self.launch.app = app;

@@ -10,7 +10,6 @@ use config::HostingModel;
 use config::environment::PORT_VARIABLES;
 use os::process::Pid;
 use os::process::tree::{self, Seen};
-use os::signal::Signal;
 
 /// The site stands still meanwhile. What was killed ends within milliseconds.
 const LIMIT: Duration = Duration::from_millis(500);
@@ -41,7 +40,7 @@ pub(super) fn end(workers: &[i32]) {
             // Their children come here as they go, and are found by the next look. One that is ending
             // cannot be asked whose it was any more; its end is waited for, to be taken away.
             if is_of_a_backend(stray) {
-                let _ = stray.signal(Signal::KILL);
+                let _ = stray.kill();
             }
             stray.reap();
         }

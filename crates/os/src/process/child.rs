@@ -5,9 +5,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::{traces, tree::Seen};
 use crate::cgroup;
 use crate::check;
 use crate::poll::{Readiness, poll};
@@ -49,6 +51,8 @@ pub struct Child {
     cpu_time: Duration,
     /// Kills for lack of memory before it was there.
     memory_kills: Option<u64>,
+    /// When it has begun, and where it has its temporary files.
+    traces: Option<(u64, PathBuf)>,
     /// Our end of its standard output, if it is a pipe.
     pub stdout: Option<OwnedFd>,
     /// Our end of its standard error, if it is a pipe.
@@ -60,6 +64,7 @@ impl Child {
         pid: libc::pid_t,
         pidfd: OwnedFd,
         has_group: bool,
+        temporary: PathBuf,
         stdout: Option<OwnedFd>,
         stderr: Option<OwnedFd>,
     ) -> Self {
@@ -70,6 +75,7 @@ impl Child {
             status: None,
             cpu_time: Duration::ZERO,
             memory_kills: cgroup::memory_kills(),
+            traces: Seen::look(pid).map(|seen| (seen.started, temporary)),
             stdout,
             stderr,
         }
@@ -197,6 +203,9 @@ impl Child {
             _ => status,
         };
         self.status = Some(ExitStatus::from_raw(raw));
+        if let Some((started, folder)) = self.traces.take() {
+            traces::remove(&folder, self.pid.0, started);
+        }
         Ok(self.status)
     }
 }

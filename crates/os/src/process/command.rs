@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::child::Child;
 use super::exec::{self, Prepared};
+use super::traces;
 use crate::signal::Signal;
 use crate::{fd, pipe};
 
@@ -266,7 +267,9 @@ impl Command {
             }
         })?;
         let has_group = self.group != Group::Inherit;
-        Ok(Child::new(started.pid, started.pidfd, has_group, stdout, stderr))
+        let temporary = self.environment.iter().rfind(|(name, _)| name == "TMPDIR");
+        let temporary = traces::folder(temporary.map(|(_, folder)| folder.as_os_str()));
+        Ok(Child::new(started.pid, started.pidfd, has_group, temporary, stdout, stderr))
     }
 
     /// The file to execute. A bare name is searched for along `PATH`; a file that may not be

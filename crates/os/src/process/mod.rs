@@ -5,6 +5,7 @@
 mod child;
 mod command;
 mod exec;
+mod traces;
 pub mod tree;
 
 pub use child::{Child, Pid};

@@ -3,12 +3,15 @@
 //! A number alone proves nothing, since numbers come back. What is signalled here is the process
 //! that was seen, or nothing: its start time goes with its number.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use super::child::{Pid, ignore_gone};
+use super::traces;
 use crate::check;
 use crate::signal::Signal;
 
@@ -24,7 +27,7 @@ pub struct Seen {
     /// It has ended and waits for its parent to ask how.
     pub has_ended: bool,
     /// In ticks since the system's start.
-    started: u64,
+    pub(super) started: u64,
 }
 
 /// Makes this process the one to which descendants come whose own parents have ended, or no longer.
@@ -101,6 +104,18 @@ impl Seen {
         ignore_gone(if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })
     }
 
+    /// Kills it, and takes away what .NET leaves of a process that is killed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::signal`].
+    pub fn kill(&self) -> io::Result<()> {
+        let temporary = self.variable("TMPDIR").map(OsString::from_vec);
+        self.signal(Signal::KILL)?;
+        traces::remove(&traces::folder(temporary.as_deref()), self.pid, self.started);
+        Ok(())
+    }
+
     /// The CPU time that it has taken, and those of its children that it has waited for; nothing
     /// once it is gone.
     pub fn cpu_time(&self) -> Duration {
@@ -119,6 +134,9 @@ impl Seen {
             // SAFETY: does not wait; `status` outlives the call. A child that has ended keeps its
             // number until it is taken away, which only this process can do.
             unsafe { libc::waitpid(self.pid, &mut status, libc::WNOHANG) };
+            // Its variables went with its memory; most have ours.
+            let temporary = std::env::var_os("TMPDIR");
+            traces::remove(&traces::folder(temporary.as_deref()), self.pid, self.started);
         }
     }
 

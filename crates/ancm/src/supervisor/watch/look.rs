@@ -96,8 +96,10 @@ pub(super) fn fingerprint(path: &Path, hasher: &mut DefaultHasher) {
     path.hash(hasher);
     // Links are followed: a deployment may replace what they lead to.
     if let Ok(metadata) = fs::metadata(path) {
-        let changed = (metadata.mtime(), metadata.mtime_nsec());
-        (metadata.dev(), metadata.ino(), metadata.len(), changed).hash(hasher);
+        let written = (metadata.mtime(), metadata.mtime_nsec());
+        // What is copied with its times, over one of the same length, differs in this alone.
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        (metadata.dev(), metadata.ino(), metadata.len(), written, changed).hash(hasher);
     }
 }
 
