@@ -70,11 +70,16 @@ both_models! {
         eventually("the new text", || {
             (site.get("/").text() == "changed").then_some(())
         });
+        site.app().write("App_Offline.HTM", vec![b'a'; (4 << 20) + 1]);
+        eventually("what stands for a file that is too long", || {
+            site.get("/").text().contains("more than 4 MiB").then_some(())
+        });
         fs::remove_file(site.app().path("App_Offline.HTM")).unwrap();
         // Who comes after the removal was noticed waits for the application.
         wait_for_status(&site, 200);
         assert_ne!(site.application().0, first.0);
         site.wait_for_log("app_offline.htm is there");
+        site.wait_for_log("serves now: app_offline.htm was removed");
         site.stop();
     }
 

@@ -87,9 +87,11 @@ both_models! {
         assert!(!first.is_alive());
         // Held, and answered when the application is up again.
         assert_eq!(site.get("/HelloWorld").status(), 200);
+        site.wait_for_log("serves now: a request came for an application that was idle");
         wait_until_idle(&site);
         let ended = site.command("start", &[]);
         assert!(ended.stdout.ends_with("serves\n"), "{} {}", ended.stdout, ended.stderr);
+        site.wait_for_log("serves now: an operator has started the application");
         eventually("idleness again", || site.supervisor().children().is_empty().then_some(()));
         assert_eq!(site.command("stop", &[]).status.code(), Some(0));
         assert_eq!(site.get("/HelloWorld").status(), 503);

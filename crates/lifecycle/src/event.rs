@@ -121,6 +121,8 @@ pub enum Event {
     Started {
         /// The generation.
         generation: GenerationId,
+        /// Why there is one.
+        reason: String,
     },
     /// A start failed again; the report says more.
     StartFailed {
@@ -265,7 +267,9 @@ impl fmt::Display for Event {
             Self::RingRefused { reason } => {
                 write!(f, "the kernel refuses io_uring ({reason}); epoll does its work")
             }
-            Self::Started { generation } => write!(f, "generation {generation} serves now"),
+            Self::Started { generation, reason } => {
+                write!(f, "generation {generation} serves now: {reason}")
+            }
             Self::StartFailed { generation, cause, reference, retry } => write!(
                 f,
                 "generation {generation} did not start: {cause} (reference {reference}); {retry}"

@@ -64,6 +64,8 @@ struct Watched {
     active: Duration,
     taken: u64,
     over_memory: u32,
+    /// So many looks in a row are too much: a few more than others take that began at the same time.
+    looks: u32,
     /// The time of day when it was looked at.
     clock: Option<Duration>,
     /// When a time of day has its effect.
@@ -112,6 +114,7 @@ impl Triggers {
                 active: now,
                 taken: measured.taken,
                 over_memory: 0,
+                looks: LOOKS_OVER_MEMORY + self.random.next() as u32 % LOOKS_OVER_MEMORY,
                 clock,
                 scheduled: None,
                 is_told: false,
@@ -166,7 +169,7 @@ impl Watched {
             self.scheduled.get_or_insert(now + spread);
         }
         let is_due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
-        if self.over_memory >= LOOKS_OVER_MEMORY {
+        if self.over_memory >= self.looks {
             Some(Reason::Memory)
         } else if is_due(self.ends) {
             Some(Reason::Lifetime)

@@ -15,8 +15,12 @@ const FRESH: Duration = Duration::from_millis(200);
 /// The longest file that is served.
 const LARGEST: u64 = 4 << 20;
 
+/// In place of one that is longer.
+const TOO_LONG: &str = "<!DOCTYPE html><title>503</title><p>The application is offline. \
+                        (Its app_offline.htm has more than 4 MiB and is not shown.)";
+
 /// Answers every request with 503 and the content of the file in `dir`: nothing, if it cannot be
-/// read or has more than 4 MiB.
+/// read, and a line of our own if it has more than 4 MiB.
 pub fn offline(dir: PathBuf) -> Arc<dyn Application> {
     Arc::new(Offline { dir, read: Mutex::default() })
 }
@@ -62,7 +66,8 @@ fn content_of(path: &Path) -> Vec<u8> {
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut content).ok());
     match read {
         Some(count) if count as u64 <= LARGEST => content,
-        _ => Vec::new(),
+        Some(_) => TOO_LONG.into(),
+        None => Vec::new(),
     }
 }
 
@@ -84,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_served_is_empty() {
+    fn what_cannot_be_read_is_empty_and_what_is_too_long_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("App_Offline.HTM");
         assert_eq!(find(dir.path()), None);
@@ -92,7 +97,7 @@ mod tests {
         assert_eq!(find(dir.path()).as_deref(), Some(&*path));
         assert_eq!(content_of(&path), b"back soon");
         fs::write(&path, vec![b'x'; LARGEST as usize + 1]).unwrap();
-        assert_eq!(content_of(&path), b"");
+        assert_eq!(content_of(&path), TOO_LONG.as_bytes());
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert_eq!(content_of(&path), b"");

@@ -506,7 +506,7 @@ impl Supervisor {
         self.service.ready(&format!("serving {}", self.launch.app.name));
         let first = self.workers.iter().find(|(_, worker)| worker.has_served_app());
         if let Some(generation) = first.map(|(id, _)| *id) {
-            self.tell(&Told::Started { generation });
+            self.tell(&self.started(generation));
         }
     }
 

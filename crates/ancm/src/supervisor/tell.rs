@@ -96,7 +96,7 @@ impl Supervisor {
                 self.told = None;
                 self.service
                     .ready(&format!("serving {}, generation {generation}", self.launch.app.name));
-                Told::Started { generation }
+                self.started(generation)
             }
             Notice::Stopping(generation) => {
                 let reason = worker(&generation).and_then(|worker| worker.stopping.clone());
@@ -104,6 +104,13 @@ impl Supervisor {
             }
         };
         self.tell(&event);
+    }
+
+    /// That a generation serves, and why it was wanted.
+    pub(super) fn started(&self, generation: GenerationId) -> Told {
+        let all = self.site.generations().iter();
+        let reason = all.clone().find(|it| it.id == generation).map(|it| it.reason.to_string());
+        Told::Started { generation, reason: reason.unwrap_or_default() }
     }
 
     pub(super) fn tell(&mut self, event: &Told) {
