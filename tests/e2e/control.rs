@@ -196,6 +196,44 @@ both_models! {
         assert!(follower.wait().unwrap().success());
     }
 
+    fn who_follows_the_log_leaves_room_for_other_commands(model: Model) {
+        let site = Site::start(App::misbehaving("Serve"), model);
+        let follow = || {
+            let mut command = std::process::Command::new(testkit::env::programs().join("ancm"));
+            command.args(["logs", "-f", "-n", "1"]).arg(site.app().dir());
+            let (out, err) = (std::process::Stdio::piped(), std::process::Stdio::piped());
+            command.stdout(out).stderr(err).spawn().unwrap()
+        };
+        let mut followers: Vec<_> = (0..8).map(|_| follow()).collect();
+        for follower in &mut followers {
+            let mut line = String::new();
+            BufReader::new(follower.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            assert!(!line.is_empty());
+        }
+        let refused = follow().wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && text.contains("followed by 8 commands"), "{text}");
+        assert_eq!(site.command("status", &[]).status.code(), Some(0));
+        // Who leaves makes room.
+        let mut first = followers.remove(0);
+        first.kill().unwrap();
+        first.wait().unwrap();
+        let mut next = eventually("room for another", || {
+            let mut next = follow();
+            let mut line = String::new();
+            let _ = BufReader::new(next.stdout.as_mut().unwrap()).read_line(&mut line);
+            if line.is_empty() {
+                next.wait().unwrap();
+            }
+            (!line.is_empty()).then_some(next)
+        });
+        site.stop();
+        for mut follower in followers {
+            assert!(follower.wait().unwrap().success());
+        }
+        assert!(next.wait().unwrap().success());
+    }
+
     fn after_the_supervisor_was_killed_nothing_is_left_and_the_next_start_is_clean(model: Model) {
         let run = tempfile::tempdir().unwrap();
         let mut site = Start::of(App::test("Site").model(model))

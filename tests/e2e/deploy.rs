@@ -194,7 +194,7 @@ fn without_a_supervisor_the_files_are_all_there_is_to_change() {
     eventually("the end", || (!site.supervisor().is_alive()).then_some(()));
     let ended = deploy(&site, &version("2"));
     is_done(&ended);
-    assert!(ended.stdout.contains("nothing serves the folder"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("so nobody has tried it"), "{}", ended.stdout);
     assert!(site.app().read("web.config").contains(r#"value="2""#));
     is_done(&site.command("rollback", &[]));
     assert!(site.app().read("web.config").contains(r#"value="1""#));

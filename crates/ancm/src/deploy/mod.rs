@@ -157,7 +157,11 @@ fn switch(
     place.exchange()?;
     let text = match operate::follow(dir, by, output) {
         Ok(Followed::Serves(text)) => text,
-        Ok(Followed::Nobody) => "nothing serves the folder, so nobody has tried it".to_owned(),
+        Ok(Followed::Nobody) => {
+            "nothing that this user may ask serves the folder, so nobody has tried \
+                                 it; a supervisor of another user follows by itself"
+                .to_owned()
+        }
         Ok(Followed::Away(text)) => text,
         Err((text, report)) => {
             if let Err(error) = place.exchange_back() {

@@ -18,6 +18,9 @@ use crate::output::Stream;
 /// How long workers have to tell what they do before `status` is answered without it.
 const MEASURE_TIME: Duration = Duration::from_millis(500);
 
+/// Of the clients at once, so that other commands are heard.
+const MOST_FOLLOWERS: usize = 8;
+
 const OFFLINE: &str = "the application is offline; it starts when app_offline.htm is removed";
 const STOPPED: &str = "the application is stopped; `ancm start` starts it";
 const ENDING: &str = "the supervisor is ending";
@@ -154,6 +157,12 @@ impl Supervisor {
     }
 
     fn on_logs(&mut self, client: ClientId, lines: usize, follow: bool) {
+        let Operators { desk, followers, .. } = &mut self.operators;
+        followers.retain(|(other, _)| desk.as_ref().is_some_and(|desk| desk.has(*other)));
+        if follow && followers.len() >= MOST_FOLLOWERS {
+            let text = format!("the log is followed by {MOST_FOLLOWERS} commands already");
+            return self.refuse(client, &text);
+        }
         let kept = self.output.kept();
         let first = kept.next().saturating_sub(lines as u64).max(kept.first());
         self.operators.followers.push((client, first));
