@@ -187,6 +187,61 @@ both_models! {
     }
 }
 
+/// A version with many files, each of which says which version it is of.
+fn many_files(number: &str, model: Model) -> App {
+    (0..200)
+        .fold(version(number).model(model), |app, at| app.file(&format!("part{at}.txt"), number))
+}
+
+/// Which version the folder has, all of it.
+fn whole(site: &Site) -> String {
+    let config = site.app().read("web.config");
+    let number = ["1", "2"].into_iter().find(|it| config.contains(&format!("value=\"{it}\"")));
+    let number = number.unwrap();
+    for at in 0..200 {
+        assert_eq!(site.app().read(&format!("part{at}.txt")), number, "part {at}");
+    }
+    number.to_owned()
+}
+
+both_models! {
+    /// Wherever it is killed, the folder has one version or the other; the next one tidies up.
+    fn a_deployment_that_is_killed_midway_leaves_no_mixture(model: Model) {
+        let versions = ["1", "2"].map(|number| many_files(number, model));
+        let site = Site::start(many_files("1", model), model);
+        let load = Load::start(site.address(), "/HelloWorld", 1, 1);
+        let mut reached = [0, 0];
+        for round in 0..16_u64 {
+            let before = whole(&site);
+            let new = &versions[usize::from(before == "1")];
+            let mut deployment = Command::new(testkit::env::programs().join("ancm"))
+                .arg("deploy")
+                .args([new.dir(), site.app().dir()])
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(round * round / 2));
+            deployment.kill().unwrap();
+            deployment.wait().unwrap();
+            let after = whole(&site);
+            reached[usize::from(after != before)] += 1;
+            // The site goes with the folder by itself.
+            wait_for_version(&site, &after);
+        }
+        assert!(reached[0] > 0, "killed before the switch, and behind it: {reached:?}");
+        let number = whole(&site);
+        let (new, number) = if number == "1" { (&versions[1], "2") } else { (&versions[0], "1") };
+        is_done(&deploy(&site, new));
+        assert_eq!(whole(&site), number);
+        load.stop().assert_lossless();
+        let left = beside(site.app().dir());
+        assert!(left.iter().all(|name| !name.contains("staging")), "{left:?}");
+        assert!(left.len() <= 4, "{left:?}");
+        site.stop();
+    }
+}
+
 #[test]
 fn without_a_supervisor_the_files_are_all_there_is_to_change() {
     let site = Site::start(version("1"), Model::InProcess);
