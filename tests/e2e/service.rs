@@ -160,3 +160,50 @@ fn events_are_in_the_journal_with_their_numbers() {
     site.wait_for_log("info 1012: ");
     site.stop();
 }
+
+/// The templates in `packaging`, with the program that was built.
+#[test]
+fn the_unit_files_are_understood() {
+    let packaging = testkit::env::include().with_file_name("packaging").join("systemd");
+    let units = tempfile::tempdir().unwrap();
+    let program = testkit::env::programs().join("ancm");
+    let texts = ["ancm@.service", "ancm@.socket"].map(|name| {
+        let text = std::fs::read_to_string(packaging.join(name)).unwrap();
+        let text = text.replace("/usr/bin/ancm", program.to_str().unwrap());
+        std::fs::write(units.path().join(name), &text).unwrap();
+        text
+    });
+    // What the supervisor does is of no use without these.
+    for setting in [
+        "Type=notify",
+        "WatchdogSec=",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "KillMode=mixed",
+        "TimeoutStartSec=infinity",
+        "RuntimeDirectory=ancm/%i",
+        "CacheDirectory=ancm/%i",
+    ] {
+        assert!(texts[0].lines().any(|line| line.starts_with(setting)), "{setting}");
+    }
+    assert!(texts[1].lines().any(|line| line.starts_with("ListenStream=")));
+    // Every line is a section, a setting or a comment, whoever looks.
+    for text in &texts {
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let is_section = line.starts_with('[') && line.ends_with(']');
+            assert!(is_section || line.split_once('=').is_some(), "{line}");
+        }
+    }
+    // Where systemd is installed, it is asked itself; it warns of settings that it does not know.
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify
+        .arg("verify")
+        .args(["ancm@shop.service", "ancm@shop.socket"].map(|name| units.path().join(name)));
+    match verify.output() {
+        Ok(verified) => {
+            let said = String::from_utf8_lossy(&verified.stderr);
+            let about_us: Vec<_> = said.lines().filter(|line| line.contains("ancm@")).collect();
+            assert!(about_us.is_empty(), "{said}");
+        }
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
+    }
+}
