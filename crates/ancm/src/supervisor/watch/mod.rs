@@ -76,7 +76,10 @@ impl Watch {
     ///
     /// The system grants no thread, or no descriptor.
     pub(super) fn new(dir: &Path, listed: &[PathBuf], now: Duration) -> io::Result<Self> {
-        let inotify = Inotify::new().ok().filter(|inotify| inotify.watch(dir).is_ok());
+        // Where others write, too, events would tell of a part only.
+        let is_told = !os::mount::is_shared(dir).unwrap_or(false);
+        let inotify = is_told.then(Inotify::new).and_then(Result::ok);
+        let inotify = inotify.filter(|inotify| inotify.watch(dir).is_ok());
         let mut looks = Looks::begin(dir)?;
         looks.listed = listed.into();
         looks.ask(true, None);
