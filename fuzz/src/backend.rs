@@ -141,7 +141,7 @@ impl Forward for Rules {
         Answer::text(502, String::from_utf8_lossy(REFUSED).into_owned())
     }
 
-    fn connection_lost(&self) {}
+    fn connection_lost(&self, _: bool) {}
 }
 
 pub(crate) struct Proxy(pub(crate) Arc<Upstream>);

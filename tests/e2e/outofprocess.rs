@@ -1,6 +1,7 @@
 //! Backend processes: how many, which one, and for how long they are waited for.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use testkit::{App, Model, Process, Request, Site, Start, eventually};
 
@@ -48,6 +49,47 @@ fn v1_19_processes_take_turns_and_all_are_replaced_after_a_change() {
     let second = all(&site);
     assert!(first.is_disjoint(&second), "{first:?} {second:?}");
     assert!(site.get("/env/CHANGED").ok().text().starts_with("port "));
+    site.stop();
+}
+
+/// A backend that runs, takes connections and ends them at once: no request fails for it while there
+/// is another, it is hardly asked, and it is asked again once it is well.
+#[test]
+fn a_backend_that_resets_its_connections_is_passed_over_while_it_does() {
+    let app = script("python3", "moody.py")
+        .replace("startupRetryCount", r#"processesPerApplication="2" startupRetryCount"#);
+    let site = Start::of(app).run();
+    let both = || {
+        eventually("two processes that answer", || {
+            let seen: BTreeSet<String> = (0..8).map(|_| site.get("/").ok().text()).collect();
+            (seen.len() == 2).then_some(seen)
+        })
+    };
+    let moody = both().into_iter().next().unwrap();
+    site.app().write("moody", &moody);
+    for _ in 0..100 {
+        assert_ne!(site.get("/").ok().text(), moody);
+    }
+    let resets = site.app().read(&format!("resets-{moody}")).len();
+    assert!((3..50).contains(&resets), "{resets} connections of 100 requests went to it");
+    fs::remove_file(site.app().path("moody")).unwrap();
+    assert!(both().contains(&moody));
+    site.stop();
+}
+
+/// Alone, it is asked all the same; who cannot be answered is told at what.
+#[test]
+fn a_backend_that_resets_its_connections_is_asked_if_there_is_no_other() {
+    let site = Start::of(script("python3", "moody.py")).run();
+    let own = site.get("/").ok().text();
+    site.app().write("moody", &own);
+    for _ in 0..6 {
+        let page = site.get("/");
+        assert_eq!(page.status(), 502);
+    }
+    site.wait_for_log("waiting for the head of the answer");
+    fs::remove_file(site.app().path("moody")).unwrap();
+    assert_eq!(site.get("/").ok().text(), own);
     site.stop();
 }
 

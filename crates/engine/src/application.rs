@@ -108,8 +108,16 @@ pub trait Forward: Send + Sync {
         usize::MAX
     }
 
-    /// A connection to this backend was refused or broke; perhaps the process is gone.
-    fn connection_lost(&self) {}
+    /// A connection to this backend was refused or broke; perhaps the process is gone. One that
+    /// `was_new` had served nothing before; others a backend may end at any time.
+    fn connection_lost(&self, was_new: bool) {
+        let _ = was_new;
+    }
+
+    /// Whether others should have the requests, if there are any.
+    fn is_doubtful(&self) -> bool {
+        false
+    }
 }
 
 /// Why a proxied exchange failed.
@@ -191,6 +199,11 @@ impl Exchange<'_> {
     /// For how long the exchange has been held.
     pub fn held_for(&self) -> Duration {
         self.slot.held_since().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// The backend, by its [`Upstream::id`], that has failed the exchange before it was offered again.
+    pub fn failed_by(&self) -> Option<u64> {
+        self.slot.failed_by()
     }
 
     /// Gives the whole answer. Return [`Outcome::Done`] afterwards. Only the first one counts.

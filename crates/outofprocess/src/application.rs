@@ -161,15 +161,18 @@ impl OutOfProcess {
 }
 
 impl OutOfProcess {
-    pub(crate) fn choose(&self) -> Choice<Upstream, StartReport> {
-        self.shared.board.choose()
+    /// A backend for an exchange that `failed_by` has not taken, if it was tried.
+    pub(crate) fn choose(&self, failed_by: Option<u64>) -> Choice<Upstream, StartReport> {
+        self.shared
+            .board
+            .choose(|upstream| failed_by != Some(upstream.id) && !upstream.rules.is_doubtful())
     }
 }
 
 impl Application for OutOfProcess {
     fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
         let answers = &self.shared.answers;
-        let answer = match self.choose() {
+        let answer = match self.choose(exchange.failed_by()) {
             Choice::Forward(upstream) => return Outcome::Forward(upstream),
             Choice::Hold => return Outcome::Hold,
             Choice::Refuse(report) => {

@@ -88,27 +88,31 @@ impl<U, A> Board<U, A> {
         (0..self.places.len()).for_each(|place| self.publish(place, State::Stopped));
     }
 
-    /// What to do with one request: a backend that is ready takes it.
-    pub(crate) fn choose(&self) -> Choice<U, A> {
+    /// What to do with one request: a backend that is ready takes it, one that is `preferred` if there is.
+    pub(crate) fn choose(&self, preferred: impl Fn(&U) -> bool) -> Choice<U, A> {
         let count = self.places.len();
         let first = match count {
             1 => 0,
             _ => self.turn.fetch_add(1, Ordering::Relaxed) % count,
         };
         let mut otherwise = Choice::Stopped;
-        let mut best: Option<(usize, Arc<U>)> = None;
+        let mut best: Option<((bool, usize), Arc<U>)> = None;
         for offset in 0..count {
             let place = &self.places[(first + offset) % count];
             match &*place.read().unwrap_or_else(PoisonError::into_inner) {
                 // INVARIANT: every exchange in flight holds its upstream, in whichever lane it is, and
                 // beside them only this board does.
                 State::Ready(upstream) => {
-                    let in_flight = Arc::strong_count(upstream) - 1;
-                    if in_flight == 0 || self.order == Order::RoundRobin {
+                    let in_flight = match self.order {
+                        Order::LeastInFlight => Arc::strong_count(upstream) - 1,
+                        Order::RoundRobin => 0,
+                    };
+                    let rank = (!preferred(upstream), in_flight);
+                    if rank == (false, 0) {
                         return Choice::Forward(Arc::clone(upstream));
                     }
-                    if best.as_ref().is_none_or(|(fewest, _)| in_flight < *fewest) {
-                        best = Some((in_flight, Arc::clone(upstream)));
+                    if best.as_ref().is_none_or(|(least, _)| rank < *least) {
+                        best = Some((rank, Arc::clone(upstream)));
                     }
                 }
                 State::Starting => otherwise = Choice::Hold,
@@ -148,7 +152,7 @@ mod tests {
             );
         }
         let said: String = (0..4)
-            .map(|_| match board.choose() {
+            .map(|_| match board.choose(|_| true) {
                 Choice::Forward(name) => *name,
                 Choice::Hold => 'h',
                 Choice::Refuse(_) => 'r',
@@ -183,7 +187,7 @@ mod tests {
         let mut said = String::new();
         for step in takes.chars() {
             if step == '+' {
-                let Choice::Forward(name) = board.choose() else { panic!("one is ready") };
+                let Choice::Forward(name) = board.choose(|_| true) else { panic!("one is ready") };
                 said.push(*name);
                 in_flight.push(name);
             } else {
@@ -204,6 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_preferred_takes_what_nobody_else_can() {
+        for order in [Order::LeastInFlight, Order::RoundRobin] {
+            let board = Board::<char, ()>::new(2, order);
+            board.publish(0, State::Ready(Arc::new('1')));
+            for (second, expected) in [(State::Starting, '1'), (State::Ready(Arc::new('2')), '2')] {
+                board.publish(1, second);
+                let mut in_flight = Vec::new();
+                for _ in 0..3 {
+                    let choice = board.choose(|name| *name != '1');
+                    let Choice::Forward(name) = choice else { panic!("{choice:?}") };
+                    assert_eq!(*name, expected, "{order:?}");
+                    in_flight.push(name);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_change_is_told_and_a_stop_is_final() {
         let told = Arc::new(AtomicUsize::new(0));
         let board = Board::<char, ()>::new(1, Order::default());
@@ -214,7 +236,7 @@ mod tests {
         board.publish(0, State::Ready(Arc::new('1')));
         board.stop();
         board.publish(0, State::Ready(Arc::new('2')));
-        assert!(matches!(board.choose(), Choice::Stopped));
+        assert!(matches!(board.choose(|_| true), Choice::Stopped));
         assert_eq!(told.load(Ordering::Relaxed), 2);
     }
 }

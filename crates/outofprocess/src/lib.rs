@@ -14,6 +14,7 @@ mod application;
 mod backend;
 mod board;
 mod command;
+mod doubt;
 mod events;
 mod failures;
 mod headers;

@@ -9,6 +9,7 @@ use engine::{Answer, Forward, Request, UpstreamFailure};
 use os::eventfd::EventFd;
 
 use crate::answers::Answers;
+use crate::doubt::Doubt;
 use crate::failures::Failures;
 use crate::headers::{
     Policy, RequestHead, ResponseRules, is_connection_option, may_upgrade, write_request_head,
@@ -27,6 +28,7 @@ pub(crate) struct Rules {
     request_timeout: Duration,
     connection_limit: usize,
     doubt: Option<Arc<EventFd>>,
+    losses: Doubt,
 }
 
 impl Rules {
@@ -58,6 +60,7 @@ impl Rules {
                 .backend_connection_limit
                 .unwrap_or(usize::MAX),
             doubt,
+            losses: Doubt::new(),
         }
     }
 }
@@ -98,10 +101,17 @@ impl Forward for Rules {
 
     // A process that is gone is noticed by its descriptor, sooner than by its connections. One that is
     // not may close connections as it likes, as long as it takes others.
-    fn connection_lost(&self) {
+    fn connection_lost(&self, was_new: bool) {
+        if was_new {
+            self.losses.on_loss();
+        }
         if let Some(doubt) = &self.doubt {
             doubt.wake();
         }
+    }
+
+    fn is_doubtful(&self) -> bool {
+        self.losses.is_on()
     }
 }
 

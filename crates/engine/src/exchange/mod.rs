@@ -100,6 +100,8 @@ pub(crate) struct LaneSide {
     pub(crate) attempts: u32,
     /// It was sent to a backend, and is sent once more.
     pub(crate) repeated: bool,
+    /// The backend that has failed it.
+    pub(crate) failed_by: Option<u64>,
     /// Since when the exchange waits for its application.
     pub(crate) held_since: Option<Instant>,
     /// How slow clients may be unless the handler says otherwise.
@@ -194,6 +196,7 @@ impl SlotRef {
                 upgraded: false,
                 attempts: 0,
                 repeated: false,
+                failed_by: None,
                 held_since: None,
                 rates,
                 block: ptr::null_mut(),
@@ -295,6 +298,13 @@ impl SlotRef {
         unsafe { (*self.as_ptr()).shared.progress.fetch_or(bits, Ordering::Release) };
     }
 
+    /// The backend that has failed the exchange. For the application's own thread, too, see
+    /// [`Self::held_since`].
+    pub(crate) fn failed_by(self) -> Option<u64> {
+        // SAFETY: slots are never freed; the lane writes the field between dispatches only.
+        unsafe { (*self.as_ptr()).lane.failed_by }
+    }
+
     /// Since when the exchange waits for its application. Also for the application's own thread,
     /// which need not be the lane's any more: nothing writes it during dispatch.
     pub(crate) fn held_since(self) -> Option<Instant> {
@@ -351,6 +361,7 @@ impl SlotRef {
         slot.lane.spent = false;
         slot.lane.attempts = 0;
         slot.lane.repeated = false;
+        slot.lane.failed_by = None;
         slot.lane.held_since = None;
         if *slot.shared.progress.get_mut() & progress::RATES != 0 {
             slot.show_rates();

@@ -421,7 +421,7 @@ impl Forwarding {
         let final_word =
             matches!(failure.error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
         if !final_word {
-            self.upstream.rules.connection_lost();
+            self.upstream.rules.connection_lost(!self.reused);
         }
         let harmless = is_idempotent(request.method_id());
         // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
@@ -437,6 +437,7 @@ impl Forwarding {
         if again && !final_word && !self.consumed {
             // Not at once: a backend that is dying still takes connections for a moment. Whoever
             // watches the process tells when it is gone.
+            side.failed_by = Some(self.upstream.id);
             lane.hold(slot);
             return Progress::Again;
         }

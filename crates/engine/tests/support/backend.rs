@@ -158,7 +158,7 @@ impl Forward for Rules {
         self.connections.unwrap_or(usize::MAX)
     }
 
-    fn connection_lost(&self) {
+    fn connection_lost(&self, _: bool) {
         self.lost.fetch_add(1, Ordering::SeqCst);
     }
 }
