@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::idle;
 use super::server::{Server, free_address};
 use crate::{build::Build, workspace::Workspace};
 
@@ -259,7 +260,10 @@ impl<'a> Stage<'a> {
 fn fill(template: &str, listen: SocketAddr, upstream: &str, dir: &Path) -> String {
     // nginx's workers drop what root may do, and then cannot reach a socket that root made.
     let user = if is_root() { "user root;" } else { "" };
+    let connections = idle::most_connections();
     template
+        .replace("{connections}", &connections.to_string())
+        .replace("{half_connections}", &(connections / 2).to_string())
         .replace("{listen}", &listen.to_string())
         .replace("{upstream}", upstream)
         .replace("{dir}", &dir.display().to_string())

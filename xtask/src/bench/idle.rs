@@ -30,8 +30,9 @@ pub(super) fn measure(
     servers: &[Server],
     mut progress: impl FnMut(&str),
 ) -> Result<String> {
-    let count = descriptors().unwrap_or(1024).saturating_sub(OTHER_DESCRIPTORS).min(CONNECTIONS);
-    let mut rows = vec![["", "MiB before", "MiB with", "KiB each"].map(str::to_owned).to_vec()];
+    let count = most_connections();
+    let heads = ["", "MiB before", "MiB with", "held", "KiB each"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for (contender, server) in contenders.iter().zip(servers) {
         progress(&format!("  idle: {}", contender.name));
         let before = server.usage().resident_kib;
@@ -40,12 +41,26 @@ pub(super) fn measure(
             .collect::<Result<Vec<_>>>()
             .with_context(|| format!("{count} connections to {}", contender.name))?;
         let with = server.usage().resident_kib;
+        let held = connections.iter().filter(|it| is_held(it)).count();
         drop(connections);
         let mib = |kib: u64| format!("{:.0}", kib as f64 / 1024.0);
         let each = with.saturating_sub(before) as f64 / count.max(1) as f64;
-        rows.push(vec![contender.name.to_owned(), mib(before), mib(with), format!("{each:.2}")]);
+        // Who has closed connections has no memory for them to tell of.
+        let each = if held == count { format!("{each:.2}") } else { "-".to_owned() };
+        rows.push(vec![contender.name.to_owned(), mib(before), mib(with), held.to_string(), each]);
     }
     Ok(format!("idle: {count} silent connections\n\n{}", aligned(&rows)))
+}
+
+/// Silent connections of each contender, and so many clients each must take.
+pub(super) fn most_connections() -> usize {
+    descriptors().unwrap_or(1024).saturating_sub(OTHER_DESCRIPTORS).min(CONNECTIONS)
+}
+
+/// Whether the server has not ended it.
+fn is_held(connection: &TcpStream) -> bool {
+    let would_block = |error: std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+    connection.set_nonblocking(true).is_ok() && connection.peek(&mut [0]).is_err_and(would_block)
 }
 
 /// How many this process may have, and its children after it.
