@@ -50,6 +50,7 @@
 #define ANCM_EVENT_ABORTED (4) /* The client is gone. Nothing that is written will arrive. */
 #define ANCM_EVENT_CLOSED (8) /* A connection is over that somebody watches, or its client will send no more. There is no exchange: the pointer is null and the id is that of the connection. May come twice. Since 1.2. */
 #define ANCM_EVENT_YIELDED (16) /* Comes with one of the others: the call is made as `dispatch` is, so application code may run in it, and block at the price of a thread. Since 1.4. */
+#define ANCM_EVENT_QUIET (32) /* The worker drains, and no request will follow: what is left has left HTTP. Comes once, with a null pointer and the id 0. Since 1.4. */
 
 /* Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then
    per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned.

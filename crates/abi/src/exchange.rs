@@ -262,6 +262,9 @@ abi_constants! {
         /// Comes with one of the others: the call is made as `dispatch` is, so application code may
         /// run in it, and block at the price of a thread. Since 1.4.
         YIELDED = 16;
+        /// The worker drains, and no request will follow: what is left has left HTTP. Comes once, with a
+        /// null pointer and the id 0. Since 1.4.
+        QUIET = 32;
     }
 }
 

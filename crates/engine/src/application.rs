@@ -26,7 +26,8 @@ pub trait Application: Send + Sync + 'static {
     /// [`Self::dispatch`] may.
     ///
     /// The pointer is valid; `id` tells whether it still names the same exchange. Only
-    /// [`event::CLOSED`] comes with a null pointer and the id of a connection.
+    /// [`event::CLOSED`] comes with a null pointer, and the id of a connection, and [`event::QUIET`],
+    /// with neither.
     fn signal(&self, exchange: *mut abi::Exchange, id: u64, events: u32) {
         let _ = (exchange, id, events);
     }

@@ -284,19 +284,23 @@ impl Ends {
         Self { stages: Mutex::new(vec![Stage::Busy; lanes]), changed: Condvar::new() }
     }
 
-    /// The requests of a lane are answered.
-    pub(crate) fn report_quiet(&self, lane: usize) {
-        self.report(lane, Stage::Quiet);
+    /// The requests of a lane are answered. `true`: and so are those of all others, from now on.
+    pub(crate) fn report_quiet(&self, lane: usize) -> bool {
+        self.report(lane, Stage::Quiet)
     }
 
-    /// A lane ended.
-    pub(crate) fn report_end(&self, lane: usize, end: LaneEnd) {
-        self.report(lane, Stage::Ended(end));
+    /// A lane ended; as [`Self::report_quiet`].
+    pub(crate) fn report_end(&self, lane: usize, end: LaneEnd) -> bool {
+        self.report(lane, Stage::Ended(end))
     }
 
-    fn report(&self, lane: usize, stage: Stage) {
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner)[lane] = stage;
+    fn report(&self, lane: usize, stage: Stage) -> bool {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let are_quiet = |stages: &[Stage]| !stages.iter().any(|it| matches!(it, Stage::Busy));
+        let were_quiet = are_quiet(&stages);
+        stages[lane] = stage;
         self.changed.notify_all();
+        !were_quiet && are_quiet(&stages)
     }
 
     /// Waits until `fact` holds for all lanes, or `limit` has passed; how they are then.

@@ -29,6 +29,7 @@ internal sealed class HostServer : IServer
     private readonly IHostApplicationLifetime _lifetime;
     private readonly ILogger _logger;
     private readonly TaskCompletionSource _workerStops = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _quiet = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     // Set by the start.
     private Func<HostContext>? _createContext;
@@ -75,7 +76,7 @@ internal sealed class HostServer : IServer
 
     /// <summary>
     /// Returns when every request is over, or when the token says that time is up; then what is
-    /// left is aborted. The worker stops submitting before it asks for the stop. When the app
+    /// left is aborted. The worker asks for the stop while requests still run. When the app
     /// stops by itself the worker hears of it and asks all the same, so nobody is refused meanwhile.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -90,6 +91,12 @@ internal sealed class HostServer : IServer
         try
         {
             await _workerStops.Task.WaitAsync(cancellationToken);
+            if (NativeApi.TellsQuiet)
+            {
+                // Answers that began before the drain have promised their clients one more.
+                await _quiet.Task.WaitAsync(cancellationToken);
+            }
+
             _draining = true;
             // A request that ends now either sees the flag or is seen by the count below.
             Interlocked.MemoryBarrierProcessWide();
@@ -141,7 +148,11 @@ internal sealed class HostServer : IServer
     /// <summary>Delivers an event, to a request or to whoever watches a connection.</summary>
     internal void Signal(ulong id, uint events)
     {
-        if ((events & EventFlags.Closed) != 0)
+        if ((events & EventFlags.Quiet) != 0)
+        {
+            _quiet.TrySetResult();
+        }
+        else if ((events & EventFlags.Closed) != 0)
         {
             _connections.Close(id);
             _contexts.Forget(id);

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use abi::event;
+
 use super::Lane;
 use super::connections::Entry;
 use crate::engine::{Goodbye, LaneEnd};
@@ -49,7 +51,15 @@ impl Lane {
         let upgraded = self.shared.gauge.upgraded.load(Ordering::Relaxed);
         if !self.is_quiet && self.clients <= upgraded && self.in_use <= upgraded {
             self.is_quiet = true;
-            self.common.ends.report_quiet(self.number);
+            let are_all = self.common.ends.report_quiet(self.number);
+            self.tell_quiet(are_all);
+        }
+    }
+
+    /// The application may be waiting to hear that nothing more will come.
+    fn tell_quiet(&self, are_all: bool) {
+        if are_all {
+            self.application.signal(std::ptr::null_mut(), 0, event::QUIET);
         }
     }
 
@@ -67,7 +77,8 @@ impl Lane {
 
     pub(super) fn report_end(&mut self) {
         let end = self.end();
-        self.common.ends.report_end(self.number, end);
+        let are_all = self.common.ends.report_end(self.number, end);
+        self.tell_quiet(are_all);
     }
 
     /// Cuts off what is left, and says what that was.

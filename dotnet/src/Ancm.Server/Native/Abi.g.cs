@@ -95,6 +95,8 @@ internal static class EventFlags
     public const uint Closed = 8;
     /// <summary>Comes with one of the others: the call is made as `dispatch` is, so application code may run in it, and block at the price of a thread. Since 1.4.</summary>
     public const uint Yielded = 16;
+    /// <summary>The worker drains, and no request will follow: what is left has left HTTP. Comes once, with a null pointer and the id 0. Since 1.4.</summary>
+    public const uint Quiet = 32;
 }
 /// <summary>Layout of an encoded response head: a fixed part of `SIZE` bytes, the reason phrase, then per field two lengths (u16 name, u32 value) and the bytes of both. Little-endian, unaligned. The engine writes framing, `Date`, `Connection` and a missing `Server` by itself.</summary>
 internal static class HeadLayout

@@ -20,6 +20,9 @@ internal static unsafe class NativeApi
     /// <summary>False when the assembly was loaded by somebody else than our handler.</summary>
     internal static bool IsPresent => s_host is not null;
 
+    /// <summary>Whether the worker tells when no request will follow; since version 1.4.</summary>
+    internal static bool TellsQuiet => s_host->Minor >= 4;
+
     /// <summary>A start parameter, or null.</summary>
     internal static string? Property(string name)
     {
