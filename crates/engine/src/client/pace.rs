@@ -135,6 +135,9 @@ impl Client {
     /// When to look whether the application has waited for too long. It tells of its first wait
     /// only; whether it waits now is seen then.
     fn body_deadline(&self, lane: &Lane) -> u64 {
+        if self.inbound.is_complete() {
+            return u64::MAX;
+        }
         let Some(left) = self.time_left(lane) else { return u64::MAX };
         let waits = self.slot.is_some_and(SlotRef::waits_for_body);
         lane.clock.now().saturating_add(if waits { left } else { left.max(LOOK) })
