@@ -37,8 +37,12 @@ fn what_the_backends_connection_names_does_not_reach_the_client() {
         ] {
             assert_eq!(head.field(name), value, "{name} in {}", head.head);
         }
-        let lines: Vec<_> = std::iter::repeat_with(|| client.line()).take(5).collect();
-        assert_eq!(lines, ["3", "abc", "0", "X-Other: 2", ""]);
+        // In as many chunks as pieces have come.
+        let mut data = String::new();
+        while client.line() != "0" {
+            data += &client.line();
+        }
+        assert_eq!([data, client.line(), client.line()], ["abc", "X-Other: 2", ""]);
     }
 }
 
