@@ -94,6 +94,7 @@ impl Stage {
             && left.sockets <= first.sockets
             && left.snapshots <= first.snapshots
             && left.files <= first.files
+            && left.diagnostics <= first.diagnostics
     }
 
     fn left(&self) -> Left {
