@@ -146,7 +146,7 @@ impl Client {
                 }
                 Ok(Taken::Malformed) => {
                     ring.finish(End::Malformed);
-                    self.out_of_step = true;
+                    self.sends_on = true;
                     self.inbound = Inbound::Complete;
                     self.response.keep_alive = false;
                     moved = true;

@@ -24,8 +24,8 @@ impl Client {
             return Step::Close;
         }
         if self.out.is_empty() {
-            if self.inbound.is_complete() && !self.readable && !self.out_of_step {
-                // Nothing unread is left that would make closing a reset.
+            if self.inbound.is_complete() && !self.readable && !self.sends_on {
+                // Nothing is left unread, or still comes, that would make closing a reset.
                 return Step::Close;
             }
             self.socket.shut_down_send();
@@ -99,7 +99,7 @@ impl Client {
                 let is_over = lingering
                     && self.inbound.is_complete()
                     && self.out.is_empty()
-                    && !self.out_of_step;
+                    && !self.sends_on;
                 if is_over { Step::Close } else { Step::Wait }
             }
             Ok(Taken::Closed | Taken::Malformed) | Err(_) => {

@@ -111,6 +111,7 @@ impl Client {
         let slot = lane.slot();
         slot.lane().input.extend_from_slice(&lane.scratch[from..to]);
         self.surplus = Some(slot);
+        self.sends_on = true;
     }
 
     /// The client gets what waits for it, and then our end; it may go on sending.
@@ -137,7 +138,7 @@ impl Client {
             // A backend that answers CONNECT as any other method has not left HTTP, and would take
             // the client's next words for requests that nobody here has looked at.
             self.inbound = Inbound::Complete;
-            self.out_of_step = true;
+            self.sends_on = true;
         }
         Ok(())
     }

@@ -87,8 +87,9 @@ pub(crate) struct Client {
     ahead: Option<std::io::Result<Transfer>>,
     /// What came behind the current request.
     surplus: Option<SlotRef>,
-    /// What the client sends is not understood any more; it may be in the middle of sending.
-    out_of_step: bool,
+    /// More may come that nobody reads: what the client sends is not understood any more, or is
+    /// sent before the answer to what came before.
+    sends_on: bool,
     forwarding: Option<Box<Forwarding>>,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -140,7 +141,7 @@ impl Client {
             state: State::Reading,
             ahead: None,
             surplus: None,
-            out_of_step: false,
+            sends_on: false,
             forwarding: None,
             remote,
             local: None,

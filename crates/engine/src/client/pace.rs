@@ -122,7 +122,7 @@ impl Client {
         lane.common.tally.note(Limit::BodyRate);
         slot.ring().finish(End::TooSlow);
         self.inbound = Inbound::Complete;
-        self.out_of_step = true;
+        self.sends_on = true;
         self.response.keep_alive = false;
         // What it makes of that is the application's business.
         if slot.take_body_wish() {

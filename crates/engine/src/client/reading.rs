@@ -176,6 +176,8 @@ impl Client {
             Response::to(head.version, head.method_id, keep_alive, head.expect_continue);
         let head_len = head.len;
         if head.content_length_ignored {
+            // By the other reading of it, there is more to come.
+            self.sends_on = true;
             // The module moves the lying length out of the way, and so do we (REQ-49).
             for field in &mut side.headers {
                 // SAFETY: the field points into `input`, which is alive and unchanged.
@@ -205,6 +207,7 @@ impl Client {
             let surplus = lane.slot();
             surplus.lane().input.extend_from_slice(&side.input[end..]);
             self.surplus = Some(surplus);
+            self.sends_on = true;
         }
         side.owner = Some(self.key);
         side.key = self.key;
@@ -226,7 +229,7 @@ impl Client {
             lane.common.tally.note(limit);
         }
         self.response = Response::to(0x0101, self.refused_method(), false, false);
-        self.out_of_step = true;
+        self.sends_on = true;
         self.write_answer(lane, &answer);
     }
 

@@ -46,6 +46,27 @@ fn pipelined_requests_in_any_pieces_are_answered_in_order() {
     }
 }
 
+/// A client that does not wait for answers before it sends more: a reset could overtake the last
+/// one (RFC 9112 9.6).
+#[test]
+fn the_last_answer_to_a_client_that_pipelines_is_not_followed_by_a_reset() {
+    let site = Site::start(Handler::new(1, |mut call: Call| {
+        let fields: &[_] = if call.path == "/2" { &[("Connection", "close")] } else { &[] };
+        let path = call.path.clone();
+        call.head(200, Some(path.len() as u64), fields);
+        call.write(path.as_bytes());
+        call.finish();
+    }));
+    let mut client = site.connect();
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "/1");
+    assert_eq!(client.response().text(), "/2");
+    client.expect_end();
+    for _ in 0..100 {
+        assert!(client.try_send("GET /3 HTTP/1.1\r\n"), "reset");
+    }
+}
+
 #[test]
 fn an_answer_that_takes_its_time_holds_back_only_those_behind_it() {
     let door = Door::default();
