@@ -302,8 +302,48 @@ both_models! {
         site.app().write("web.config", "<configuration><oops></configuration>");
         site.wait_for_log("the configuration has 1 error");
         assert_eq!(site.application(), first);
+        let refused = status(&site)["configuration_refused"].take();
+        assert_eq!(refused["errors"], 1, "{refused}");
+        let since = refused["since"].as_str().unwrap();
+        // The file is wrong in another way now, since the same time.
+        site.app().write("web.config", good.replace("hostingModel=\"", "hostingModel=\"x"));
+        site.wait_for_log("hosting-model");
+        let refused = eventually("what is wrong now", || {
+            let refused = status(&site)["configuration_refused"].take();
+            (refused["findings"][0]["code"] == "hosting-model").then_some(refused)
+        });
+        let finding = &refused["findings"][0];
+        assert_eq!((&finding["file"], &refused["since"]), (&"web.config".into(), &since.into()));
+        let line = good.lines().position(|line| line.contains("hostingModel=\"")).unwrap() + 1;
+        assert_eq!(finding["line"], line, "{refused}");
+        let text = site.command("status", &[]).stdout;
+        assert!(text.contains(&format!("refused      the configuration on disk, since {since} (")), "{text}");
+        for part in [&format!("web.config:{line}:"), "  expected: inprocess or outofprocess"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(site.application(), first);
         site.app().write("web.config", good);
         wait_for_another(&site, first);
+        assert!(status(&site).get("configuration_refused").is_none());
+        assert!(!site.command("status", &[]).stdout.contains("refused"));
+        site.stop();
+    }
+
+    fn a_configuration_that_is_ignored_is_read_when_one_was_refused(model: Model) {
+        let app = App::test("Site").handler_setting("disallowRotationOnConfigChange", "true");
+        let site = Site::start(app, model);
+        let first = site.application();
+        let (file, aside) = (site.app().path("web.config"), site.app().path("aside"));
+        fs::rename(&file, &aside).unwrap();
+        site.app().write("web.config", "<configuration>");
+        // What was deployed cannot be served like that.
+        rewrite(&site.app().path("Site.dll"));
+        site.wait_for_log("the configuration has 1 error");
+        assert_eq!(status(&site)["configuration_refused"]["errors"], 1);
+        // Put back as it was.
+        fs::rename(&aside, &file).unwrap();
+        wait_for_another(&site, first);
+        assert!(status(&site).get("configuration_refused").is_none());
         site.stop();
     }
 

@@ -73,26 +73,25 @@ fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals,
         *address = app.path_base.below(address);
     }
 
-    let reload: Reload = Box::new(move |output| match accept(load(), output) {
-        Ok(app) => Some(app),
-        Err(errors) => {
-            output.tell(Event::ConfigurationRefused { errors });
-            None
-        }
+    let reload: Reload = Box::new(move |output| {
+        accept(load(), output).inspect_err(|errors| {
+            output.tell(Event::ConfigurationRefused { errors: errors.len() });
+        })
     });
     let dir = arguments.dir.clone();
     Ok((Launch { worker, dir, app, env, sockets, lanes, io: arguments.io }, signals, reload))
 }
 
-/// The application, unless findings prevent its start; how many, then. What matters is told.
-fn accept(loaded: Loaded, output: &mut Output) -> Result<App, usize> {
+/// The application, unless findings prevent its start; those, then. What matters is told.
+fn accept(loaded: Loaded, output: &mut Output) -> Result<App, Vec<Finding>> {
     let told = |finding: &&Finding| finding.severity > Severity::Note;
     for finding in loaded.findings.iter().filter(told) {
         output.tell(finding);
     }
-    let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let errors = errors.count();
-    loaded.app.ok_or(errors)
+    loaded.app.ok_or_else(|| {
+        let findings = loaded.findings.into_iter();
+        findings.filter(|finding| finding.severity == Severity::Error).collect()
+    })
 }
 
 fn urls(written: &[ListenUrl], env: &Env) -> Result<Vec<ListenUrl>, config::ListenUrlError> {

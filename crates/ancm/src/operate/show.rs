@@ -2,7 +2,9 @@
 
 use std::io;
 
-use control::operator::{GenerationStatus, ProcessStatus, Serves, SiteState, Stage, Status};
+use control::operator::{
+    GenerationStatus, ProcessStatus, RefusedPart, Serves, SiteState, Stage, Status,
+};
 use lifecycle::report::printable;
 
 /// Writes it, without colours: what reads it may be a log.
@@ -35,6 +37,23 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
         let [needed, available] = [shortage.needed_bytes, shortage.available_bytes].map(bytes);
         line("no overlap", &format!("{needed} needed for it, {available} available"))?;
     }
+    if let Some(refused) = &status.configuration_refused {
+        let (since, ago) = (&refused.since, duration(refused.since_seconds));
+        line("refused", &format!("the configuration on disk, since {since} ({ago})"))?;
+        line("", "what runs, runs as it was before:")?;
+        for part in &refused.findings {
+            line("", &place(part))?;
+            for (name, text) in [("expected:", &part.expected), ("instead:", &part.suggestion)] {
+                if let Some(text) = text {
+                    line("", &format!("  {name:<9} {text}"))?;
+                }
+            }
+        }
+        let more = refused.errors.saturating_sub(refused.findings.len());
+        if more > 0 {
+            line("", &format!("and {more} more, see `ancm check`"))?;
+        }
+    }
     writeln!(out)?;
     writeln!(
         out,
@@ -42,6 +61,13 @@ pub(super) fn write(status: &Status, out: &mut dyn io::Write) -> io::Result<()> 
         "GEN", "STATE", "FOR", "PID", "MEMORY", "REQUESTS", "SO FAR"
     )?;
     status.generations.iter().try_for_each(|generation| write_generation(generation, out))
+}
+
+/// What is wrong, and where.
+fn place(part: &RefusedPart) -> String {
+    let at = [part.line, part.column].into_iter().flatten();
+    let at: String = at.map(|number| format!(":{number}")).collect();
+    format!("{}{at}: {} [{}]", part.file, part.message, part.code)
 }
 
 fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! One thread, which never waits for a worker or for whoever reads our output. What to do is
 //! decided in `lifecycle::site`; here it is only carried out.
 
+mod configuration;
 pub(crate) mod explain;
 mod launch;
 mod log_file;
@@ -29,12 +30,13 @@ use lifecycle::exit::Ending;
 use lifecycle::generation::Payload;
 use lifecycle::headroom::Headroom;
 use lifecycle::report::StartReport;
-use lifecycle::site::{Action, Event, Policy, Site};
+use lifecycle::site::{Action, Event, Site};
 use lifecycle::trigger::Triggers;
 use lifecycle::{Reason, exit};
 use os::poll::{Readiness, poll};
 use os::signal::{Signal, Signals};
 
+use self::configuration::Refused;
 pub(crate) use self::launch::Launch;
 use self::launch::LaunchError;
 use self::log_file::LogFile;
@@ -46,9 +48,6 @@ use self::worker::Worker;
 use crate::output::{Output, Stream};
 use crate::service::ServiceManager;
 
-/// A worker that watches its backend or warms up notices its own failures; it gets this long to
-/// tell.
-const TELL_GRACE: Duration = Duration::from_secs(2);
 /// Signals that come closer together are one wish: some tools signal the process and then its
 /// group. Nobody asks a second time that fast.
 const ONE_STOP: Duration = Duration::from_millis(200);
@@ -57,13 +56,14 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The module's number of a line of the debug log.
 const DEBUG_LINE: u16 = 1036;
 
-/// Reads the configuration again; `None` when it cannot be used, which was told by then.
-pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Option<config::App>>;
+/// Reads the configuration again; when it cannot be used, what prevents that, which was told by then.
+pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Result<config::App, Vec<config::Finding>>>;
 
 /// One site and its processes.
 pub(crate) struct Supervisor {
     launch: Launch,
     reload: Reload,
+    refused: Option<Refused>,
     signals: Signals,
     service: ServiceManager,
     watch: Watch,
@@ -122,13 +122,17 @@ impl Supervisor {
         let listed = launch.app.settings.watched_files(&launch.dir);
         let watch = Watch::new(&launch.dir, &listed, Duration::ZERO)?;
         let (operators, refusal) = Operators::open(&launch);
-        let (site, actions) =
-            Site::start(policy(&launch.app, &launch.env), watch.is_offline(), Duration::ZERO);
+        let (site, actions) = Site::start(
+            configuration::policy(&launch.app, &launch.env),
+            watch.is_offline(),
+            Duration::ZERO,
+        );
         let seed = u64::from(std::process::id());
         let triggers = Triggers::new(recycling::limits(&launch.app), seed);
         let mut supervisor = Self {
             launch,
             reload,
+            refused: None,
             signals,
             service,
             watch,
@@ -193,9 +197,8 @@ impl Supervisor {
 
     fn follow(&mut self, changes: Vec<Change>) {
         for change in changes {
-            let handler_settings = &self.launch.app.settings.handler_settings;
             match change {
-                Change::Configuration if handler_settings.disallow_rotation_on_config_change => {
+                Change::Configuration if self.ignores_configuration() => {
                     self.output.tell(
                         "info: web.config has changed; disallowRotationOnConfigChange keeps the \
                          application as it was",
@@ -206,9 +209,9 @@ impl Supervisor {
                 Change::Runtime => drop(self.recycle(Reason::Runtime)),
                 Change::Beyond(what) => self.tell(&Told::NotWatched { what }),
                 Change::Offline(is_offline) => {
-                    if !is_offline && let Some(app) = (self.reload)(&mut self.output) {
+                    if !is_offline {
                         // Whoever took the application offline did so to change it.
-                        self.adopt(app);
+                        self.reload();
                     }
                     self.events.push_back(Event::Offline(is_offline));
                 }
@@ -225,21 +228,15 @@ impl Supervisor {
         if is_followed {
             self.tell(&Told::Recycling { reason: reason.to_string() });
         }
-        let Some(app) = (self.reload)(&mut self.output) else { return false };
-        self.adopt(app);
+        if !self.reload() {
+            return false;
+        }
         self.service.reloading();
         if !is_followed {
             self.service.ready(tell::AWAY);
         }
         self.events.push_back(Event::Recycle(reason));
         true
-    }
-
-    fn adopt(&mut self, app: config::App) {
-        self.watch.list(&app.settings.watched_files(&self.launch.dir), self.now());
-        self.triggers.set_limits(recycling::limits(&app));
-        self.site.set_policy(policy(&app, &self.launch.env));
-        self.launch.app = app;
     }
 
     /// Waits for whatever happens next.
@@ -512,25 +509,5 @@ impl Supervisor {
 
     fn now(&self) -> Duration {
         self.begun.elapsed()
-    }
-}
-
-fn policy(app: &config::App, env: &config::Env) -> Policy {
-    let settings = &app.settings;
-    let grace = match settings.hosting_model {
-        config::HostingModel::InProcess if !settings.is_warmed_up() => Duration::ZERO,
-        _ => TELL_GRACE,
-    };
-    Policy {
-        // Who debugs a start has all day.
-        start_limit: match env.non_empty(config::environment::SUSPEND_VARIABLE) {
-            Some(_) => A_DAY,
-            None => settings.startup_time_limit + grace,
-        },
-        drain_limit: settings.shutdown_time_limit,
-        rapid_fails_per_minute: settings.rapid_fails_per_minute,
-        repeats_late_starts: !settings.handler_settings.suppress_recycle_on_startup_timeout,
-        overlap: !settings.handler_settings.disallow_overlapping_rotation,
-        seed: u64::from(std::process::id()),
     }
 }

@@ -148,10 +148,7 @@ impl Supervisor {
             };
         }
         let first = self.site.next_id();
-        let app = (self.reload)(&mut self.output);
-        if let Some(app) = app {
-            self.adopt(app);
-        }
+        self.reload();
         self.events.push_back(Event::Halted(false));
         self.wish(client, Wish::Serves(first));
     }

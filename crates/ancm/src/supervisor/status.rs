@@ -39,6 +39,7 @@ impl Supervisor {
             is_offline: self.site.is_offline(),
             is_stopped: self.site.is_halted(),
             memory_shortage: self.shortage(),
+            configuration_refused: self.refused_configuration(),
             generations: generations.map(|it| self.generation(it, now)).collect(),
             last_failure: failure,
         }
@@ -113,7 +114,7 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// The time that was this long ago.
-fn ago(duration: Duration) -> String {
+pub(super) fn ago(duration: Duration) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     lifecycle::time::utc(now.saturating_sub(duration))
 }

@@ -144,6 +144,10 @@ pub struct Status {
     /// Why the last generation could not be started beside the one before, if that was so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_shortage: Option<Shortage>,
+    /// What is wrong with the configuration on disk, if it cannot be used: what runs, runs as it was
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_refused: Option<RefusedConfiguration>,
     /// The generations that have a process, oldest first.
     pub generations: Vec<GenerationStatus>,
     /// The last start that failed since the application was ready last.
@@ -158,6 +162,42 @@ pub struct Shortage {
     pub needed_bytes: u64,
     /// What was available.
     pub available_bytes: u64,
+}
+
+/// A configuration that was read and cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedConfiguration {
+    /// When the first one was refused since one could be used last, UTC.
+    pub since: String,
+    /// How long ago that is.
+    pub since_seconds: u64,
+    /// How much is wrong with it.
+    pub errors: usize,
+    /// The first of that, ten at most.
+    pub findings: Vec<RefusedPart>,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPart {
+    /// The stable name of its kind.
+    pub code: String,
+    /// The file or folder it is about, as a person would name it.
+    pub file: String,
+    /// The line in that file, from one.
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// The column in that line, in characters from one.
+    #[serde(default)]
+    pub column: Option<u32>,
+    /// What is wrong.
+    pub message: String,
+    /// What would be accepted at that place.
+    #[serde(default)]
+    pub expected: Option<String>,
+    /// What to write or do instead.
+    #[serde(default)]
+    pub suggestion: Option<String>,
 }
 
 /// How a site is, in one word.
