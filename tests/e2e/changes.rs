@@ -1,6 +1,12 @@
 //! Changes under a running application: a new generation, nobody refused, nothing lost.
 
-use std::{fs, path::Path, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use testkit::{App, Load, Model, Site, Start, both_models, eventually};
 
@@ -141,6 +147,45 @@ both_models! {
         assert_eq!(site.application(), first);
         site.app().write("Site.dll", good);
         wait_for_another(&site, first);
+        site.stop();
+    }
+
+    fn what_dies_in_the_middle_of_a_copy_is_started_when_that_is_over(model: Model) {
+        let app = App::test("Site").model(model);
+        fs::create_dir(app.path("plugins")).unwrap();
+        let site = Start::of(app.file("plugins/one.dll", "")).run();
+        let first = site.application();
+        let good = fs::read(site.app().path("Site.dll")).unwrap();
+        // Where no event tells of it.
+        site.app().write("plugins/one.dll", "a part");
+        site.worker().signal("KILL");
+        site.app().write("Site.dll", "the half of an assembly");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for copied in 1..3000 {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    site.app().write("Other.dll", "x".repeat(copied));
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            site.wait_for_log("in 30 s at the latest");
+            let mut client = site.connect();
+            client.send("GET /ProcessId HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            eventually("many a second", || {
+                let size = fs::metadata(site.app().path("Other.dll")).unwrap().len();
+                assert!(site.supervisor().children().is_empty(), "{}", site.log());
+                (size > 150).then_some(())
+            });
+            assert_eq!(status(&site)["state"], "starting");
+            site.app().write("Site.dll", &good);
+            is_over.store(true, Ordering::Relaxed);
+            // Who came meanwhile has waited.
+            assert_ne!(client.response().ok().text(), first.0.to_string());
+        });
+        assert!(!site.log().contains("did not start"), "{}", site.log());
         site.stop();
     }
 

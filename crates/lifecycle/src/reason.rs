@@ -57,12 +57,10 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether somebody wants the application to run now.
+    /// Whether somebody wants the application to run now, with what there is.
     pub const fn is_wish(self) -> bool {
-        matches!(
-            self,
-            Self::Command | Self::Deployment | Self::Rollback | Self::Signal | Self::Started
-        )
+        use Reason::{Command, Deployment, First, Online, Rollback, Signal, Started};
+        matches!(self, Command | Deployment | First | Online | Rollback | Signal | Started)
     }
 }
 

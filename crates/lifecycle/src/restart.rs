@@ -32,6 +32,8 @@ pub struct Pause {
 /// What the length of a pause comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
+    /// What the application is started from is being changed.
+    Change,
     /// The CPU time that starts have taken and that no pause has made up for.
     Cost(Duration),
     /// How often it has failed.
@@ -45,6 +47,7 @@ pub enum Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Change => f.write_str("its files, or its .NET, are being changed"),
             Self::Cost(cpu) => write!(
                 f,
                 "failed starts have taken {:.1} s of CPU time, and {} % of a core is theirs",

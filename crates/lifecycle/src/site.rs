@@ -9,10 +9,15 @@
 //!    generation is drained.
 //! 3. Without overlap, never are two processes of the application alive at once; and without room
 //!    none is started beside another.
-//! 4. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
+//! 4. While what it is started from is being changed, the application is started because somebody
+//!    wishes that, or because the change has no end.
+//! 5. Every generation that does not serve has a deadline at which it is killed, so a stop ends.
+
+mod terms;
 
 use std::time::Duration;
 
+pub use self::terms::{Action, Event, Notice, Policy};
 use crate::Reason;
 use crate::generation::{Generation, Payload, StartFailure, State};
 use crate::ids::GenerationId;
@@ -26,124 +31,10 @@ const FAILING_LIMIT: Duration = Duration::from_secs(2);
 const PAGE_START_LIMIT: Duration = Duration::from_secs(20);
 /// Between two attempts to start a page.
 const PAGE_PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a start which is due waits for the end of a change.
+/// The longest that a start which nobody asks for waits for the end of a change.
 const LONGEST_CHANGE: Duration = Duration::from_secs(30);
 /// How long clients may wait in the queue before they are better served by a page.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The limits of one site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// For a start of the application.
-    pub start_limit: Duration,
-    /// For requests in flight and the application's own stop.
-    pub drain_limit: Duration,
-    /// Whether a new generation may start beside the old one. Without it the old one ends first,
-    /// and requests wait in the queue meanwhile.
-    pub overlap: bool,
-    /// `rapidFailsPerMinute`: beyond so many ends and failed starts within a minute the application
-    /// is not started before the minute is over.
-    pub rapid_fails_per_minute: u32,
-    /// Whether a start that took too long is made again by itself.
-    pub repeats_late_starts: bool,
-    /// Makes the pauses of this site its own.
-    pub seed: u64,
-}
-
-/// What has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The process has ended and was waited for.
-    Exited(GenerationId),
-    /// The worker reported that the start failed.
-    Failed(GenerationId),
-    /// The worker reported that the start took too long.
-    Late(GenerationId),
-    /// There is no process: it could not be started.
-    NotSpawned(GenerationId),
-    /// `app_offline.htm` has come, or gone.
-    Offline(bool),
-    /// An operator wants the application stopped, or started again.
-    Halted(bool),
-    /// Nobody has asked for long: the application is not needed.
-    Idle,
-    /// The worker serves.
-    Ready(GenerationId),
-    /// A new generation is wanted.
-    Recycle(Reason),
-    /// Stop, letting requests finish.
-    Stop,
-    /// Stop without waiting for anything.
-    StopAtOnce,
-    /// The application stops by itself.
-    Stopping(GenerationId),
-    /// Time has passed.
-    Tick,
-    /// Somebody asks, and nobody serves.
-    Wanted,
-}
-
-/// What to do, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Tell that the addresses are served; once in the life of a site.
-    Announce,
-    /// Ask a worker to finish what it has and end.
-    Drain {
-        /// The worker.
-        id: GenerationId,
-        /// How long it may take.
-        limit: Duration,
-    },
-    /// Compose the report of a failed start; pages that start later show it.
-    Explain {
-        /// The generation that failed.
-        id: GenerationId,
-        /// Why.
-        why: StartFailure,
-        /// How long it takes until the application is started again; none if nobody does so.
-        retry: Option<Pause>,
-    },
-    /// Everything has ended; the site is stopped.
-    Finish,
-    /// End a process now.
-    Kill(GenerationId),
-    /// Start a worker.
-    Start {
-        /// Its name.
-        id: GenerationId,
-        /// What it serves.
-        payload: Payload,
-    },
-    /// Tell a person.
-    Tell(Notice),
-}
-
-/// What a person may want to know about the life of a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A serving generation ended unasked.
-    Died {
-        /// The generation.
-        id: GenerationId,
-        /// When the application is started again.
-        restart_in: Duration,
-    },
-    /// A generation did not end within its limit and is killed.
-    DrainIncomplete(GenerationId),
-    /// The application is stopped because an operator wants it.
-    Halted,
-    /// The application is stopped because nobody asks.
-    Idle,
-    /// There is no room for two generations: the old one ends before the new one is started.
-    NoRoom,
-    /// The application is offline: what its file says is served.
-    Offline,
-    /// A generation serves again, after a failure or in place of another.
-    Replaced(GenerationId),
-    /// The application stops by itself; a new generation follows.
-    Stopping(GenerationId),
-}
 
 /// A start that is for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,8 +162,9 @@ impl Site {
         self.has_room = has_room;
     }
 
-    /// Whether, from now on, what the application is started from is being changed: a start that is
-    /// due by itself would get the half of it, and waits for the end, which asks for one.
+    /// Whether, from now on, what the application is started from is being changed: a start that nobody
+    /// asks for would get the half of it, and waits for the end, for so long that requests had better wait,
+    /// too.
     pub fn set_changing(&mut self, is_changing: bool) {
         self.is_changing = is_changing;
     }
@@ -294,6 +186,25 @@ impl Site {
         may_start && self.phase == Phase::Running && self.policy.overlap && self.has_app()
     }
 
+    /// Whether `event` may start a generation that nobody asks for, so that it has to be known before
+    /// whether something is being changed.
+    pub fn may_start_by_itself(&self, event: Event, now: Duration) -> bool {
+        let may_start = match event {
+            Event::Exited(id) => {
+                let ended = self.index(id).map(|index| &self.generations[index]);
+                let is_loss = |it: &Generation| !matches!(it.state, State::Draining { .. });
+                let is_loss = ended.is_some_and(|it| it.payload == Payload::App && is_loss(it));
+                is_loss || self.waits_for_end.is_some()
+            }
+            Event::Ready(_) => self.outdated.is_some(),
+            Event::Stopping(_) => true,
+            Event::Tick => self.next_try().is_some_and(|at| at <= now),
+            Event::Wanted => self.is_idle,
+            _ => false,
+        };
+        may_start && self.phase == Phase::Running && self.may_run()
+    }
+
     /// When the next [`Event::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Duration> {
         let deadlines = self.generations.iter().filter_map(Generation::deadline);
@@ -309,7 +220,8 @@ impl Site {
     /// Why it is for later, or for never.
     pub fn waits_because(&self) -> Option<Wait> {
         let left_alone = self.is_left_alone.then_some(Wait::LeftAlone);
-        self.retry_at.map(|retry| retry.why).or(left_alone)
+        let why = |retry: Retry| if self.is_changing { Wait::Change } else { retry.why };
+        self.retry_at.map(why).or(left_alone)
     }
 
     /// The CPU time that a generation has taken, told before its end.
@@ -547,9 +459,12 @@ impl Site {
                 };
                 self.replace(id, pause, Reason::Died, now);
                 // Nothing follows an application that is offline.
-                let restart_in = self.next_try().map_or(Duration::ZERO, |at| at - now);
+                let restart = match (self.next_try(), self.waits_because()) {
+                    (Some(at), Some(why)) => Pause { length: at.saturating_sub(now), why },
+                    _ => Pause::NONE,
+                };
                 // Before the start that it announces.
-                self.actions.insert(0, Action::Tell(Notice::Died { id, restart_in }));
+                self.actions.insert(0, Action::Tell(Notice::Died { id, restart }));
             }
         }
         if let Some(reason) = self.waits_for_end.filter(|_| !self.has_app()) {
@@ -617,7 +532,8 @@ impl Site {
         if let Some(retry) = self.retry_at
             && self.next_try().is_some_and(|at| at <= now)
         {
-            self.start_app(retry.reason, now);
+            // A change that goes on by now has no end.
+            self.start_app_now(retry.reason, now);
         }
         if self.page_at.is_some_and(|at| at <= now) {
             self.start_page(self.page_reason(), now);
@@ -695,7 +611,9 @@ impl Site {
         if retry.length > PATIENCE {
             let why = match retry.why {
                 Wait::RapidFails => StartFailure::RapidFails,
-                Wait::Cost(_) | Wait::Failures | Wait::LeftAlone => StartFailure::KeepsEnding,
+                Wait::Change | Wait::Cost(_) | Wait::Failures | Wait::LeftAlone => {
+                    StartFailure::KeepsEnding
+                }
             };
             self.actions.push(Action::Explain { id, why, retry: Some(retry) });
             self.start_page(Reason::Failed, now);
@@ -707,7 +625,18 @@ impl Site {
         pause.at_least(self.breaker.on_failure(self.policy.rapid_fails_per_minute, now))
     }
 
+    /// Starts the application: now, or when what it is started from has come to rest.
     fn start_app(&mut self, reason: Reason, now: Duration) {
+        if self.is_changing && !reason.is_wish() && self.may_run() {
+            (self.is_idle, self.is_left_alone) = (false, false);
+            self.waits_for_end = self.waits_for_end.filter(|_| self.has_app());
+            self.retry_at = Some(Retry { at: now, reason, why: Wait::Change });
+        } else {
+            self.start_app_now(reason, now);
+        }
+    }
+
+    fn start_app_now(&mut self, reason: Reason, now: Duration) {
         (self.retry_at, self.is_left_alone) = (None, false);
         if !self.may_run() || self.generations.iter().any(Generation::is_starting_app) {
             return;

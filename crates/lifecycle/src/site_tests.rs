@@ -106,6 +106,52 @@ fn a_retry_waits_for_the_end_of_a_change() {
 }
 
 #[test]
+fn what_nobody_asks_for_is_not_started_in_the_middle_of_a_change() {
+    let until = at(50) + LONGEST_CHANGE;
+    for (reason, event) in [
+        (Reason::Died, Event::Exited(id(1))),
+        (Reason::Quit, Event::Stopping(id(1))),
+        (Reason::Lifetime, Event::Recycle(Reason::Lifetime)),
+    ] {
+        let mut site = serving();
+        site.set_changing(true);
+        let told = site.on_event(event, at(50));
+        let is_start = |it: &Action| matches!(it, Action::Start { .. });
+        assert!(!told.iter().any(is_start), "{reason:?} {told:?}");
+        assert_eq!((site.next_try(), site.waits_because()), (Some(until), Some(Wait::Change)));
+        // It ends, and that is a reason of its own or not.
+        let mut rested = site.clone();
+        rested.set_changing(false);
+        assert_eq!(rested.on_event(Event::Tick, at(51)), [start(2, Payload::App)]);
+        assert_eq!(rested.generations().last().unwrap().reason, reason);
+        rested = site.clone();
+        rested.set_changing(false);
+        let actions = rested.on_event(Event::Recycle(Reason::Files), at(51));
+        assert_eq!((actions, rested.next_try()), (vec![start(2, Payload::App)], None));
+        // Somebody does not wait, and nothing waits for ever.
+        assert_eq!(
+            site.clone().on_event(Event::Recycle(Reason::Command), at(51)),
+            [start(2, Payload::App)]
+        );
+        let actions = site.on_event(Event::Tick, until);
+        assert!(actions.contains(&start(2, Payload::App)), "{actions:?}");
+    }
+}
+
+#[test]
+fn who_asks_an_idle_application_waits_for_the_end_of_a_change_too() {
+    let mut site = serving();
+    site.on_event(Event::Idle, at(50));
+    site.on_event(Event::Exited(id(1)), at(50));
+    site.set_changing(true);
+    assert_eq!(site.on_event(Event::Wanted, at(60)), []);
+    // What is known need not be told again and again.
+    assert!(!site.is_idle());
+    site.set_changing(false);
+    assert_eq!(site.on_event(Event::Tick, at(61)), [start(2, Payload::App)]);
+}
+
+#[test]
 fn a_second_failure_replaces_the_page() {
     let (mut site, _) = Site::start(POLICY, false, at(0));
     site.on_event(Event::Exited(id(1)), at(1));
@@ -130,7 +176,7 @@ fn a_start_that_takes_too_long_is_killed_and_explained() {
 fn a_serving_worker_that_dies_is_replaced_at_once_then_with_pauses() {
     let mut site = serving();
     let actions = site.on_event(Event::Exited(id(1)), at(100));
-    let died = Notice::Died { id: id(1), restart_in: Duration::ZERO };
+    let died = Notice::Died { id: id(1), restart: Pause::NONE };
     assert_eq!(actions, [Action::Tell(died), start(2, Payload::App)]);
 
     site.on_event(Event::Ready(id(2)), at(101));
@@ -492,10 +538,21 @@ impl World {
             self.site.set_room(has_room);
         }
         let is_beside = self.alive.iter().any(|(_, payload)| *payload == Payload::App);
+        let is_asked = self.site.may_start_by_itself(event, self.now);
+        if is_asked {
+            let is_changing = self.chance(4) == 0;
+            self.site.set_changing(is_changing);
+        }
+        let is_due = self.site.next_try().is_some_and(|at| at <= self.now);
         let actions = self.site.on_event(event, self.now);
         let is_start = |it: &Action| matches!(it, Action::Start { payload: Payload::App, .. });
         if is_beside && actions.iter().any(is_start) {
             assert!(is_measured && self.site.has_room, "{event:?} {:?}", self.site);
+        }
+        if self.site.is_changing && actions.iter().any(is_start) {
+            let reason = self.site.generations().last().map(|it| it.reason);
+            let is_wish = reason.is_some_and(Reason::is_wish);
+            assert!(is_wish || is_due && event == Event::Tick, "{event:?} {:?}", self.site);
         }
         self.perform(actions);
         self.check();
@@ -557,6 +614,8 @@ impl World {
             }
             (9, _) if self.chance(3) == 0 => self.event(Event::Idle),
             (10, _) if self.chance(2) == 0 => self.event(Event::Wanted),
+            (11, _) if self.chance(4) == 0 => self.event(Event::Recycle(Reason::Memory)),
+            (11, _) if self.chance(4) == 0 => self.site.set_changing(false),
             _ => self.event(Event::Tick),
         }
     }

@@ -195,6 +195,13 @@ impl Supervisor {
         self.follow(changes);
     }
 
+    /// The same, with what there is at this moment.
+    fn follow_latest_changes(&mut self) {
+        let changes = self.watch.changes_until_now(self.now());
+        self.site.set_changing(self.watch.is_settling());
+        self.follow(changes);
+    }
+
     fn follow(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
@@ -223,6 +230,7 @@ impl Supervisor {
     /// used. Nothing is started while the application is not to run.
     fn recycle(&mut self, reason: Reason) -> bool {
         self.watch.follow(self.now());
+        self.site.set_changing(self.watch.is_settling());
         let is_for_later = self.site.is_idle() && !reason.is_wish();
         let is_followed = self.site.may_run() && !is_for_later;
         if is_followed {
@@ -412,6 +420,9 @@ impl Supervisor {
     /// Gives every event to the site and does what it says, until there is nothing left to do.
     fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
+            if self.site.may_start_by_itself(event, self.now()) {
+                self.follow_latest_changes();
+            }
             if self.site.may_double(event, self.now()) {
                 self.headroom = self.measured_headroom();
                 self.site.set_room(self.headroom.is_enough());

@@ -118,8 +118,7 @@ impl Supervisor {
     fn on_recycle_command(&mut self, client: ClientId, reason: Reason) {
         if self.site.is_offline() {
             // Whoever has just removed the file is not to be told that it is there.
-            let changes = self.watch.changes_until_now(self.now());
-            self.follow(changes);
+            self.follow_latest_changes();
             if !self.watch.is_offline() {
                 return self.wish(client, Wish::Serves(self.site.next_id()));
             }

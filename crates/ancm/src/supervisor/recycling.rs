@@ -72,7 +72,9 @@ impl Supervisor {
     }
 
     fn replace(&mut self, reason: Reason) {
-        if !self.recycle(reason) {
+        self.follow_latest_changes();
+        // What is being changed is not taken over by halves: the site waits for the end of it.
+        if self.watch.is_settling() || !self.recycle(reason) {
             self.events.push_back(Event::Recycle(reason));
         }
     }

@@ -1,7 +1,6 @@
 //! What the operator is told: the log, the service manager, the report that pages show.
 
 use std::fmt::Display;
-use std::time::Duration;
 
 use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::StartFailure;
@@ -63,15 +62,22 @@ impl Supervisor {
     pub(super) fn notice(&mut self, notice: Notice) {
         let worker = |id: &GenerationId| self.workers.get(id);
         let event = match notice {
-            Notice::Died { id: generation, restart_in } => {
+            Notice::Died { id: generation, restart } => {
                 let ending = worker(&generation).and_then(|worker| worker.ending);
                 Told::GenerationDied {
                     generation,
                     pid: worker(&generation).map_or(0, |worker| worker.child.pid().number()),
                     ending: ending.map_or_else(|| "is gone".to_owned(), |end| end.to_string()),
-                    follows: match restart_in {
-                        Duration::ZERO => "a new generation is started".to_owned(),
-                        pause => format!("a new one is started in {:.1} s", pause.as_secs_f32()),
+                    follows: match restart {
+                        _ if restart.is_none() => "a new generation is started".to_owned(),
+                        Pause { why: Wait::Change, length } => format!(
+                            "a new one is started when that has come to rest which is being \
+                             changed of its files or its .NET, in {} s at the latest",
+                            length.as_secs()
+                        ),
+                        Pause { length, .. } => {
+                            format!("a new one is started in {:.1} s", length.as_secs_f32())
+                        }
                     },
                 }
             }

@@ -99,15 +99,21 @@ impl Looks {
     /// The answer to the last question; what was answered to those before it is dropped. `None` if it
     /// does not come within `limit`.
     pub(super) fn last(&mut self, limit: Duration) -> Option<Seen> {
+        self.rest(limit).pop().filter(|_| self.pending == 0)
+    }
+
+    /// The answers to all questions, as far as they come within `limit`.
+    pub(super) fn rest(&mut self, limit: Duration) -> Vec<Seen> {
         let until = Instant::now() + limit;
-        while let Ok(seen) = self.seen.recv_timeout(until.saturating_duration_since(Instant::now()))
+        let mut all = Vec::new();
+        while self.pending > 0
+            && let rest = until.saturating_duration_since(Instant::now())
+            && let Ok(seen) = self.seen.recv_timeout(rest)
         {
-            self.pending = self.pending.saturating_sub(1);
-            if self.pending == 0 {
-                return Some(seen);
-            }
+            self.pending -= 1;
+            all.push(seen);
         }
-        None
+        all
     }
 }
 

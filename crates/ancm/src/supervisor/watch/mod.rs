@@ -116,12 +116,12 @@ impl Watch {
         }
     }
 
-    /// What the site has to follow before somebody is told how it is: what there is at this moment, not
-    /// at the last look.
+    /// What the site has to follow before it starts something by itself, or somebody is told how it is:
+    /// what there is at this moment, not at the last look.
     pub(super) fn changes_until_now(&mut self, now: Duration) -> Vec<Change> {
-        self.looks.ask(false, None);
-        let seen = self.looks.last(PATIENCE);
-        seen.map(|seen| self.compare.changes(&seen, now)).unwrap_or_default()
+        self.looks.ask(true, None);
+        let seen = self.looks.rest(PATIENCE);
+        seen.iter().flat_map(|seen| self.compare.changes(seen, now)).collect()
     }
 
     /// The application runs in this process, or in one that it has started.
