@@ -1,7 +1,7 @@
 //! How lanes speak to the kernel: the same answers, whichever way.
 //!
-//! All other tests run over io_uring where it may be used, and over epoll with
-//! `ANCM_TEST_IO=epoll cargo xtask test`.
+//! The cases of `tests/wire` and what tests the engine run over both; all other tests over io_uring
+//! where it may be used, and over epoll with `ANCM_TEST_IO=epoll cargo xtask test`.
 
 use std::thread;
 

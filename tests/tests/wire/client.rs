@@ -1,21 +1,20 @@
 //! A client that reads answers as bytes and forgives nothing.
 
 use std::{
-    fs,
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream},
 };
 
 use testkit::{eventually, patience};
 
-use crate::bytes::show;
+use crate::{bytes::show, unread::unread};
 
 /// One connection.
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// What the peer's own socket is called where the kernel lists sockets.
-    peer: String,
+    /// The addresses of the peer's own socket, its own first.
+    peer: (SocketAddrV4, SocketAddrV4),
 }
 
 /// One answer, its body without framing.
@@ -42,10 +41,9 @@ impl Client {
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;
         let (SocketAddr::V4(here), SocketAddr::V4(there)) = (stream.local_addr()?, address) else {
-            return Err(io::Error::other("the kernel's list is read for IPv4 only"));
+            return Err(io::Error::other("the kernel is asked of IPv4 only"));
         };
-        let peer = format!("{} {} ", listed(there), listed(here));
-        Ok(Self { stream, buffer: Vec::new(), peer })
+        Ok(Self { stream, buffer: Vec::new(), peer: (there, here) })
     }
 
     /// Sends. A server that has gone is found out by what it answered.
@@ -60,11 +58,9 @@ impl Client {
     /// Waits until the server has read what was sent: its socket holds nothing, or is gone.
     pub(crate) fn wait_until_taken(&self) {
         eventually("the server to read", || {
-            let sockets = fs::read_to_string("/proc/net/tcp").expect("the kernel lists sockets");
-            let peer = sockets.lines().find(|line| line.contains(&self.peer));
-            // `... local remote state tx_queue:rx_queue ...`
-            let waiting = peer.and_then(|line| line.split(':').nth(4)?.split(' ').next());
-            (waiting.is_none_or(|waiting| waiting == "00000000")).then_some(())
+            let (near, far) = self.peer;
+            let unread = unread(near, far).expect("the kernel tells of sockets");
+            matches!(unread, None | Some(0)).then_some(())
         });
     }
 
@@ -169,12 +165,6 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
     }
-}
-
-/// As `/proc/net/tcp` writes an address.
-fn listed(address: SocketAddrV4) -> String {
-    let ip = u32::from_ne_bytes(address.ip().octets());
-    format!("{ip:08X}:{:04X}", address.port())
 }
 
 fn parse_head(text: &str) -> Found<(u16, Vec<(String, String)>)> {

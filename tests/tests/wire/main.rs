@@ -1,7 +1,7 @@
 //! The wire cases of `tests/wire`: bytes in, bytes out, and what the application saw of it.
 //!
-//! One test per folder and hosting model. It runs every case of its folder twice on one site, in
-//! one piece and cut into many, and tells of every case that fails, not only of the first.
+//! One test per folder and hosting model. It runs every case of its folder twice on one site for each way
+//! to the kernel, in one piece and cut into many, and tells of every case that fails, not only of the first.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -9,11 +9,13 @@
 //! | `bytes` | the escapes of the case files |
 //! | `client` | a strict client that reads answers as bytes |
 //! | `run` | running cases |
+//! | `unread` | whether a server has read what was sent to it |
 
 mod bytes;
 mod case;
 mod client;
 mod run;
+mod unread;
 
 use std::path::{Path, PathBuf};
 

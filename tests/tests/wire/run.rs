@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use testkit::{App, Model, Site};
+use testkit::{App, Model, Site, Start};
 
 use crate::{
     bytes::show,
@@ -22,16 +22,29 @@ enum Pace {
     Cut,
 }
 
-/// Runs every case of a folder; `ANCM_WIRE` selects by a part of the name.
+/// Runs every case of a folder over each way to the kernel; `ANCM_WIRE` selects by a part of the name.
 pub(crate) fn folder(folder: &Path, model: Model) {
     let wanted = std::env::var("ANCM_WIRE").unwrap_or_default();
-    let site = Site::start(App::test("Wire"), model);
+    let mut failures = Vec::new();
+    for io in ["epoll", "uring"] {
+        let app = App::test("Wire").model(model);
+        let site = Start::of(app).argument("--io").argument(io).run();
+        let failed = cases(folder, &wanted, model, &site);
+        failures.extend(failed.into_iter().map(|what| format!("over {io}: {what}")));
+        site.stop();
+    }
+    let folder = folder.file_name().unwrap_or_default().to_string_lossy();
+    assert!(failures.is_empty(), "{folder}, {model}:\n  {}\n", failures.join("\n  "));
+}
+
+/// What fails of the cases of a folder.
+fn cases(folder: &Path, wanted: &str, model: Model, site: &Site) -> Vec<String> {
     let mut failures = Vec::new();
     // A backend may come to a broken request after the case that sent it.
     let mut late = Vec::new();
     for path in case::files(folder) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.contains(&wanted) {
+        if !name.contains(wanted) {
             continue;
         }
         let case = case::read(&path, model).unwrap_or_else(|error| panic!("{error}"));
@@ -41,9 +54,7 @@ pub(crate) fn folder(folder: &Path, model: Model) {
             }
         }
     }
-    let folder = folder.file_name().unwrap_or_default().to_string_lossy();
-    assert!(failures.is_empty(), "{folder}, {model}:\n  {}\n", failures.join("\n  "));
-    site.stop();
+    failures
 }
 
 fn run(case: &Case, address: SocketAddr, pace: Pace, late: &mut Vec<String>) -> Result<(), String> {
