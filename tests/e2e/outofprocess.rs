@@ -176,3 +176,50 @@ fn v1_27_an_application_sees_the_client_and_the_scheme_that_a_listed_proxy_tells
     assert!(connection.contains(" 203.0.113.1 "), "{connection}");
     site.stop();
 }
+
+/// Processes that write side by side, in pieces, and those of two generations: every line is of one.
+#[test]
+fn lines_of_several_processes_are_not_mixed_and_an_end_has_its_own_last_words() {
+    let app = script("python3", "chatty.py").replace(
+        "startupRetryCount",
+        r#"processesPerApplication="3" stdoutLogEnabled="true" stdoutLogFile="logs/out" startupRetryCount"#,
+    );
+    let site = Start::of(app).run();
+    let all = || {
+        eventually("three processes that answer", || {
+            let seen: BTreeSet<String> = (0..9).map(|_| site.get("/").ok().text()).collect();
+            (seen.len() == 3).then_some(seen)
+        })
+    };
+    all();
+    // Whoever gets it ends, and somebody else answers for it.
+    let pages = site.get("/end");
+    assert!(pages.status() == 502 || pages.status() == 200, "{pages:?}");
+    site.wait_for_log("; its last lines:");
+    let before = all();
+    site.signal("HUP");
+    site.wait_for_log("generation 2 serves now");
+    eventually("the others", || before.is_disjoint(&all()).then_some(()));
+    site.wait_for_log("generation 2 serves now");
+    let files = fs::read_dir(site.app().path("logs")).unwrap();
+    let files = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    for text in [site.stdout(), site.stderr()].into_iter().chain(files) {
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let lines = || whole.lines().filter(|line| line.contains("begin") || line.contains("end"));
+        let lines = || lines().filter(|line| line.contains(" of "));
+        assert!(lines().count() > 10, "{text}");
+        for line in lines().filter(|line| !line.contains("ancm:") && !line.contains("| ")) {
+            let words: Vec<&str> = line.split(' ').collect();
+            let ["begin", one, "of", other, "end"] = words[..] else { panic!("{line:?}") };
+            assert_eq!(one, other, "{line:?}");
+        }
+    }
+    let told = site.stderr();
+    let (_, ends) = told.split_once("; its last lines:\n").unwrap();
+    let own: Vec<&str> = ends.lines().map_while(|line| line.strip_prefix("    | ")).collect();
+    let number = own.iter().find_map(|line| line.strip_prefix("last words of ")).unwrap();
+    assert!(own.contains(&"and an unfinished"), "{own:?}");
+    let begun: Vec<_> = own.iter().filter(|line| line.starts_with("begin ")).collect();
+    assert!(begun.iter().all(|line| line.contains(number)), "{own:?}");
+    site.stop();
+}

@@ -1,4 +1,5 @@
-//! Our standard output and error: what workers write passes through here unchanged.
+//! Our standard output and error: what workers write passes through here unchanged, but for a line
+//! end where one would go on in the line of another.
 //!
 //! Whoever reads our output may stand still. The supervisor must not: it writes only what is sure
 //! not to block, keeps the rest, and stops reading from workers while there is too much of it. The
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use config::Env;
 use lifecycle::event::Level;
+use lifecycle::lines::Seam;
 use os::poll::{Readiness, poll};
 
 use crate::journal::Journal;
@@ -23,6 +25,9 @@ const ENOUGH_BYTES: usize = 64 << 10;
 const STALL: Duration = Duration::from_secs(1);
 /// At the end, for a reader that is slow.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
+
+/// Whose lines are our own, among the numbers of processes.
+const OURS: i32 = 0;
 
 /// One of the two streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +64,22 @@ impl Output {
         Self { journal: Journal::open(env, os::fd::stderr(), app), ..Self::new() }
     }
 
-    /// Writes `bytes` as far as possible and keeps the rest.
-    pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+    /// Writes `bytes` of a process as far as possible and keeps the rest.
+    pub(crate) fn write(&mut self, stream: Stream, pid: i32, bytes: &[u8]) {
+        match self.relay_mut(stream).seam.before(pid, bytes) {
+            b"" => {}
+            end => self.put(stream, end),
+        }
+        self.put(stream, bytes);
+    }
+
+    fn put(&mut self, stream: Stream, bytes: &[u8]) {
         self.kept.take(stream, bytes);
         let relay = self.relay_mut(stream);
         if relay.is_full() && relay.is_stalled() {
             relay.dropped += bytes.len() as u64;
         } else if !relay.is_broken {
             relay.pending.extend_from_slice(bytes);
-            relay.is_within_line = bytes.last().map_or(relay.is_within_line, |last| *last != b'\n');
             relay.flush();
         }
     }
@@ -75,8 +87,7 @@ impl Output {
     /// Writes a line of our own, which begins at the beginning of a line whatever the application
     /// wrote before: scripts wait for it.
     pub(crate) fn line(&mut self, stream: Stream, line: &str) {
-        let start = if self.relay(stream).is_within_line { "\n" } else { "" };
-        self.write(stream, format!("{start}{line}\n").as_bytes());
+        self.write(stream, OURS, format!("{line}\n").as_bytes());
     }
 
     /// One line for the operator.
@@ -160,8 +171,7 @@ impl Output {
 struct Relay {
     fd: BorrowedFd<'static>,
     pending: Vec<u8>,
-    /// What was taken last did not end its line.
-    is_within_line: bool,
+    seam: Seam<i32>,
     /// Nobody reads any more; the application must not suffer from that.
     is_broken: bool,
     /// When something was taken last, or there was nothing to take.
@@ -175,7 +185,7 @@ impl Relay {
         Self {
             fd,
             pending: Vec::new(),
-            is_within_line: false,
+            seam: Seam::new(),
             is_broken: false,
             progress: Instant::now(),
             dropped: 0,

@@ -14,6 +14,7 @@ pub mod headroom;
 pub mod health;
 pub mod ids;
 pub mod journey;
+pub mod lines;
 pub mod reason;
 pub mod report;
 pub mod restart;

@@ -50,7 +50,7 @@ pub fn start(
 ) -> Result<Arc<OutOfProcess>, Box<StartReport>> {
     let helper = Some(programs.join(HELPER)).filter(|path| path.is_file());
     let process = Env::of_process();
-    start_with(app, addresses, helper, on_event, &process, || vec![Box::new(OwnStreams)])
+    start_with(app, addresses, helper, on_event, &process, || vec![Box::new(OwnStreams::new())])
 }
 
 /// Whether the code of `app` can be executed from another folder than its own without the application

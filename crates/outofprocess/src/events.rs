@@ -22,6 +22,8 @@ pub enum Event {
         served_for: Duration,
         /// When the next one is started.
         restart_after: Pause,
+        /// The last lines that it wrote, where others write beside it.
+        last_lines: Vec<String>,
     },
     /// A backend runs, but does not listen any more.
     BackendSilent {
@@ -162,16 +164,20 @@ impl Event {
     }
 }
 
-/// One line; what the backend wrote is not in it.
+/// One line, and what a backend wrote where it tells more than the log.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BackendExited { pid, exit, served_for, restart_after } => {
+            Self::BackendExited { pid, exit, served_for, restart_after, last_lines } => {
                 write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}; ")?;
                 match restart_after.is_none() {
-                    true => f.write_str("the next one is started now"),
-                    false => write!(f, "the next one is started in {restart_after}"),
+                    true => f.write_str("the next one is started now")?,
+                    false => write!(f, "the next one is started in {restart_after}")?,
                 }
+                if !last_lines.is_empty() {
+                    f.write_str("; its last lines:")?;
+                }
+                last_lines.iter().try_for_each(|line| write!(f, "\n    | {line}"))
             }
             Self::BackendSilent { pid } => write!(
                 f,
@@ -266,10 +272,11 @@ mod tests {
                     exit: "exited with code 3".into(),
                     served_for: ms(61_000),
                     restart_after: Pause::NONE,
+                    last_lines: vec!["a".into(), "b".into()],
                 },
                 1030,
                 "backend process 7 exited with code 3 after serving for 61.0s; the next one is \
-                 started now",
+                 started now; its last lines:\n    | a\n    | b",
             ),
             (
                 Event::ShutdownMessageSent { pid: 7, status: None },

@@ -3,16 +3,19 @@
 //! A pipe that nobody drains stops the backend, so one thread per backend reads both streams until
 //! their end. What a reader would get wrong: the end of a stream is not the end of the process, in
 //! either order. A grandchild may hold a pipe open for ever; [`Output::finish`] waits a bounded
-//! time for what is still on its way and then ends the thread whatever is open.
+//! time for what is still on its way and then ends the thread whatever is open. Several backends write
+//! at once, so what is passed on is whole lines.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lifecycle::capture::Capture;
+use lifecycle::lines::{Lines, Seam};
 use os::eventfd::EventFd;
 use os::pipe;
 use os::poll::{Readiness, poll};
@@ -29,17 +32,34 @@ pub(crate) trait Sink: Send {
     fn take(&mut self, source: Source, bytes: &[u8]);
 }
 
-/// Passes output on to this process' own streams. Whoever closed them does not want it.
-pub(crate) struct OwnStreams;
+/// Passes output of one backend on to this process' own streams. Whoever closed them does not want it.
+pub(crate) struct OwnStreams {
+    writer: u64,
+}
+
+/// Of our two streams, in which backends write side by side and one after the other.
+static SEAMS: [Mutex<Seam<u64>>; 2] = [const { Mutex::new(Seam::new()) }; 2];
+
+impl OwnStreams {
+    pub(crate) fn new() -> Self {
+        static WRITERS: AtomicU64 = AtomicU64::new(0);
+        Self { writer: WRITERS.fetch_add(1, Ordering::Relaxed) }
+    }
+}
 
 impl Sink for OwnStreams {
     fn take(&mut self, source: Source, bytes: &[u8]) {
+        let [of_stdout, of_stderr] = &SEAMS;
+        let put = |seam: &Mutex<Seam<u64>>, mut to: Box<dyn Write>| {
+            // Held while it is written, so that the order is that of the seam.
+            let mut seam = seam.lock().unwrap_or_else(PoisonError::into_inner);
+            to.write_all(seam.before(self.writer, bytes))?;
+            to.write_all(bytes)?;
+            to.flush()
+        };
         let _ = match source {
-            Source::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes).and_then(|()| stdout.flush())
-            }
-            Source::Stderr => io::stderr().lock().write_all(bytes),
+            Source::Stdout => put(of_stdout, Box::new(io::stdout())),
+            Source::Stderr => put(of_stderr, Box::new(io::stderr())),
         };
     }
 }
@@ -68,7 +88,8 @@ impl Output {
         for stream in [&stdout, &stderr] {
             pipe::set_nonblocking(stream)?;
         }
-        let streams = vec![(Source::Stdout, stdout), (Source::Stderr, stderr)];
+        let streams = [(Source::Stdout, stdout), (Source::Stderr, stderr)];
+        let streams = streams.map(|(source, fd)| (source, fd, Lines::default())).into();
         let mut reader =
             Reader { streams, sinks, kept: Arc::clone(&kept), cancel: Arc::clone(&cancel) };
         let (running, ended) = sync_channel(0);
@@ -111,7 +132,7 @@ impl Drop for Output {
 }
 
 struct Reader {
-    streams: Vec<(Source, OwnedFd)>,
+    streams: Vec<(Source, OwnedFd, Lines)>,
     sinks: Vec<Box<dyn Sink>>,
     kept: Arc<Mutex<Kept>>,
     cancel: Arc<EventFd>,
@@ -119,17 +140,32 @@ struct Reader {
 
 impl Reader {
     fn run(&mut self) {
+        self.read();
+        for (source, _, lines) in &mut self.streams {
+            lines.pass_rest(|bytes| give(&mut self.sinks, *source, bytes));
+        }
+    }
+
+    fn read(&mut self) {
         let mut piece = vec![0; 16 * 1024];
         while !self.streams.is_empty() {
             let mut watched = vec![(self.cancel.as_fd(), Readiness::READ)];
-            watched.extend(self.streams.iter().map(|(_, fd)| (fd.as_fd(), Readiness::READ)));
-            let Ok(found) = poll(&watched, None) else { return };
+            watched.extend(self.streams.iter().map(|(_, fd, _)| (fd.as_fd(), Readiness::READ)));
+            let due = self.streams.iter().filter_map(|(_, _, lines)| lines.due()).min();
+            let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let Ok(found) = poll(&watched, limit) else { return };
             let is_cancelled = found[0].readable;
             let is_ready: Vec<bool> = found[1..].iter().map(|found| found.readable).collect();
             let mut ready = is_ready.into_iter();
             let Self { streams, sinks, kept, .. } = self;
-            streams.retain(|(source, fd)| {
-                !ready.next().unwrap_or_default() || pass_on(*source, fd, &mut piece, sinks, kept)
+            streams.retain_mut(|(source, fd, lines)| {
+                let is_open = !ready.next().unwrap_or_default()
+                    || pass_on(*source, fd, lines, &mut piece, sinks, kept);
+                match is_open {
+                    true => lines.pass_due(Instant::now(), |bytes| give(sinks, *source, bytes)),
+                    false => lines.pass_rest(|bytes| give(sinks, *source, bytes)),
+                }
+                is_open
             });
             if is_cancelled {
                 return;
@@ -142,6 +178,7 @@ impl Reader {
 fn pass_on(
     source: Source,
     from: &OwnedFd,
+    lines: &mut Lines,
     piece: &mut [u8],
     sinks: &mut [Box<dyn Sink>],
     kept: &Mutex<Kept>,
@@ -151,13 +188,17 @@ fn pass_on(
         Ok(count) => {
             let bytes = &piece[..count];
             lock(kept).take(source, bytes);
-            sinks.iter_mut().for_each(|sink| sink.take(source, bytes));
+            lines.take(bytes, Instant::now(), |bytes| give(sinks, source, bytes));
             true
         }
         Err(error) => {
             matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
         }
     }
+}
+
+fn give(sinks: &mut [Box<dyn Sink>], source: Source, bytes: &[u8]) {
+    sinks.iter_mut().for_each(|sink| sink.take(source, bytes));
 }
 
 /// A panic while the lock was held leaves text behind that is as good as any.
@@ -207,7 +248,9 @@ mod tests {
         let (sender, passed) = channel();
         let mut output = Output::drain(stdout, stderr, vec![Box::new(sender)]).unwrap();
         to_stdout.write_all(b"one\ntwo").unwrap();
-        assert_eq!(passed.recv().unwrap(), (Source::Stdout, b"one\ntwo".to_vec()));
+        assert_eq!(passed.recv().unwrap(), (Source::Stdout, b"one\n".to_vec()));
+        // Nobody ends it.
+        assert_eq!(passed.recv().unwrap(), (Source::Stdout, b"two".to_vec()));
         to_stderr.write_all(b"bad\r\n").unwrap();
         assert_eq!(passed.recv().unwrap(), (Source::Stderr, b"bad\r\n".to_vec()));
         assert_eq!(output.text(Source::Stdout), "one\ntwo");

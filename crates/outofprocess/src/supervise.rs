@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lifecycle::exit::Ending;
+use lifecycle::report::printable;
 use lifecycle::restart::Pause;
 use lifecycle::{Code, StartReport};
 
@@ -53,6 +54,9 @@ const ON_THE_WAY_OUT: Duration = Duration::from_millis(500);
 
 /// How long after a look another doubt is not worth one.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Lines of its own that the event of a backend's end has.
+const LAST_LINES: usize = 10;
 
 /// What all places of an application share.
 pub(crate) struct Shared {
@@ -172,10 +176,16 @@ impl Place {
             let mut crashes = shared.crashes.lock().unwrap_or_else(PoisonError::into_inner);
             if self.recovery.forgives_killed_start(Instant::now(), &mut crashes) {
                 let (pid, exit) = (remains.pid, words(remains));
-                let (served_for, pause) = (Duration::ZERO, Pause::NONE);
-                let exited = Event::BackendExited { pid, exit, served_for, restart_after: pause };
-                (shared.tell)(exited);
-                return pause;
+                let (served_for, restart_after) = (Duration::ZERO, Pause::NONE);
+                let last_lines = self.last_lines(remains);
+                (shared.tell)(Event::BackendExited {
+                    pid,
+                    exit,
+                    served_for,
+                    restart_after,
+                    last_lines,
+                });
+                return restart_after;
             }
         }
         let pause = self.recovery.on_start_failed(failure.cpu());
@@ -218,8 +228,14 @@ impl Place {
         };
         let (Next::Break { pause } | Next::Refuse { pause } | Next::Restart { pause }) = next;
         let (pid, exit) = (remains.pid, words(&remains));
-        let exited = Event::BackendExited { pid, exit, served_for, restart_after: pause };
-        (shared.tell)(exited);
+        let last_lines = self.last_lines(&remains);
+        (shared.tell)(Event::BackendExited {
+            pid,
+            exit,
+            served_for,
+            restart_after: pause,
+            last_lines,
+        });
         let per_minute = shared.startup.app.settings.rapid_fails_per_minute;
         match next {
             Next::Restart { .. } => {}
@@ -235,6 +251,16 @@ impl Place {
             }
         }
         pause
+    }
+
+    /// What it said last, if the log does not tell it from what others have said.
+    fn last_lines(&self, remains: &Remains) -> Vec<String> {
+        if self.shared.startup.app.settings.processes_per_application < 2 {
+            return Vec::new();
+        }
+        let text = if remains.stderr.trim().is_empty() { &remains.stdout } else { &remains.stderr };
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| printable(line)).collect()
     }
 
     /// Has requests answered with what is known of the last backend.

@@ -69,6 +69,9 @@ impl LogFile {
 
     /// Appends, sooner or later.
     pub(super) fn write(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if let Some(journal) = self.journal.take() {
             self.begin(journal);
         }

@@ -179,7 +179,10 @@ impl Supervisor {
                 self.on_ready(source, readiness);
                 self.settle();
             }
-            self.workers.values().for_each(|worker| worker.tell_of_log(&mut self.output));
+            for worker in self.workers.values_mut() {
+                worker.relay_begun(&mut self.output);
+                worker.tell_of_log(&mut self.output);
+            }
             self.follow_changes();
             self.follow_triggers();
             self.events.push_back(Event::Tick);
@@ -294,7 +297,8 @@ impl Supervisor {
             self.watch.next_look(),
         ];
         let next = next.into_iter().flatten().map(|at| at.saturating_sub(self.now()));
-        let timeout = next.chain(self.output.stalls_in()).min();
+        let begun = self.workers.values().filter_map(Worker::begun_in);
+        let timeout = next.chain(self.output.stalls_in()).chain(begun).min();
         let found = poll(&watched, timeout)?;
         Ok(sources.into_iter().zip(found).filter(|(_, readiness)| readiness.any()).collect())
     }

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::ToSupervisor;
 use lifecycle::capture::Capture;
 use lifecycle::exit::Ending;
+use lifecycle::lines::{Lines, Seam};
 use lifecycle::report::StartReport;
 use lifecycle::{Journey, Route, Step};
 use os::process::Child;
@@ -50,6 +51,7 @@ pub(super) struct Worker {
     stdout: Pipe,
     stderr: Pipe,
     log: Option<LogFile>,
+    log_seam: Seam<Stream>,
     started: Duration,
 }
 
@@ -65,6 +67,7 @@ pub(super) struct Load {
 struct Pipe {
     file: Option<File>,
     capture: Capture,
+    lines: Lines,
 }
 
 impl Worker {
@@ -78,7 +81,7 @@ impl Worker {
     ) -> io::Result<Self> {
         let pipe = |end: Option<std::os::fd::OwnedFd>| {
             end.as_ref().map(os::pipe::set_nonblocking).transpose()?;
-            Ok::<_, io::Error>(Pipe { file: end.map(File::from), capture: Capture::default() })
+            Ok::<_, io::Error>(Pipe { file: end.map(File::from), ..Pipe::default() })
         };
         let (stdout, stderr) = (pipe(child.stdout.take())?, pipe(child.stderr.take())?);
         Ok(Self {
@@ -98,6 +101,7 @@ impl Worker {
             stdout,
             stderr,
             log,
+            log_seam: Seam::new(),
             started: now,
         })
     }
@@ -143,7 +147,7 @@ impl Worker {
 
     /// Passes on what the process has written.
     pub(super) fn relay(&mut self, stream: Stream, output: &mut Output) {
-        self.take(stream, output, TURN_BYTES);
+        self.pass_on(stream, output, |pipe, pass| pipe.relay(TURN_BYTES, pass));
     }
 
     /// The process has ended: ends what it left in its group, takes the rest of its output and
@@ -153,7 +157,10 @@ impl Worker {
         let _ = self.child.kill_group(Signal::KILL);
         for stream in Stream::BOTH {
             // A pipe holds no more than this, whoever else may still write to it.
-            self.take(stream, output, 1 << 20);
+            self.pass_on(stream, output, |pipe, pass| {
+                pipe.relay(1 << 20, pass);
+                pipe.lines.pass_rest(pass);
+            });
         }
         self.log.iter().for_each(LogFile::finish);
         self.tell_of_log(output);
@@ -161,6 +168,20 @@ impl Worker {
             let lacked_memory = self.child.was_killed_for_memory();
             self.ending = Some(Ending::new(status).for_lack_of_memory(lacked_memory));
         }
+    }
+
+    /// Passes on lines that were begun and not ended for a while.
+    pub(super) fn relay_begun(&mut self, output: &mut Output) {
+        for stream in Stream::BOTH {
+            let now = Instant::now();
+            self.pass_on(stream, output, |pipe, pass| pipe.lines.pass_due(now, pass));
+        }
+    }
+
+    /// How long until there is something for that.
+    pub(super) fn begun_in(&self) -> Option<Duration> {
+        let due = Stream::BOTH.into_iter().filter_map(|stream| self.pipe(stream).lines.due()).min();
+        due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     /// Tells what has become of the log file.
@@ -198,26 +219,34 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, stream: Stream, output: &mut Output, limit: usize) {
+    /// Lets `act` work on a pipe, with what passes its lines on.
+    fn pass_on(
+        &mut self,
+        stream: Stream,
+        output: &mut Output,
+        act: impl FnOnce(&mut Pipe, &mut dyn FnMut(&[u8])),
+    ) {
+        let pid = self.child.pid().number();
         let pipe = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        pipe.relay(stream, output, self.log.as_mut(), limit);
+        act(pipe, &mut |bytes| {
+            output.write(stream, pid, bytes);
+            if let Some(log) = &mut self.log {
+                // Both streams are in the one file.
+                log.write(self.log_seam.before(stream, bytes));
+                log.write(bytes);
+            }
+        });
     }
 }
 
 impl Pipe {
-    fn relay(
-        &mut self,
-        stream: Stream,
-        output: &mut Output,
-        mut log: Option<&mut LogFile>,
-        limit: usize,
-    ) {
+    fn relay(&mut self, limit: usize, pass: &mut dyn FnMut(&[u8])) {
         let Some(file) = &mut self.file else { return };
         let mut buffer = [0; 16 << 10];
-        let mut taken = 0;
+        let (mut taken, now) = (0, Instant::now());
         let is_open = loop {
             if taken >= limit {
                 break true;
@@ -227,10 +256,7 @@ impl Pipe {
                 Ok(count) => {
                     taken += count;
                     self.capture.on_bytes(&buffer[..count]);
-                    output.write(stream, &buffer[..count]);
-                    if let Some(log) = &mut log {
-                        log.write(&buffer[..count]);
-                    }
+                    self.lines.take(&buffer[..count], now, &mut *pass);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break true,
@@ -239,6 +265,7 @@ impl Pipe {
         };
         if !is_open {
             self.file = None;
+            self.lines.pass_rest(pass);
         }
     }
 }
