@@ -236,6 +236,29 @@ both_models! {
         site.stop();
     }
 
+    fn dotnet_that_changes_while_a_generation_moves_to_it_is_a_change(model: Model) {
+        let root = own_dotnet();
+        let app = App::test("Site")
+            .handler_setting("readinessPath", "/ReadyAfter/5")
+            .handler_setting("readinessStatus", "204");
+        let site = Start::of(app.model(model)).env("DOTNET_ROOT", root.path()).run();
+        let version = testkit::env::framework_version();
+        let (minor, _) = version.rsplit_once('.').unwrap();
+        let frameworks = root.path().join("shared/Microsoft.NETCore.App");
+        let newer = frameworks.join(format!("{minor}.999"));
+        link_all(&frameworks.join(&version), &newer);
+        let text = "a new generation is started (the .NET that it runs on has changed)";
+        let starts = || site.log().matches(text).count();
+        let mapped = newer.display().to_string();
+        eventually("a generation that moves to the new version", || {
+            site.started().iter().any(|process| process.has_mapped(&mapped)).then_some(())
+        });
+        assert_eq!(starts(), 1, "{}", site.log());
+        rewrite(&newer.join("Microsoft.NETCore.App.deps.json"));
+        eventually("one more generation", || (starts() > 1).then_some(()));
+        site.stop();
+    }
+
     fn a_version_of_dotnet_that_a_start_lacks_is_noticed_when_it_is_installed(model: Model) {
         let root = own_dotnet();
         let version = testkit::env::framework_version();

@@ -479,6 +479,9 @@ impl Supervisor {
 
     fn start(&mut self, id: GenerationId, payload: Payload) {
         strays::adopt(self.launch.app.settings.hosting_model);
+        if payload == Payload::App {
+            self.watch.note_start(self.launch.dotnet_places());
+        }
         let route = explain::route(&self.launch.app);
         let started = self.launch.start(id, payload, self.report.as_ref());
         let app = Some(&self.launch.app).filter(|_| payload == Payload::App);

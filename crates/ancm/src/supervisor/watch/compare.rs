@@ -83,8 +83,8 @@ impl Compare {
                 changes.push(Change::Beyond(beyond.clone()));
                 self.beyond = Some(beyond.clone());
             }
-            if deep.is_new_runtime {
-                self.runtime = Settling::new(deep.runtime, now);
+            if let Some(before) = deep.new_runtime {
+                self.runtime = Settling::new(before, now);
             }
         }
         // One deployment is one change: what else has changed by then is part of it.
@@ -151,14 +151,14 @@ mod tests {
 
     fn see(dir: &Path) -> Seen {
         let below = look::below(dir);
-        let deep = Deep { below, runtime: 0, is_new_runtime: false, took: ms(0) };
+        let deep = Deep { below, runtime: 0, new_runtime: None, took: ms(0) };
         Seen { top: look::top(dir, &[PathBuf::from("listed.txt")]), deep: Some(deep) }
     }
 
-    fn with_runtime(dir: &Path, runtime: u64, is_new_runtime: bool) -> Seen {
+    fn with_runtime(dir: &Path, runtime: u64, new_runtime: Option<u64>) -> Seen {
         let mut seen = see(dir);
         let deep = seen.deep.as_mut().unwrap();
-        (deep.runtime, deep.is_new_runtime) = (runtime, is_new_runtime);
+        (deep.runtime, deep.new_runtime) = (runtime, new_runtime);
         seen
     }
 
@@ -225,15 +225,19 @@ mod tests {
     fn another_runtime_counts_when_it_is_whole_and_not_when_a_generation_has_brought_it() {
         let dir = tempfile::tempdir().unwrap();
         let mut compare = Compare::new(&see(dir.path()), ms(0));
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 5, true), ms(1000)), []);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 5, false), ms(9000)), []);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 6, false), ms(10_000)), []);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 7, false), ms(12_000)), []);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 7, false), ms(14_000)), []);
-        let changes = compare.changes(&with_runtime(dir.path(), 7, false), ms(15_000));
-        assert_eq!(changes, [Change::Runtime]);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 8, true), ms(16_000)), []);
-        assert_eq!(compare.changes(&with_runtime(dir.path(), 8, false), ms(30_000)), []);
+        let mut changes =
+            |runtime, new, at| compare.changes(&with_runtime(dir.path(), runtime, new), ms(at));
+        assert_eq!(changes(5, Some(5), 1000), []);
+        assert_eq!(changes(5, None, 9000), []);
+        assert_eq!(changes(6, None, 10_000), []);
+        assert_eq!(changes(7, None, 12_000), []);
+        assert_eq!(changes(7, None, 14_000), []);
+        assert_eq!(changes(7, None, 15_000), [Change::Runtime]);
+        assert_eq!(changes(8, Some(8), 16_000), []);
+        assert_eq!(changes(8, None, 30_000), []);
+        // It is not as it was when the start began.
+        assert_eq!(changes(10, Some(9), 31_000), []);
+        assert_eq!(changes(10, None, 34_000), [Change::Runtime]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use os::eventfd::EventFd;
 
 use super::look::{self, Below, Top};
-use super::runtime::{Runtime, Whose};
+use super::runtime::{Noted, Runtime, Whose};
 
 /// A wish to look.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ struct Ask {
     listed: Arc<[PathBuf]>,
     /// The .NET to watch from now on, if it is another.
     runtime_of: Option<Whose>,
+    /// Where a start that begins looks for its .NET.
+    begins_at: Option<Arc<[PathBuf]>>,
 }
 
 /// What was seen.
@@ -34,8 +36,8 @@ pub(super) struct Seen {
 pub(super) struct Deep {
     pub(super) below: Below,
     pub(super) runtime: u64,
-    /// Whether it is another than was watched before.
-    pub(super) is_new_runtime: bool,
+    /// If it is another than was watched before, how it was when the start that brought it began.
+    pub(super) new_runtime: Option<u64>,
     /// How long this took.
     pub(super) took: Duration,
 }
@@ -60,11 +62,14 @@ impl Looks {
         let bell = Arc::new(EventFd::new()?);
         let (dir, ring) = (dir.to_owned(), bell.clone());
         thread::Builder::new().name("watch".to_owned()).spawn(move || {
-            let mut runtime = Runtime::default();
+            let (mut runtime, mut noted) = (Runtime::default(), Noted::default());
             // Ends with whoever asks.
             for ask in asked {
-                let is_new_runtime = ask.runtime_of.is_some_and(|whose| runtime.follow(whose));
-                let deep = ask.is_deep.then(|| deep(&dir, &runtime, is_new_runtime));
+                if let Some(places) = ask.begins_at {
+                    noted = Noted::at(places);
+                }
+                let new_runtime = ask.runtime_of.and_then(|whose| runtime.follow(whose, &noted));
+                let deep = ask.is_deep.then(|| deep(&dir, &runtime, new_runtime));
                 let _ = tell.send(Seen { top: look::top(&dir, &ask.listed), deep });
                 ring.wake();
             }
@@ -83,8 +88,17 @@ impl Looks {
     }
 
     pub(super) fn ask(&mut self, is_deep: bool, runtime_of: Option<Whose>) {
-        let (is_deep, listed) = (is_deep || runtime_of.is_some(), self.listed.clone());
-        let ask = Ask { is_deep, listed, runtime_of };
+        let is_deep = is_deep || runtime_of.is_some();
+        self.send(Ask { is_deep, listed: self.listed.clone(), runtime_of, begins_at: None });
+    }
+
+    /// A start begins that looks for its .NET at these places.
+    pub(super) fn note_start(&mut self, places: Arc<[PathBuf]>) {
+        let (listed, begins_at) = (self.listed.clone(), Some(places));
+        self.send(Ask { is_deep: false, listed, runtime_of: None, begins_at });
+    }
+
+    fn send(&mut self, ask: Ask) {
         self.pending += usize::from(self.asks.send(ask).is_ok());
     }
 
@@ -117,8 +131,8 @@ impl Looks {
     }
 }
 
-fn deep(dir: &Path, runtime: &Runtime, is_new_runtime: bool) -> Deep {
+fn deep(dir: &Path, runtime: &Runtime, new_runtime: Option<u64>) -> Deep {
     let begun = Instant::now();
     let (below, runtime) = (look::below(dir), runtime.fingerprint());
-    Deep { below, runtime, is_new_runtime, took: begun.elapsed() }
+    Deep { below, runtime, new_runtime, took: begun.elapsed() }
 }

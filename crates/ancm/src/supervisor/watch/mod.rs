@@ -124,6 +124,11 @@ impl Watch {
         seen.iter().flat_map(|seen| self.compare.changes(seen, now)).collect()
     }
 
+    /// A start begins that looks for its .NET at these places: what changes of it from now on is a change.
+    pub(super) fn note_start(&mut self, places: Vec<PathBuf>) {
+        self.looks.note_start(places.into());
+    }
+
     /// The application runs in this process, or in one that it has started.
     pub(super) fn follow_runtime_of(&mut self, pid: i32) {
         self.places = Arc::default();

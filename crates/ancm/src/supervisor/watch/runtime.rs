@@ -1,9 +1,12 @@
 //! The .NET that a generation runs on: the folders of its versions, as its processes have mapped
 //! files of them, and newer versions that it would be started on now. After a failed start also
 //! every version at the places where one is looked for.
+//!
+//! Which version a start takes is known when it is over. So all are noted when it begins: what has changed
+//! of one since then is a change.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -30,10 +33,33 @@ pub(super) struct Runtime {
     places: Arc<[PathBuf]>,
 }
 
+/// How all versions were when the last start began.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    places: Arc<[PathBuf]>,
+    /// The places themselves.
+    at_places: u64,
+    versions: BTreeMap<PathBuf, u64>,
+}
+
+impl Noted {
+    /// A start begins that looks for its .NET at these places.
+    pub(super) fn at(places: Arc<[PathBuf]>) -> Self {
+        let versions = versions_at(&places).into_iter().map(|folder| {
+            let state = state(&folder);
+            (folder, state)
+        });
+        Self { at_places: state_at(&places), versions: versions.collect(), places }
+    }
+
+    fn version(&self, folder: &Path) -> Option<u64> {
+        self.versions.get(folder).copied()
+    }
+}
+
 impl Runtime {
-    /// Says whether that is another one than before: what has changed of the same one since the start
-    /// of the process is a change.
-    pub(super) fn follow(&mut self, whose: Whose) -> bool {
+    /// If that is another one than before, how it was when its start began.
+    pub(super) fn follow(&mut self, whose: Whose, noted: &Noted) -> Option<u64> {
         let next = match whose {
             Whose::Process(pid) => Self::of(pid),
             // What serves beside the start that has failed goes on to be watched.
@@ -41,7 +67,16 @@ impl Runtime {
         };
         let is_another = next != *self;
         *self = next;
-        is_another
+        is_another.then(|| self.as_noted(noted))
+    }
+
+    fn as_noted(&self, noted: &Noted) -> u64 {
+        let at_places = match noted.places == self.places && !self.places.is_empty() {
+            true => noted.at_places,
+            false => state_at(&self.places),
+        };
+        let version = |folder: &Path| noted.version(folder).unwrap_or_else(|| state(folder));
+        self.fingerprint_of(version, at_places)
     }
 
     /// What the process `pid`, and those that it has started, run on.
@@ -56,23 +91,42 @@ impl Runtime {
 
     /// How it is now; 0 for none.
     pub(super) fn fingerprint(&self) -> u64 {
+        self.fingerprint_of(state, state_at(&self.places))
+    }
+
+    fn fingerprint_of(&self, version: impl Fn(&Path) -> u64, at_places: u64) -> u64 {
         if self.folders.is_empty() && self.places.is_empty() {
             return 0;
         }
         let mut hasher = DefaultHasher::new();
-        for folder in &self.folders {
-            files(folder, &mut hasher);
-            newer(folder).hash(&mut hasher);
-        }
-        for program in self.places.iter().filter(|place| place.is_file()) {
-            fingerprint(program, &mut hasher);
-        }
-        let roots: BTreeSet<PathBuf> = self.places.iter().flat_map(|place| roots(place)).collect();
-        for folder in roots.iter().flat_map(|root| versions(root)) {
-            files(&folder, &mut hasher);
-        }
+        self.folders.iter().for_each(|folder| version(folder).hash(&mut hasher));
+        at_places.hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// How a version is, and which ones are newer.
+fn state(folder: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    files(folder, &mut hasher);
+    newer(folder).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How everything at these places is.
+fn state_at(places: &[PathBuf]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for program in places.iter().filter(|place| place.is_file()) {
+        fingerprint(program, &mut hasher);
+    }
+    versions_at(places).iter().for_each(|folder| files(folder, &mut hasher));
+    hasher.finish()
+}
+
+/// The folders of all versions at these places.
+fn versions_at(places: &[PathBuf]) -> Vec<PathBuf> {
+    let roots: BTreeSet<PathBuf> = places.iter().flat_map(|place| roots(place)).collect();
+    roots.iter().flat_map(|root| versions(root)).collect()
 }
 
 /// A version counts with its files: it is there when they have all been copied.
@@ -191,7 +245,8 @@ mod tests {
         let root = dir.path().join("usr/share/dotnet");
         let program = dir.path().join("usr/bin/dotnet");
         let mut runtime = Runtime::default();
-        runtime.follow(Whose::FailedStart([root.clone(), program.clone()].into()));
+        let places = [root.clone(), program.clone()];
+        runtime.follow(Whose::FailedStart(places.into()), &Noted::default());
         let mut before = runtime.fingerprint();
         let mut is_change = || std::mem::replace(&mut before, runtime.fingerprint()) != before;
         fs::create_dir_all(root.join("shared/Microsoft.NETCore.App")).unwrap();
@@ -219,14 +274,37 @@ mod tests {
 
     #[test]
     fn the_same_one_is_followed_without_a_new_beginning() {
-        let mut runtime = Runtime::default();
+        let (mut runtime, noted) = (Runtime::default(), Noted::default());
         let places = |name: &str| Whose::FailedStart([PathBuf::from(name)].into());
-        assert!(runtime.follow(places("/usr/share/dotnet")));
-        assert!(!runtime.follow(places("/usr/share/dotnet")));
-        assert!(runtime.follow(places("/opt/dotnet")));
+        assert!(runtime.follow(places("/usr/share/dotnet"), &noted).is_some());
+        assert!(runtime.follow(places("/usr/share/dotnet"), &noted).is_none());
+        assert!(runtime.follow(places("/opt/dotnet"), &noted).is_some());
         let own = i32::try_from(std::process::id()).unwrap();
-        assert!(runtime.follow(Whose::Process(own)));
-        assert!(!runtime.follow(Whose::Process(own)));
+        assert!(runtime.follow(Whose::Process(own), &noted).is_some());
+        assert!(runtime.follow(Whose::Process(own), &noted).is_none());
+    }
+
+    #[test]
+    fn what_has_changed_since_the_start_began_is_a_change_whichever_version_it_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let folder = root.join("shared/Microsoft.NETCore.App/9.0.7");
+        let write = |text: &str| fs::write(folder.join("lib.so"), text).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        write("1");
+        let places: Arc<[PathBuf]> = [root].into();
+        let noted = Noted::at(places.clone());
+        let versions = Runtime { folders: [folder.clone()].into(), ..Runtime::default() };
+        let failed = Runtime { places, ..Runtime::default() };
+        for runtime in [&versions, &failed] {
+            assert_eq!(runtime.as_noted(&noted), runtime.fingerprint());
+        }
+        write("22");
+        for runtime in [&versions, &failed] {
+            assert_ne!(runtime.as_noted(&noted), runtime.fingerprint());
+            // What was not noted is as it is now.
+            assert_eq!(runtime.as_noted(&Noted::default()), runtime.fingerprint());
+        }
     }
 
     #[test]
