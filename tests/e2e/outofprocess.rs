@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 
 use testkit::{App, Model, Process, Request, Site, Start, eventually};
 
@@ -221,5 +224,60 @@ fn lines_of_several_processes_are_not_mixed_and_an_end_has_its_own_last_words() 
     assert!(own.contains(&"and an unfinished"), "{own:?}");
     let begun: Vec<_> = own.iter().filter(|line| line.starts_with("begin ")).collect();
     assert!(begun.iter().all(|line| line.contains(number)), "{own:?}");
+    site.stop();
+}
+
+/// The port was free when it was drawn, and is another's before the backend listens.
+#[test]
+fn a_port_that_is_taken_between_choice_and_use_is_drawn_again() {
+    let site = Start::of(script("python3", "stubborn.py")).spawn();
+    let told = || fs::read_to_string(site.app().path("port")).ok();
+    let port = eventually("the port", told);
+    let stranger = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    site.app().write("go", "");
+    site.wait_until_listening();
+    site.wait_for_log("an attempt to start a backend failed");
+    let other = site.get("/").ok().text();
+    assert_ne!(other, port);
+    // It was looked at, and told nothing.
+    while let Ok((mut stream, _)) = stranger.accept() {
+        stream.set_nonblocking(false).unwrap();
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        assert_eq!(said, b"");
+    }
+    site.stop();
+}
+
+/// At what a backend is silent is on the page, if there still can be one, and in the log.
+#[test]
+fn v1_20_v1_21_a_backend_that_is_silent_in_a_body_is_given_up() {
+    let app = script("python3", "stubborn.py")
+        .file("go", "")
+        .replace("startupRetryCount", r#"requestTimeout="00:00:02" startupRetryCount"#);
+    let app = Start::of(app).env("ASPNETCORE_DETAILEDERRORS", "1");
+    let site = app.run();
+    // More than sockets and buffers take.
+    let mut connection = site.connect();
+    let mut sender = connection.sender();
+    let sending = thread::spawn(move || {
+        // It ends with the connection.
+        let _ = sender.write_all(&Request::post("/unread", vec![b'x'; 20 << 20]).to_bytes());
+    });
+    let late = connection.response();
+    assert_eq!(late.status(), 504);
+    let page = late.text();
+    assert!(page.contains("BackendTimeout while sending the request"), "{page}");
+    site.wait_for_log("POST /unread: BackendTimeout while sending the request");
+    drop(connection);
+    sending.join().unwrap();
+
+    let mut connection = site.connect();
+    connection.send(Request::get("/half").to_bytes());
+    assert!(connection.rest_or_broken().is_none());
+    // The second within ten seconds is one of a sum.
+    site.wait_for_log("BackendTimeout while passing the body of the answer on");
+    assert_eq!(site.get("/").status(), 200);
     site.stop();
 }

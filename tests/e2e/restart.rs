@@ -192,6 +192,8 @@ fn whatever_happens_nothing_that_a_backend_has_started_is_left() {
     eventually("the end of what it had started", || {
         (before.iter().filter(|process| process.is_alive()).count() == 2).then_some(())
     });
+    let none_is_left = || site.supervisor().zombies().is_empty().then_some(());
+    eventually("that somebody has waited for each", none_is_left);
     eventually("all processes", || (site.started().len() == ALL).then_some(()));
 
     // The worker dies, who would have ended them.
@@ -200,6 +202,7 @@ fn whatever_happens_nothing_that_a_backend_has_started_is_left() {
     eventually("the end of what the worker had started", || {
         (before.iter().filter(|process| process.is_alive()).count() == 1).then_some(())
     });
+    eventually("that somebody has waited for each", none_is_left);
     assert_ne!(pid(&site), second);
     eventually("all processes", || (site.started().len() == ALL).then_some(()));
     site.stop();
@@ -209,8 +212,11 @@ fn whatever_happens_nothing_that_a_backend_has_started_is_left() {
 fn a_supervisor_that_is_killed_leaves_nothing_of_a_backend_behind() {
     let site = Start::of(server()).run();
     pid(&site);
+    let all = site.started();
     site.signal("KILL");
     site.wait_until_all_is_gone();
+    // Also what has no variables any more, or is waited for by nobody that could be asked.
+    assert!(all.iter().all(|process| !process.is_alive()), "{all:?}");
 }
 
 #[test]

@@ -102,6 +102,35 @@ fn a_crowd_finds_the_connections_of_the_one_before() {
     assert_eq!(backend.accepted(), CROWD);
 }
 
+/// Those of a crowd that are not needed again go, and the others stay.
+#[test]
+fn connections_that_nobody_needs_are_closed_after_a_while() {
+    const CROWD: usize = 300;
+    const KEPT: usize = 256;
+    let (busy, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, end, door) = (busy.clone(), ended.clone(), Door::default());
+    let opened = door.clone();
+    let backend = Backend::start(move |mut peer, _| {
+        while peer.request().is_some() {
+            count.fetch_add(1, Ordering::SeqCst);
+            opened.pass();
+            peer.send(OK);
+        }
+        end.fetch_add(1, Ordering::SeqCst);
+    });
+    let site = Site::with(Proxy::to(backend.address), 1, |_| {});
+    let mut clients: Vec<Client> = (0..CROWD).map(|_| site.connect()).collect();
+    clients.iter_mut().for_each(|client| client.get("/"));
+    eventually("all at work", || busy.load(Ordering::SeqCst) == CROWD);
+    door.open();
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "ok");
+    }
+    eventually("the end of those beyond", || ended.load(Ordering::SeqCst) == CROWD - KEPT);
+    assert_eq!(site.get("/").text(), "ok");
+    assert_eq!((backend.accepted(), ended.load(Ordering::SeqCst)), (CROWD, CROWD - KEPT));
+}
+
 #[test]
 fn nobody_waits_for_ever() {
     let door = Door::default();
