@@ -202,9 +202,10 @@ impl Exchange<'_> {
         self.slot.held_since().map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// The backend, by its [`Upstream::id`], that has failed the exchange before it was offered again.
-    pub fn failed_by(&self) -> Option<u64> {
-        self.slot.failed_by()
+    /// Whether the backend with this [`Upstream::id`] is one of the last that have failed the exchange
+    /// before it was offered again.
+    pub fn was_failed_by(&self, id: u64) -> bool {
+        self.slot.failed_by().contains(&Some(id))
     }
 
     /// Gives the whole answer. Return [`Outcome::Done`] afterwards. Only the first one counts.

@@ -161,18 +161,21 @@ impl OutOfProcess {
 }
 
 impl OutOfProcess {
-    /// A backend for an exchange that `failed_by` has not taken, if it was tried.
-    pub(crate) fn choose(&self, failed_by: Option<u64>) -> Choice<Upstream, StartReport> {
+    /// A backend for an exchange, which some may have failed.
+    pub(crate) fn choose(
+        &self,
+        was_failed_by: impl Fn(u64) -> bool,
+    ) -> Choice<Upstream, StartReport> {
         self.shared
             .board
-            .choose(|upstream| failed_by != Some(upstream.id) && !upstream.rules.is_doubtful())
+            .choose(|upstream| !was_failed_by(upstream.id) && !upstream.rules.is_doubtful())
     }
 }
 
 impl Application for OutOfProcess {
     fn dispatch(&self, exchange: &mut Exchange<'_>) -> Outcome {
         let answers = &self.shared.answers;
-        let answer = match self.choose(exchange.failed_by()) {
+        let answer = match self.choose(|id| exchange.was_failed_by(id)) {
             Choice::Forward(upstream) => return Outcome::Forward(upstream),
             Choice::Hold => return Outcome::Hold,
             Choice::Refuse(report) => {

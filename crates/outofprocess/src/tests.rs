@@ -110,7 +110,7 @@ fn misfit() -> PathBuf {
 }
 
 fn address(handler: &OutOfProcess) -> Option<SocketAddr> {
-    match handler.choose(None) {
+    match handler.choose(|_| false) {
         Choice::Forward(upstream) => match upstream.address {
             engine::UpstreamAddress::Tcp(address) => Some(address),
             engine::UpstreamAddress::Unix(_) => None,
@@ -149,7 +149,7 @@ fn a_backend_is_started_with_its_environment_and_stops_when_asked() {
     handler.stop(PATIENCE);
     assert_eq!(site.event(1006), Event::ShutdownMessageSent { pid, status: Some(202) });
     assert!(!is_alive(pid));
-    assert!(matches!(handler.choose(None), Choice::Stopped));
+    assert!(matches!(handler.choose(|_| false), Choice::Stopped));
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn a_backend_that_ends_is_replaced_each_time() {
             other => panic!("{other}"),
         }
         // From the moment the end is told, nobody is sent to the old address.
-        assert!(matches!(handler.choose(None), Choice::Hold) || address(&handler) != before);
+        assert!(matches!(handler.choose(|_| false), Choice::Hold) || address(&handler) != before);
         pids.push(site.started_pid());
         // The event comes a moment before the place is published.
         let deadline = Instant::now() + PATIENCE;
@@ -400,7 +400,7 @@ fn too_many_crashes_are_answered_with_a_page() {
         }
         other => panic!("{other}"),
     }
-    match handler.choose(None) {
+    match handler.choose(|_| false) {
         Choice::Refuse(report) => {
             let end = "0 times a minute; the last one exited with code 3";
             assert!(report.summary.ends_with(end), "{}", report.summary);

@@ -62,6 +62,23 @@ pub(crate) struct Slot {
     pub(crate) home: Arc<LaneShared>,
 }
 
+/// So many backends that have failed an exchange are remembered.
+pub(crate) const FAILED_BY: usize = 3;
+
+/// How an exchange that was sent to a backend has been repeated: once for a connection that had served
+/// before, which the backend may just have closed, and once for one that had not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Repeats {
+    pub(crate) reused: bool,
+    pub(crate) fresh: bool,
+}
+
+impl Repeats {
+    pub(crate) const fn any(self) -> bool {
+        self.reused || self.fresh
+    }
+}
+
 /// What only the lane touches.
 pub(crate) struct LaneSide {
     /// Bytes as they came: request head, then what of the body came with it.
@@ -99,9 +116,9 @@ pub(crate) struct LaneSide {
     /// How often it was given back to the application unsent.
     pub(crate) attempts: u32,
     /// It was sent to a backend, and is sent once more.
-    pub(crate) repeated: bool,
-    /// The backend that has failed it.
-    pub(crate) failed_by: Option<u64>,
+    pub(crate) repeats: Repeats,
+    /// The backends that have failed it, from the first on; as many as are remembered.
+    pub(crate) failed_by: [Option<u64>; FAILED_BY],
     /// Since when the exchange waits for its application.
     pub(crate) held_since: Option<Instant>,
     /// How slow clients may be unless the handler says otherwise.
@@ -195,8 +212,8 @@ impl SlotRef {
                 counted: false,
                 upgraded: false,
                 attempts: 0,
-                repeated: false,
-                failed_by: None,
+                repeats: Repeats::default(),
+                failed_by: [None; FAILED_BY],
                 held_since: None,
                 rates,
                 block: ptr::null_mut(),
@@ -298,11 +315,21 @@ impl SlotRef {
         unsafe { (*self.as_ptr()).shared.progress.fetch_or(bits, Ordering::Release) };
     }
 
-    /// The backend that has failed the exchange. For the application's own thread, too, see
+    /// The backends that have failed the exchange. For the application's own thread, too, see
     /// [`Self::held_since`].
-    pub(crate) fn failed_by(self) -> Option<u64> {
+    pub(crate) fn failed_by(self) -> [Option<u64>; FAILED_BY] {
         // SAFETY: slots are never freed; the lane writes the field between dispatches only.
         unsafe { (*self.as_ptr()).lane.failed_by }
+    }
+
+    /// Remembers a backend that has failed the exchange.
+    pub(crate) fn note_failure(self, upstream: u64) {
+        let failed_by = &mut self.lane().failed_by;
+        if !failed_by.contains(&Some(upstream)) {
+            // The first ones are forgotten for the last.
+            failed_by.rotate_right(1);
+            failed_by[0] = Some(upstream);
+        }
     }
 
     /// Since when the exchange waits for its application. Also for the application's own thread,
@@ -360,8 +387,8 @@ impl SlotRef {
         slot.lane.listening = false;
         slot.lane.spent = false;
         slot.lane.attempts = 0;
-        slot.lane.repeated = false;
-        slot.lane.failed_by = None;
+        slot.lane.repeats = Repeats::default();
+        slot.lane.failed_by = [None; FAILED_BY];
         slot.lane.held_since = None;
         if *slot.shared.progress.get_mut() & progress::RATES != 0 {
             slot.show_rates();

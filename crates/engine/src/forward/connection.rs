@@ -124,7 +124,7 @@ impl Forwarding {
 
     fn reuse(&mut self, lane: &mut Lane, client: ConnectionKey, slot: SlotRef) -> bool {
         let is_odd_one = self.upstream.link.is_some() && !self.takes_link;
-        if is_odd_one || slot.lane().attempts > 0 || slot.lane().repeated {
+        if is_odd_one || slot.lane().attempts > 0 || slot.lane().repeats.any() {
             // One idle connection was dead; the others may be just as old.
             return false;
         }

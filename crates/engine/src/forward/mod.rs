@@ -425,11 +425,15 @@ impl Forwarding {
         }
         let harmless = is_idempotent(request.method_id());
         // Nothing was sent; or repeating is harmless by the method's meaning: the backend closed
-        // an idle connection as we took it, or was dying as it took ours. That once only, since
-        // the request itself may be what ends the backend.
+        // an idle connection as we took it, or was dying as it took ours. That once for each, since
+        // the request itself may be what ends backends.
         let side = slot.lane();
         let again = if self.sent {
-            harmless && !std::mem::replace(&mut side.repeated, true)
+            let done = match self.reused {
+                true => &mut side.repeats.reused,
+                false => &mut side.repeats.fresh,
+            };
+            harmless && !std::mem::replace(done, true)
         } else {
             side.attempts += 1;
             side.attempts <= ATTEMPTS
@@ -437,7 +441,7 @@ impl Forwarding {
         if again && !final_word && !self.consumed {
             // Not at once: a backend that is dying still takes connections for a moment. Whoever
             // watches the process tells when it is gone.
-            side.failed_by = Some(self.upstream.id);
+            slot.note_failure(self.upstream.id);
             lane.hold(slot);
             return Progress::Again;
         }

@@ -178,6 +178,35 @@ fn what_may_be_repeated_is_sent_once_more_if_its_body_is_there() {
     }
 }
 
+/// An idle connection that was just closed says nothing of the backend, so it does not count for the new
+/// one that follows: that may meet a backend that is dying. Beyond that the request is what ends them.
+#[test]
+fn a_repeat_that_fails_is_repeated_if_the_first_was_on_an_old_connection() {
+    for (dies_until, method, status, connections) in
+        [(1, "GET", 200, 3), (2, "GET", 502, 3), (0, "GET", 200, 2), (0, "POST", 502, 1)]
+    {
+        let backend = Backend::start(move |mut peer, number| {
+            let Some(head) = peer.request() else { return };
+            if head.starts_with("GET /first") {
+                peer.send(OK);
+                // The second is taken, and never answered.
+                peer.request();
+            } else if number > dies_until {
+                peer.send(OK);
+            }
+        });
+        let proxy = Proxy::by_socket(backend.address);
+        let rules = proxy.rules.clone();
+        let site = Site::with(proxy, 1, |_| {});
+        let mut client = site.connect();
+        client.get("/first");
+        assert_eq!(client.response().status, 200);
+        client.send(format!("{method} /second HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+        let got = (client.response().status, backend.accepted());
+        assert_eq!(got, (status, connections), "{method} {dies_until}: {:?}", rules.failures);
+    }
+}
+
 #[test]
 fn a_backend_that_refuses_is_502_in_the_end_and_says_why() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
