@@ -12,7 +12,7 @@ use testkit::{App, Load, Model, Site, Start, both_models, eventually};
 
 use crate::control::status;
 
-fn wait_for_another(site: &Site, first: testkit::Process) {
+pub(crate) fn wait_for_another(site: &Site, first: testkit::Process) {
     eventually("another process", || {
         (site.get("/ProcessId").ok().text() != first.0.to_string()).then_some(())
     });
@@ -42,7 +42,7 @@ fn link_all(from: &Path, to: &Path) {
 }
 
 /// As a deployment writes: in place, the content unchanged.
-fn rewrite(path: &Path) {
+pub(crate) fn rewrite(path: &Path) {
     let content = fs::read(path).expect("it can be read");
     let new = path.with_extension("new");
     fs::write(&new, content).and_then(|()| fs::rename(&new, path)).expect("it can be written");

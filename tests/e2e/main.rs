@@ -27,6 +27,7 @@ mod load;
 mod malformed;
 mod memory;
 mod mixed;
+mod no_events;
 mod offline;
 mod outofprocess;
 mod output;

@@ -64,6 +64,15 @@ impl Start {
         Self { app: Some(app), ..Self::with(command) }
     }
 
+    /// In a name space of its own, whose user has no inotify instance left.
+    pub fn without_inotify(app: App) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "sh", "-c"]);
+        command.arg(r#"echo 0 > /proc/sys/user/max_inotify_instances && exec "$@""#);
+        command.arg("sh").arg(env::programs().join("ancm"));
+        Self { app: Some(app), ..Self::with(command) }
+    }
+
     /// As the first process of a name space of processes, as in a container.
     pub fn as_first_process(app: App) -> Self {
         let mut command = Command::new("unshare");
