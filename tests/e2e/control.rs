@@ -3,8 +3,11 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixStream},
-    path::PathBuf,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
     sync::mpsc::channel,
     time::Duration,
 };
@@ -305,7 +308,7 @@ fn clients_that_are_silent_or_talk_nonsense_hold_nobody_up() {
     let run = tempfile::tempdir().unwrap();
     let site = Start::of(App::sample("hello")).env("XDG_RUNTIME_DIR", run.path()).run();
     let socket = sockets(&run).remove(0);
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
 
     let load = Load::start(site.address(), "/plaintext", 1, 1);
@@ -323,5 +326,54 @@ fn clients_that_are_silent_or_talk_nonsense_hold_nobody_up() {
     drop(silent);
     load.wait_for_more(10);
     load.stop().assert_lossless();
+    site.stop();
+}
+
+/// Needs root, who alone can be somebody else.
+#[test]
+fn another_user_finds_nobody_and_is_refused_where_the_socket_is_open_to_all() {
+    let run = tempfile::tempdir().unwrap();
+    if fs::metadata(run.path()).unwrap().uid() != 0 {
+        return eprintln!("not root: nothing is tested");
+    }
+    let open = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode));
+    let open = |path: &Path, mode| open(path, mode).unwrap();
+    let site = Start::of(App::sample("hello")).env("XDG_RUNTIME_DIR", run.path()).run();
+    // Where everybody can start it.
+    let program = tempfile::tempdir().unwrap();
+    fs::copy(testkit::env::programs().join("ancm"), program.path().join("ancm")).unwrap();
+    for path in [program.path(), site.app().dir(), site.app().dir().parent().unwrap()] {
+        open(path, 0o755);
+    }
+    let ask = |command: &str| {
+        let ended = std::process::Command::new("setpriv")
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(program.path().join("ancm"))
+            .arg(command)
+            .arg(site.app().dir())
+            .env("XDG_RUNTIME_DIR", run.path())
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), "");
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let socket = sockets(&run).remove(0);
+    let commands = ["status", "recycle", "stop", "logs"];
+    for command in commands {
+        let (code, told) = ask(command);
+        assert_eq!(code, Some(NOT_RUNNING), "{command}: {told}");
+        assert!(told.contains("for this user"), "{told}");
+        assert!(told.contains("ask as its user, or root"), "{told}");
+    }
+    // Somebody has opened the folders; the kernel tells who comes all the same.
+    socket.ancestors().skip(1).take(3).for_each(|folder| open(folder, 0o755));
+    open(&socket, 0o666);
+    for command in commands.repeat(5) {
+        let (code, told) = ask(command);
+        assert_eq!(code, Some(FAILED), "{command}: {told}");
+        assert!(told.contains("only the user of the supervisor and root may ask"), "{told}");
+    }
+    assert_eq!(status(&site)["state"], "serving");
+    assert_eq!(status(&site)["generations"][0]["id"], 1);
     site.stop();
 }

@@ -84,7 +84,11 @@ pub fn call(socket: &Path, command: Command) -> Result<Call, CallError> {
     let mut line =
         serde_json::to_vec(&Request { version: VERSION, command }).map_err(CallError::Strange)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    match stream.write_all(&line) {
+        // Who is refused is told so and let go before a word is heard; the answer waits to be read.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
     Ok(Call { stream: BufReader::new(stream), has_answered: false, is_stream })
 }
 
