@@ -11,7 +11,7 @@
 //! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request),
 //! `/upgrade` (to a protocol that echoes), `/hints` (an interim answer first, trailers last) and
 //! `/exit/CODE`; to `/rubbish` with no HTTP, to `/part` with half an answer and its end, to `/silence`
-//! never.
+//! never. `/deaf` ends its listening, and not itself.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -19,6 +19,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, exit};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
@@ -67,12 +68,21 @@ fn serve(heeds_messages: bool) -> ! {
             exit(98);
         }
     };
-    loop {
+    while !DEAF.load(Ordering::SeqCst) {
         if let Ok((stream, _)) = listener.accept() {
             thread::spawn(move || answer(stream, heeds_messages));
         }
     }
+    drop(listener);
+    CLOSED.store(true, Ordering::SeqCst);
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
 }
+
+/// Wanted, and done.
+static DEAF: AtomicBool = AtomicBool::new(false);
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 fn answer(mut stream: TcpStream, heeds_messages: bool) {
     let mut request = Vec::new();
@@ -110,6 +120,14 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
         let body = "2\r\nok\r\n0\r\nX-Sum: 1\r\nMS-ASPNETCORE-X: y\r\nKeep-Alive: 5\r\n\r\n";
         let _ = stream.write_all(format!("{hints}{head}{body}").as_bytes());
+    } else if path == "/deaf" {
+        DEAF.store(true, Ordering::SeqCst);
+        let own = stream.local_addr().expect("it is connected");
+        while !CLOSED.load(Ordering::SeqCst) {
+            // Ends the wait for the next.
+            let _ = TcpStream::connect(own);
+        }
+        respond(&mut stream, 200, "deaf");
     } else if path.starts_with("/rubbish") {
         let _ = stream.write_all(b"220 ready\r\n\r\n");
     } else if path == "/part" {

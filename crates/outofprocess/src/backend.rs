@@ -5,6 +5,7 @@
 //! a thread that lives as long as the backend may: the kernel kills the backend when that thread
 //! ends, which is what ends it when the worker dies.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::PoisonError;
@@ -20,6 +21,7 @@ use os::signal::Signal;
 
 use crate::command::Command;
 use crate::events::Event;
+use crate::listening::{self, Listener};
 use crate::output::{Output, Sink, Source};
 use crate::shutdown_message;
 use crate::stop::StopOrder;
@@ -91,6 +93,8 @@ pub(crate) struct Backend {
     places: Places,
     /// Once it listens.
     address: Option<UpstreamAddress>,
+    /// That listen on its port, as they were when they were known to be its own.
+    sockets: BTreeSet<String>,
     /// Of the messages that it understands; `None` when it knows none.
     token: Option<String>,
     started: Instant,
@@ -131,6 +135,7 @@ impl Backend {
             output: None,
             places,
             address: None,
+            sockets: BTreeSet::new(),
             token,
             started: Instant::now(),
             is_buried: false,
@@ -210,8 +215,26 @@ impl Backend {
     }
 
     /// Whether it takes connections where it was found.
-    pub(crate) fn is_listening(&self) -> bool {
-        self.address.as_ref().is_some_and(Places::is_open)
+    pub(crate) fn is_listening(&mut self) -> bool {
+        self.address.as_ref().is_some_and(Places::is_open) && !self.is_supplanted()
+    }
+
+    /// Whether its port is somebody else's now, who must not be told its token.
+    pub(crate) fn is_supplanted(&mut self) -> bool {
+        let port = self.places.port;
+        if !matches!(self.address, Some(UpstreamAddress::Tcp(_))) {
+            return false;
+        }
+        let sockets = listening::sockets(port, self.tree.root);
+        if sockets == self.sockets {
+            return false;
+        }
+        match listening::listener(port, &self.tree) {
+            Listener::Stranger => return true,
+            Listener::Own(_) => self.sockets = sockets,
+            Listener::Unknown => {}
+        }
+        false
     }
 
     /// The start is over: its output need not be kept any more.
@@ -226,14 +249,24 @@ impl Backend {
     /// 1. The module's shutdown message, which ASP.NET Core answers with 202.
     /// 2. Whoever does not answer so, or would not understand it, gets SIGTERM.
     /// 3. Whoever is there after `limit` gets SIGKILL, together with all that it started.
-    pub(crate) fn stop(self, limit: Duration, path_base: &str, tell: &dyn Fn(Event)) -> Remains {
+    ///
+    /// The deadline of `order` counts as well, as soon as it is given.
+    pub(crate) fn stop(
+        mut self,
+        limit: Duration,
+        order: &StopOrder,
+        path_base: &str,
+        tell: &dyn Fn(Event),
+    ) -> Remains {
         let pid = self.pid();
         let deadline = Instant::now() + limit;
+        // Who listens in its place, if anybody does, has no business with its token.
+        let token = self.token.take().filter(|_| !limit.is_zero() && self.is_listening());
         if let Some(address) = &self.address
             && !limit.is_zero()
             && !self.child.has_ended()
         {
-            let status = self.token.as_ref().and_then(|token| {
+            let status = token.as_ref().and_then(|token| {
                 let patience = (limit / 3).min(MESSAGE_LIMIT);
                 let status = shutdown_message::send(address, path_base, token, patience).ok();
                 tell(Event::ShutdownMessageSent { pid, status });
@@ -243,13 +276,13 @@ impl Backend {
                 // To all: a shell that waits for the program would not pass it on. Can fail only for
                 // a process that changed its user; the limit applies then.
                 let _ = self.child.kill_group(Signal::TERM);
-                self.wait_for_end(deadline);
+                self.wait_for_end(deadline, order);
                 // Who wraps the program may be gone before it.
-                while self.tree.is_alive() && Instant::now() < deadline {
+                while self.tree.is_alive() && !left(deadline, order).is_zero() {
                     thread::sleep(tree::LOOK);
                 }
             } else {
-                self.wait_for_end(deadline);
+                self.wait_for_end(deadline, order);
             }
         }
         if !self.child.has_ended() {
@@ -285,10 +318,14 @@ impl Backend {
         self.started.elapsed()
     }
 
-    fn wait_for_end(&self, deadline: Instant) {
+    fn wait_for_end(&self, deadline: Instant, order: &StopOrder) {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let ended = poll(&[(self.child.as_fd(), Readiness::READ)], Some(left));
+            let left = left(deadline, order);
+            // Once it is given it has no more to tell.
+            let order = Some(order.as_fd()).filter(|_| order.deadline().is_none());
+            let watched = [self.child.as_fd()].into_iter().chain(order);
+            let watched: Vec<_> = watched.map(|fd| (fd, Readiness::READ)).collect();
+            let ended = poll(&watched, Some(left));
             if left.is_zero() || ended.is_ok_and(|found| found[0].readable) {
                 return;
             }
@@ -306,6 +343,12 @@ impl Backend {
         self.places.clean_up();
         status
     }
+}
+
+/// Until `deadline`, or that of `order` once it is given.
+fn left(deadline: Instant, order: &StopOrder) -> Duration {
+    let deadline = order.deadline().map_or(deadline, |at| at.min(deadline));
+    deadline.saturating_duration_since(Instant::now())
 }
 
 impl Drop for Backend {

@@ -5,7 +5,7 @@
 //! found as the module finds it: the listener must be held by the process that was started or by a
 //! descendant of it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -48,14 +48,19 @@ pub(crate) fn is_refused(address: SocketAddr) -> bool {
     }
 }
 
+/// The sockets that listen on `port`, by the numbers of their inodes, seen from the process `root`. As
+/// long as they are the same, so is who listens.
+pub(crate) fn sockets(port: u16, root: i32) -> BTreeSet<String> {
+    // The tables of the backend: it may live in a network of its own, which we could not reach.
+    let tables = ["tcp", "tcp6"]
+        .map(|name| fs::read_to_string(format!("/proc/{root}/net/{name}")).unwrap_or_default());
+    let sockets = tables.iter().flat_map(|table| listening_sockets(table, port));
+    sockets.map(str::to_owned).collect()
+}
+
 /// Who listens on `port`, seen from a backend.
 pub(crate) fn listener(port: u16, backend: &Tree) -> Listener {
-    // The tables of the backend: it may live in a network of its own, which we could not reach.
-    let tables = ["tcp", "tcp6"].map(|name| {
-        fs::read_to_string(format!("/proc/{}/net/{name}", backend.root)).unwrap_or_default()
-    });
-    let sockets: HashSet<&str> =
-        tables.iter().flat_map(|table| listening_sockets(table, port)).collect();
+    let sockets = sockets(port, backend.root);
     if sockets.is_empty() {
         return Listener::Unknown;
     }
@@ -83,7 +88,7 @@ fn listening_sockets(table: &str, port: u16) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the process has one of `sockets` open; `None` if it may not be asked.
-fn holds_one_of(pid: i32, sockets: &HashSet<&str>) -> Option<bool> {
+fn holds_one_of(pid: i32, sockets: &BTreeSet<String>) -> Option<bool> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     Some(descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| {
         let name = target.to_str().and_then(|text| text.strip_prefix("socket:["));

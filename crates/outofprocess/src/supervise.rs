@@ -111,7 +111,7 @@ impl Place {
         }
     }
 
-    fn serve(&mut self, Started { backend, address, link, token }: Started) -> Option<Pause> {
+    fn serve(&mut self, Started { mut backend, address, link, token }: Started) -> Option<Pause> {
         let ready = Instant::now();
         self.recovery.on_started();
         // Without descriptors nothing could be looked at either.
@@ -146,7 +146,13 @@ impl Place {
                     self.stop(backend);
                     return None;
                 }
-                Woken::TimedOut => tree::reap_strays(),
+                Woken::TimedOut => {
+                    tree::reap_strays();
+                    // Nobody doubts who takes connections, whoever it is.
+                    if backend.is_supplanted() {
+                        return self.on_silent(backend, ready.elapsed());
+                    }
+                }
             }
         }
     }
@@ -212,7 +218,7 @@ impl Place {
         }
         (shared.tell)(Event::BackendSilent { pid: backend.pid() });
         let limit = shared.startup.app.settings.shutdown_time_limit;
-        let remains = backend.stop(limit, &shared.path_base, &*shared.tell);
+        let remains = backend.stop(limit, &shared.stop, &shared.path_base, &*shared.tell);
         Some(self.on_crash(remains, served_for))
     }
 
@@ -282,7 +288,7 @@ impl Place {
         let left = shared.stop.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let limit = shared.startup.app.settings.shutdown_time_limit;
         let limit = limit.min(left.unwrap_or(limit));
-        backend.stop(limit, &shared.path_base, &*shared.tell);
+        backend.stop(limit, &shared.stop, &shared.path_base, &*shared.tell);
     }
 
     fn is_stopped_within(&self, pause: Duration) -> bool {

@@ -86,14 +86,17 @@ impl Site {
 }
 
 /// The backend's program, beside the folder of this test. `cargo test` has built it together with
-/// the other examples, unless it was told to build the library's tests only.
+/// the other examples, unless it was told to build the library's tests only; what is older than its source is
+/// of another time.
 fn misfit() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let tests = std::env::current_exe().unwrap();
         let profile = tests.parent().and_then(Path::parent).unwrap();
         let path = profile.join("examples/misfit");
-        if !path.exists() {
+        let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/misfit.rs");
+        if changed(&path) < changed(&source) {
             let profile_name = profile.file_name().and_then(|name| name.to_str()).unwrap();
             let build = std::process::Command::new(env!("CARGO"))
                 .args(["build", "--quiet", "--offline", "--example=misfit"])
@@ -174,6 +177,66 @@ fn a_backend_that_ignores_sigterm_is_killed_after_its_limit() {
     let limit = Duration::from_millis(300);
     assert!(matches!(site.event(1005), Event::GracefulStopFailed { limit: l, .. } if l <= limit));
     assert!(!is_alive(pid));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_silent_backend_that_is_told_to_end() {
+    let hour = Duration::from_secs(3600);
+    let mut site = Site::stubborn_misfit("serve").with(|it| it.shutdown_time_limit = hour);
+    let handler = site.start().unwrap();
+    let pid = site.started_pid();
+    let Choice::Forward(upstream) = handler.choose(|_| false) else { panic!("it is ready") };
+    assert_eq!(get(&handler, "/deaf"), "deaf");
+    upstream.rules.connection_lost(true);
+    site.event(1138);
+    handler.stop(Duration::from_millis(100));
+    assert!(!is_alive(pid));
+}
+
+/// Nobody asks anything meanwhile, so nobody notices: who asks next would tell the token.
+#[test]
+fn a_port_that_becomes_a_strangers_is_noticed_before_anybody_asks() {
+    let mut site = Site::misfit(&["serve"]);
+    let handler = site.start().unwrap();
+    let (first, pid) = (address(&handler).unwrap(), site.started_pid());
+    assert_eq!(get(&handler, "/deaf"), "deaf");
+    let stranger = TcpListener::bind(first).unwrap();
+    assert!(matches!(site.event(1138), Event::BackendSilent { pid: silent } if silent == pid));
+    assert_ne!(site.started_pid(), pid);
+    stranger.set_nonblocking(true).unwrap();
+    while let Ok((mut stream, _)) = stranger.accept() {
+        stream.set_nonblocking(false).unwrap();
+        let mut told = Vec::new();
+        stream.read_to_end(&mut told).unwrap();
+        assert_eq!(told, b"");
+    }
+    handler.stop(PATIENCE);
+    assert!(!is_alive(pid));
+}
+
+/// The same if it is noticed by a request, and at a stop: the message has the token.
+#[test]
+fn a_stranger_on_a_port_is_not_told_to_stop() {
+    for is_doubted in [true, false] {
+        let mut site = Site::misfit(&["serve"]);
+        let handler = site.start().unwrap();
+        let Choice::Forward(upstream) = handler.choose(|_| false) else { panic!("it is ready") };
+        let first = address(&handler).unwrap();
+        assert_eq!(get(&handler, "/deaf"), "deaf");
+        let stranger = TcpListener::bind(first).unwrap();
+        if is_doubted {
+            upstream.rules.connection_lost(true);
+            site.event(1138);
+        }
+        handler.stop(PATIENCE);
+        stranger.set_nonblocking(true).unwrap();
+        while let Ok((mut stream, _)) = stranger.accept() {
+            stream.set_nonblocking(false).unwrap();
+            let mut told = Vec::new();
+            stream.read_to_end(&mut told).unwrap();
+            assert_eq!(told, b"");
+        }
+    }
 }
 
 #[test]
