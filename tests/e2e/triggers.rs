@@ -2,12 +2,22 @@
 
 use std::process::Command;
 
-use serde_json::Value;
 use testkit::{App, Load, Model, Site, Start, WebSocket, both_models, eventually};
 
-fn status(site: &Site) -> Value {
-    let ended = site.command("status", &["--json"]);
-    serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stderr))
+use crate::changes::rewrite;
+use crate::control::status;
+
+/// Waits until the newest generation serves for `reason`, which log and `status` say in the same words.
+fn serves_for(site: &Site, reason: &str, words: &str) {
+    let newest = eventually(&format!("a generation because of {reason}"), || {
+        let newest = status(site)["generations"].as_array()?.last().cloned()?;
+        let is_it = newest["reason"] == reason && newest["state"] == "serving";
+        (is_it && newest["serves"] == "app").then_some(newest)
+    });
+    assert_eq!(newest["why"], words);
+    site.wait_for_log(&format!("generation {} serves now: {words}", newest["id"]));
+    let text = site.command("status", &[]).stdout;
+    assert!(text.contains(words), "{text}");
 }
 
 /// Starts the application with a setting and waits, under load, until it was replaced for `reason`.
@@ -35,6 +45,53 @@ fn wait_until_idle(site: &Site) {
 }
 
 both_models! {
+    fn log_and_status_say_why_there_is_a_generation(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        serves_for(&site, "first", "the site was started");
+        site.signal("HUP");
+        serves_for(&site, "signal", "a signal asks for it");
+        assert_eq!(site.command("recycle", &[]).status.code(), Some(0));
+        serves_for(&site, "command", "an operator asked for it");
+        rewrite(&site.app().path("web.config"));
+        serves_for(&site, "configuration", "web.config has changed");
+        rewrite(&site.app().path("Site.dll"));
+        serves_for(&site, "files", "files of the application have changed");
+        site.worker().signal("KILL");
+        serves_for(&site, "died", "the one before ended unasked");
+        site.app().write("app_offline.htm", "");
+        eventually("the page", || (site.get("/HelloWorld").status() == 503).then_some(()));
+        std::fs::remove_file(site.app().path("app_offline.htm")).unwrap();
+        serves_for(&site, "online", "app_offline.htm was removed");
+        for command in ["stop", "start"] {
+            assert_eq!(site.command(command, &[]).status.code(), Some(0));
+        }
+        serves_for(&site, "started", "an operator has started the application");
+        let _ = site.get("/Shutdown");
+        match model {
+            Model::InProcess => serves_for(&site, "quit", "the application stopped by itself"),
+            // The worker starts another in its place.
+            Model::OutOfProcess => {
+                let ends = eventually("the end of a backend", || {
+                    let mut status = status(&site);
+                    let ends = status["generations"][0]["backend_ends"].take();
+                    (!ends.is_null()).then_some(ends)
+                });
+                assert_eq!(ends["count"], 1);
+                let words = ends["text"].as_str().unwrap();
+                assert!(words.contains("exited with code 0"), "{words}");
+                site.wait_for_log(words);
+                let text = site.command("status", &[]).stdout;
+                assert!(text.contains("backends ended: 1, last at ") && text.contains(words), "{text}");
+            }
+        }
+        let good = std::fs::read(site.app().path("Site.dll")).unwrap();
+        site.app().write("Site.dll", "no assembly");
+        site.wait_for_log("did not start");
+        site.app().write("Site.dll", good);
+        serves_for(&site, "files", "files of the application have changed");
+        site.stop();
+    }
+
     fn enough_requests_are_enough(model: Model) {
         is_replaced(model, ("periodicRestartRequests", "100"), "requests");
     }

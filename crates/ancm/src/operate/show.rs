@@ -94,6 +94,10 @@ fn write_generation(generation: &GenerationStatus, out: &mut dyn io::Write) -> i
         writeln!(out, "       {name:<19}{:>8}  {memory:>10}", child.pid)
     };
     generation.children.iter().try_for_each(&mut child)?;
+    if let Some(ends) = &generation.backend_ends {
+        let (count, last) = (ends.count, &ends.last);
+        writeln!(out, "       backends ended: {count}, last at {last}: {}", printable(&ends.text))?;
+    }
     match &generation.snapshot {
         Some(dir) => writeln!(out, "       code in {}", printable(dir)),
         None => Ok(()),

@@ -55,6 +55,8 @@ const ONE_STOP: Duration = Duration::from_millis(200);
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The module's number of a line of the debug log.
 const DEBUG_LINE: u16 = 1036;
+/// The number of a backend's end.
+const BACKEND_EXITED: u16 = 1030;
 
 /// Reads the configuration again; when it cannot be used, what prevents that, which was told by then.
 pub(crate) type Reload = Box<dyn FnMut(&mut Output) -> Result<config::App, Vec<config::Finding>>>;
@@ -405,7 +407,15 @@ impl Supervisor {
             }
             ToSupervisor::Failed { .. } => self.events.push_back(Event::Failed(id)),
             ToSupervisor::Log { level: Level::Information, .. } => {}
-            ToSupervisor::Log { event, level, text } => self.log(level, event, text),
+            ToSupervisor::Log { event, level, text } => {
+                let now = self.now();
+                if event == BACKEND_EXITED
+                    && let Some(worker) = self.workers.get_mut(&id)
+                {
+                    worker.note_backend_end(&text, now);
+                }
+                self.log(level, event, text);
+            }
             ToSupervisor::Snapshot { dir, files, bytes, took_ms } => {
                 self.snapshots.note(dir.as_ref());
                 self.tell(&Told::Snapshot { generation: id, files, bytes, took_ms, dir });

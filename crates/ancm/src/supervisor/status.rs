@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control::operator::{
-    Failure, GenerationStatus, ProcessStatus, Serves, Shortage, SiteState, Stage, Status, VERSION,
+    BackendEnds, Failure, GenerationStatus, ProcessStatus, Serves, Shortage, SiteState, Stage,
+    Status, VERSION,
 };
 use lifecycle::generation::{Generation, Payload, State};
 
@@ -73,8 +74,10 @@ impl Supervisor {
     }
 
     fn generation(&self, generation: &Generation, now: Duration) -> GenerationStatus {
-        let pid = self.workers.get(&generation.id).map(|worker| worker.child.pid().number());
-        let load = self.workers.get(&generation.id).and_then(|worker| worker.load);
+        let known = self.workers.get(&generation.id);
+        let pid = known.map(|worker| worker.child.pid().number());
+        let load = known.and_then(|worker| worker.load);
+        let ends = known.and_then(|worker| worker.backend_ends.clone());
         let load = load.filter(|_| generation.is_serving(Payload::App));
         let worker = processes::status(pid.unwrap_or(0));
         let children: Vec<ProcessStatus> =
@@ -102,7 +105,12 @@ impl Supervisor {
             memory_bytes: children.iter().chain([&worker]).map(|it| it.memory_bytes).sum(),
             requests_in_flight: load.map(|load| load.in_flight as u64),
             requests_taken: load.map(|load| load.taken),
-            snapshot: self.workers.get(&generation.id).and_then(|it| it.snapshot.clone()),
+            snapshot: known.and_then(|it| it.snapshot.clone()),
+            backend_ends: ends.map(|(count, at, text)| BackendEnds {
+                count,
+                last: ago(now.saturating_sub(at)),
+                text,
+            }),
             worker,
             children,
         }

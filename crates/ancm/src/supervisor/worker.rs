@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) stopping: Option<String>,
     /// Where the code that it executes is, if not in the application's folder.
     pub(super) snapshot: Option<String>,
+    /// What it told of backends that have ended: how many, and of the last one when and how.
+    pub(super) backend_ends: Option<(u64, Duration, String)>,
     /// What it has to do, as it told last.
     pub(super) load: Option<Load>,
     /// It was asked and has not told yet.
@@ -92,6 +94,7 @@ impl Worker {
             report: None,
             stopping: None,
             snapshot: None,
+            backend_ends: None,
             load: None,
             is_asked: false,
             is_killed: false,
@@ -104,6 +107,14 @@ impl Worker {
             log_seam: Seam::new(),
             started: now,
         })
+    }
+
+    /// A backend has ended, in these words.
+    pub(super) fn note_backend_end(&mut self, text: &str, now: Duration) {
+        let count = self.backend_ends.take().map_or(0, |(count, ..)| count) + 1;
+        // Below it may be the last lines that it wrote.
+        let first = text.lines().next().unwrap_or_default();
+        self.backend_ends = Some((count, now, first.to_owned()));
     }
 
     /// Takes what has arrived; notes what a report will need.

@@ -251,8 +251,22 @@ pub struct GenerationStatus {
     pub snapshot: Option<String>,
     /// What the worker has started.
     pub children: Vec<ProcessStatus>,
+    /// Backends that have ended unasked, if any have: the worker starts others in their places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_ends: Option<BackendEnds>,
     /// Resident memory of all of them, in bytes.
     pub memory_bytes: u64,
+}
+
+/// What has become of backends of a generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendEnds {
+    /// How many have ended.
+    pub count: u64,
+    /// When the last one did, UTC.
+    pub last: String,
+    /// How, and when the next is started, as the log says it.
+    pub text: String,
 }
 
 /// A process.

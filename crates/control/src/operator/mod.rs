@@ -18,8 +18,9 @@ mod place;
 pub use call::{Call, CallError, call, supervisors_of};
 pub use desk::{ClientId, Desk, Source};
 pub use message::{
-    Answer, Asked, Command, Failure, GenerationStatus, ProcessStatus, RefusedConfiguration,
-    RefusedPart, Request, Serves, Shortage, SiteState, Stage, Status, Stream, VERSION,
+    Answer, Asked, BackendEnds, Command, Failure, GenerationStatus, ProcessStatus,
+    RefusedConfiguration, RefusedPart, Request, Serves, Shortage, SiteState, Stage, Status, Stream,
+    VERSION,
 };
 pub use place::{Place, Variables};
 
