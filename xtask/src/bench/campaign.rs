@@ -4,13 +4,13 @@
 //! the machine happens to all. A round during which others used the processors is repeated, as far
 //! as the scenario's repeats go, and then kept with a mark.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::{
-    processes::{busy_cpu_seconds, own_cpu_seconds},
+    processes::Foreign,
     scenario::{Load, Scenario},
     server::Server,
     wrk,
@@ -32,6 +32,15 @@ pub(super) struct Plan {
     pub(super) warm_up_seconds: u32,
     /// How many disturbed rounds of a scenario are repeated.
     pub(super) repeats: u32,
+}
+
+impl Plan {
+    /// About how long a scenario takes for each contender: the warm-up, rounds at full load and at a
+    /// fixed rate, the count of system calls, and what is between them.
+    pub(super) fn seconds_per_contender(&self) -> f64 {
+        let round = f64::from(self.seconds) * 1.85 + 0.3;
+        f64::from(self.warm_up_seconds) + f64::from(self.rounds) * round + 1.5
+    }
 }
 
 /// One round of one contender.
@@ -92,15 +101,12 @@ fn measure(scenario: &Scenario, server: &Server, seconds: u32, scripts: &Path) -
         None => None,
         Some(load) => Some(start_beside(server, load, seconds, scripts)?),
     };
-    let (start, used, own, busy) =
-        (Instant::now(), server.usage(), own_cpu_seconds(), busy_cpu_seconds()?);
+    let (foreign, used) = (Foreign::begin()?, server.usage());
     let child = wrk::start(server.address, &scenario.load, seconds, scripts)?;
     let outcome = wrk::finish(child)?;
-    let (busy_after, own_after, after, elapsed) =
-        (busy_cpu_seconds()?, own_cpu_seconds(), server.usage(), start.elapsed().as_secs_f64());
+    let (after, foreign_cores) = (server.usage(), foreign.cores()?);
     let errors_beside = beside.map(wrk::finish).transpose()?.map_or(0, |outcome| outcome.errors());
 
-    let foreign = (busy_after - busy) - (own_after - own);
     let per_request = |amount: f64| amount / outcome.requests.max(1) as f64;
     let switches = after.context_switches.saturating_sub(used.context_switches);
     Ok(Round {
@@ -111,11 +117,12 @@ fn measure(scenario: &Scenario, server: &Server, seconds: u32, scripts: &Path) -
         context_switches_per_request: per_request(switches as f64),
         resident_mib: after.resident_kib as f64 / 1024.0,
         errors: outcome.errors() + errors_beside,
-        foreign_cores: (foreign / elapsed).max(0.0),
+        foreign_cores,
     })
 }
 
-fn start_beside(
+/// Starts what goes on beside a measured load of so many seconds.
+pub(super) fn start_beside(
     server: &Server,
     load: &Load,
     seconds: u32,

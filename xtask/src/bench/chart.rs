@@ -72,7 +72,8 @@ pub(super) fn svg(report: &Report) -> String {
 mod tests {
     use super::super::{
         campaign::{Plan, Round},
-        report::{ContenderResult, Header, ScenarioReport},
+        header::Header,
+        report::{ContenderResult, ScenarioReport},
     };
     use super::*;
 
@@ -100,7 +101,7 @@ mod tests {
             contenders: Vec::new(),
         };
         let scenarios = vec![scenario("small", 5.0), scenario("large", 500.0)];
-        let text = svg(&Report { header, scenarios, others: Vec::new(), recycles: Vec::new() });
+        let text = svg(&Report::new(header, scenarios));
         assert_eq!(text.matches(r#"width="560.0""#).count(), 2, "{text}");
         assert_eq!(text.matches(r#"width="280.0""#).count(), 2, "{text}");
         assert!(text.contains(">1000.0<") && text.trim_end().ends_with("</svg>"), "{text}");

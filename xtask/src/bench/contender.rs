@@ -69,18 +69,25 @@ enum Transport {
 }
 
 impl Contender {
-    /// The program beside .NET and ours that it takes.
-    pub(super) fn program(&self) -> Option<&'static str> {
+    /// The programs beside .NET and ours that it takes.
+    pub(super) fn programs(&self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Proxy { program, .. } => Some(program),
-            Kind::Node { program: "nginx" } => Some("nginx"),
-            Kind::Ancm { .. } | Kind::Kestrel { .. } | Kind::Node { .. } => None,
+            Kind::Proxy { program: "nginx", .. } => &["nginx"],
+            Kind::Proxy { .. } => &["haproxy"],
+            Kind::Node { program: "nginx" } => &["nginx", "node"],
+            Kind::Node { .. } => &["node"],
+            Kind::Ancm { .. } | Kind::Kestrel { .. } => &[],
         }
     }
 
     /// Whether the application is not the one for .NET.
     pub(super) fn is_node(&self) -> bool {
         matches!(self.kind, Kind::Node { .. })
+    }
+
+    /// Whether it is us.
+    pub(super) fn is_ancm(&self) -> bool {
+        matches!(self.kind, Kind::Ancm { .. } | Kind::Node { program: "ancm" })
     }
 
     /// Whether its application has an answer to the scenario.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use serde::Serialize;
 
 use super::{contender::Contender, server::Server, table::aligned};
 
@@ -24,15 +25,27 @@ pub(super) fn raise_limit() {
     Command::new("prlimit").args(["--pid", &pid, &limit]).output().ok();
 }
 
-/// A table of resident KiB per connection, each of which has had an answer before it fell silent.
+/// What silent connections took of one contender.
+#[derive(Serialize)]
+pub(super) struct Idle {
+    contender: &'static str,
+    /// Connections that were to be opened, and those that were open at the end.
+    connections: usize,
+    held: usize,
+    mib_before: f64,
+    mib_with: f64,
+    /// Nothing of who closed some: it has no memory for them to tell of.
+    kib_each: Option<f64>,
+}
+
+/// Resident memory per connection, each of which has had an answer before it fell silent.
 pub(super) fn measure(
     contenders: &[Contender],
     servers: &[Server],
     mut progress: impl FnMut(&str),
-) -> Result<String> {
+) -> Vec<Idle> {
     let count = most_connections();
-    let heads = ["", "MiB before", "MiB with", "held", "KiB each"];
-    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    let mut all = Vec::new();
     for (contender, server) in contenders.iter().zip(servers) {
         progress(&format!("  idle: {}", contender.name));
         let before = server.usage().resident_kib;
@@ -41,13 +54,34 @@ pub(super) fn measure(
         let with = server.usage().resident_kib;
         let held = connections.iter().filter(|it| is_held(it)).count();
         drop(connections);
-        let mib = |kib: u64| format!("{:.0}", kib as f64 / 1024.0);
         let each = with.saturating_sub(before) as f64 / count.max(1) as f64;
-        // Who has closed connections has no memory for them to tell of.
-        let each = if held == count { format!("{each:.2}") } else { "-".to_owned() };
-        rows.push(vec![contender.name.to_owned(), mib(before), mib(with), held.to_string(), each]);
+        all.push(Idle {
+            contender: contender.name,
+            connections: count,
+            held,
+            mib_before: before as f64 / 1024.0,
+            mib_with: with as f64 / 1024.0,
+            kib_each: (held == count).then_some(each),
+        });
     }
-    Ok(format!("idle: {count} silent connections\n\n{}", aligned(&rows)))
+    all
+}
+
+/// One line per contender.
+pub(super) fn to_text(all: &[Idle]) -> String {
+    let heads = ["", "MiB before", "MiB with", "held", "KiB each"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    rows.extend(all.iter().map(|it| {
+        vec![
+            it.contender.to_owned(),
+            format!("{:.0}", it.mib_before),
+            format!("{:.0}", it.mib_with),
+            it.held.to_string(),
+            it.kib_each.map_or_else(|| "-".to_owned(), |each| format!("{each:.2}")),
+        ]
+    }));
+    let count = all.first().map_or(0, |it| it.connections);
+    format!("idle: {count} silent connections\n\n{}", aligned(&rows))
 }
 
 /// Silent connections of each contender, and so many clients each must take.

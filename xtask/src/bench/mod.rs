@@ -5,20 +5,24 @@
 //!
 //! * `scenario`, `contender`: what is asked, and of whom. `tools`: what has to be installed.
 //! * `server`: the processes of a contender. `wrk`: the load. `processes`: what `/proc` says.
-//! * `campaign`: the rounds. `latency`: at a rate that all can serve. `syscalls`: counted apart.
+//! * `campaign`: the rounds. `latency`, `answer`: at a rate that all can serve. `syscalls`: counted
+//!   apart. `progress`: how long it takes.
 //! * `idle`, `start`: memory of silent connections, time to the first answer. `websocket`: messages.
 //! * `recycle`: what clients notice when the application is replaced.
-//! * `report`, `table`, `chart`: what is printed and drawn.
+//! * `header`, `report`, `table`, `chart`: what is printed and drawn.
 //!
 //! These are benchmarks and not tests: nothing fails because it is slow. Answers that are wrong
 //! do fail, and so do requests that a recycle of ancm loses. Nothing but loopback is ever spoken to.
 
+mod answer;
 mod campaign;
 mod chart;
 mod contender;
+mod header;
 mod idle;
 mod latency;
 mod processes;
+mod progress;
 mod recycle;
 mod report;
 mod scenario;
@@ -30,12 +34,7 @@ pub(crate) mod tools;
 mod websocket;
 mod wrk;
 
-use std::{
-    fs,
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -43,7 +42,10 @@ use clap::Args;
 use self::{
     campaign::Plan,
     contender::{Contender, Stage},
-    report::{ContenderResult, Header, Report, ScenarioReport},
+    header::header,
+    latency::Latency,
+    progress::Progress,
+    report::{ContenderResult, Report, ScenarioReport},
     scenario::Scenario,
     server::Server,
 };
@@ -56,7 +58,7 @@ use crate::{
 /// What can be chosen.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Three scenarios, five contenders, short rounds; less than a minute
+    /// Three scenarios, five contenders, short rounds; about a minute
     #[arg(long)]
     quick: bool,
     /// Only this scenario or contender; may repeat
@@ -107,37 +109,41 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         .map(|contender| step(contender.name, || stage.start(contender)))
         .collect::<Result<Vec<_>>>()?;
 
-    let header = header(arguments, &build, plan, &contenders)?;
-    println!("\n{}", header.to_text());
-    let mut report =
-        Report { header, scenarios: Vec::new(), others: Vec::new(), recycles: Vec::new() };
+    let header = header(workspace, arguments, &build, plan, contenders.iter().zip(&servers))?;
+    let mut report = Report::new(header, Vec::new());
+    println!("\n{}", report.header.to_text());
+    let dotnet = contenders.iter().take_while(|contender| !contender.is_node()).count();
+    let progress = Progress::new(estimate(arguments, plan, &scenarios, &contenders, dotnet));
+    println!("takes     {}\n", progress.estimate());
+    let tell = |what: &str| progress.tell(what);
     for scenario in &scenarios {
-        let result = measure(scenario, &contenders, &servers, plan, &stage)?;
+        let result = measure(scenario, &contenders, &servers, plan, &stage, &progress)?;
         println!("{}", result.to_text());
         report.scenarios.push(result);
         // A run takes long, and what is measured stays measured.
         save(arguments, &report)?;
     }
     if arguments.wants("idle") {
-        let text = idle::measure(&contenders, &servers, progress)?;
-        keep(arguments, &mut report, text)?;
+        report.idle = idle::measure(&contenders, &servers, tell);
+        progress.show(&idle::to_text(&report.idle));
+        save(arguments, &report)?;
     }
-    let dotnet = contenders.iter().take_while(|contender| !contender.is_node()).count();
     let (contenders, servers_of_dotnet) = (&contenders[..dotnet], &mut servers[..dotnet]);
     if arguments.wants("websocket") {
-        let text = websocket::measure(contenders, servers_of_dotnet, progress)?;
-        keep(arguments, &mut report, text)?;
+        report.websocket = websocket::measure(contenders, servers_of_dotnet, tell)?;
+        progress.show(&websocket::to_text(&report.websocket));
+        save(arguments, &report)?;
     }
     if arguments.wants("recycle") {
         let (servers, times) = (servers_of_dotnet, arguments.recycles);
-        report.recycles = recycle::measure(contenders, servers, &stage, times, progress)?;
-        progress("");
-        println!("{}", recycle::to_text(&report.recycles));
+        report.recycle = recycle::measure(contenders, servers, &stage, times, tell)?;
+        progress.show(&recycle::to_text(&report.recycle));
+        save(arguments, &report)?;
     }
     drop(servers);
     if arguments.wants("start") {
-        let text = start::measure(&stage, contenders, progress)?;
-        keep(arguments, &mut report, text)?;
+        report.start = start::measure(&stage, contenders, tell)?;
+        progress.show(&start::to_text(&report.start));
     }
     if !report.scenarios.is_empty() {
         println!("{}", report.summary());
@@ -145,16 +151,32 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     save(arguments, &report)?;
     let mut results = report.scenarios.iter().flat_map(|scenario| &scenario.results);
     let has_failed = results.any(|result| result.has_failed)
-        || report.recycles.iter().any(recycle::Replaced::has_failed);
+        || report.recycle.iter().any(recycle::Replaced::has_failed);
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Prints a table and keeps it for the files.
-fn keep(arguments: &Arguments, report: &mut Report, text: String) -> Result<()> {
-    progress("");
-    println!("{text}");
-    report.others.push(text);
-    save(arguments, report)
+/// Seconds that all of it takes; of the contenders so many host the application for .NET.
+fn estimate(
+    arguments: &Arguments,
+    plan: Plan,
+    scenarios: &[Scenario],
+    contenders: &[Contender],
+    dotnet: usize,
+) -> f64 {
+    let once = |scenario: &Scenario| {
+        let takes = contenders.iter().filter(|contender| contender.takes(scenario.name)).count();
+        takes as f64 * plan.seconds_per_contender()
+    };
+    let scenarios: f64 = scenarios.iter().map(once).sum();
+    // As measured on two cores.
+    let others = [
+        ("idle", contenders.len() as f64 * 6.0),
+        ("websocket", dotnet as f64 * 7.0),
+        ("recycle", dotnet as f64 * (f64::from(arguments.recycles) * 2.0 + 2.0)),
+        ("start", dotnet as f64 * 5.0),
+    ];
+    let others = others.into_iter().filter(|(name, _)| arguments.wants(name));
+    scenarios + others.map(|(_, seconds)| seconds).sum::<f64>()
 }
 
 /// Writes the files that were asked for.
@@ -204,12 +226,13 @@ fn measure(
     servers: &[Server],
     plan: Plan,
     stage: &Stage<'_>,
+    progress: &Progress,
 ) -> Result<ScenarioReport> {
     // Those behind Node.js answer a few of the questions only. They come last.
     let takes = contenders.iter().take_while(|contender| contender.takes(scenario.name)).count();
     let (contenders, servers) = (&contenders[..takes], &servers[..takes]);
     let rounds = campaign::run(scenario, servers, plan, &stage.templates, |what| {
-        progress(&format!("  {}: {what}", scenario.name));
+        progress.tell(&format!("  {}: {what}", scenario.name));
     })
     .with_context(|| format!("scenario {}", scenario.name))?;
     let mut results: Vec<ContenderResult> = contenders
@@ -218,8 +241,8 @@ fn measure(
         .map(|(each, rounds)| ContenderResult::new(each.name, rounds))
         .collect();
     add_counts(scenario, servers, stage, &mut results)?;
-    add_latencies(scenario, servers, plan, &mut results)?;
-    progress("");
+    add_latencies(scenario, servers, plan, stage, &mut results, progress)?;
+    progress.clear();
     let address = "127.0.0.1:0".parse().context("a constant address")?;
     let command = wrk::command(address, &scenario.load, plan.seconds, "bench".as_ref());
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
@@ -229,14 +252,6 @@ fn measure(
         command: format!("wrk {}", words.join(" ")).replace("127.0.0.1:0", "$ADDRESS"),
         results,
     })
-}
-
-/// The one line of a terminal that is written again and again.
-fn progress(what: &str) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        write!(stderr, "\r{what:<60}").and_then(|()| stderr.flush()).ok();
-    }
 }
 
 fn add_counts(
@@ -260,64 +275,41 @@ fn add_latencies(
     scenario: &Scenario,
     servers: &[Server],
     plan: Plan,
+    stage: &Stage<'_>,
     results: &mut [ContenderResult],
+    progress: &Progress,
 ) -> Result<()> {
-    let rates = results.iter().map(|result| result.median.requests_per_second);
+    let good = results.iter().filter(|result| !result.has_failed);
+    let rates = good.map(|result| result.median.requests_per_second);
     let slowest = rates.reduce(f64::min).unwrap_or_default();
-    let is_possible = scenario.beside.is_none() && latency::can_make(&scenario.load);
-    if !is_possible || slowest < 2.0 {
+    if !latency::can_make(&scenario.load) || slowest < 2.0 {
         return Ok(());
     }
-    for (server, result) in servers.iter().zip(results).filter(|(_, each)| !each.has_failed) {
-        let latency = latency::run(server.address, &scenario.load, slowest / 2.0, plan.seconds);
-        result.latency =
-            Some(latency.with_context(|| format!("{} at half rate", result.contender))?);
+    let (load, rate) = (scenario.load, slowest / 2.0);
+    let time = latency::length(rate, plan.seconds);
+    let mut rounds = vec![Vec::new(); results.len()];
+    for number in 1..=plan.rounds {
+        let each = servers.iter().zip(&mut *results).zip(&mut rounds);
+        for ((server, result), rounds) in each.filter(|((_, result), _)| !result.has_failed) {
+            let (name, of) = (scenario.name, plan.rounds);
+            progress.tell(&format!("  {name}: round {number} of {of} at half rate"));
+            let start = |load| campaign::start_beside(server, load, plan.seconds, &stage.templates);
+            let beside = scenario.beside.as_ref().map(start).transpose()?;
+            match latency::run(server.address, &load, rate, time) {
+                Ok(percentiles) => rounds.push(percentiles),
+                Err(error) => {
+                    progress.show(&format!("{name}: {} at half rate: {error:#}", result.contender));
+                    result.has_failed = true;
+                }
+            }
+            beside.map(wrk::finish).transpose()?;
+        }
+    }
+    for (result, rounds) in results.iter_mut().zip(rounds).filter(|(_, rounds)| !rounds.is_empty())
+    {
+        result.latency = Some(Latency::new(rate, rounds));
     }
     Ok(())
-}
-
-fn header(
-    arguments: &Arguments,
-    build: &Build,
-    plan: Plan,
-    contenders: &[Contender],
-) -> Result<Header> {
-    let mut command = "cargo xtask bench".to_owned();
-    if arguments.quick {
-        command += " --quick";
-    }
-    if let Some(rounds) = arguments.rounds {
-        command += &format!(" --rounds {rounds}");
-    }
-    for name in &arguments.only {
-        command += &format!(" --only {name}");
-    }
-    if arguments.wants("recycle") {
-        command += &format!(" --recycles {}", arguments.recycles);
-    }
-    let mut programs: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
-    programs.dedup();
-    programs.push("wrk");
-    let mut versions = vec![format!("ASP.NET Core {}", build.toolchain.framework_version)];
-    versions.extend(programs.into_iter().filter_map(tools::version));
-    let load_average = fs::read_to_string("/proc/loadavg")?;
-    let load_average = load_average.split(' ').next().unwrap_or_default();
-    Ok(Header {
-        command,
-        versions,
-        kernel: sysctl("kernel/osrelease")?,
-        congestion_control: sysctl("net/ipv4/tcp_congestion_control")?,
-        cores: std::thread::available_parallelism()?.get(),
-        load_average: load_average.parse().context("cannot read /proc/loadavg")?,
-        plan,
-        contenders: contenders.iter().map(|each| (each.name, each.about)).collect(),
-    })
-}
-
-fn sysctl(name: &str) -> Result<String> {
-    let path = PathBuf::from("/proc/sys").join(name);
-    let text = fs::read_to_string(&path);
-    Ok(text.with_context(|| format!("cannot read {}", path.display()))?.trim().to_owned())
 }
 
 #[cfg(test)]

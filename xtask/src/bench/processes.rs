@@ -3,7 +3,7 @@
 //! CPU time is counted in ticks of 10 ms, so a round should be a second or more. A process that
 //! ended keeps counting: in the children's time of the parent that waited for it.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 
@@ -51,14 +51,34 @@ pub(super) fn processes_of(roots: &[u32]) -> Vec<u32> {
     tree(roots).into_iter().map(|(pid, _)| pid).collect()
 }
 
+/// What others use of the processors while something is measured.
+pub(super) struct Foreign {
+    begun: Instant,
+    own: f64,
+    busy: f64,
+}
+
+impl Foreign {
+    /// From now on.
+    pub(super) fn begin() -> Result<Self> {
+        Ok(Foreign { begun: Instant::now(), own: own_cpu_seconds(), busy: busy_cpu_seconds()? })
+    }
+
+    /// Cores that others have used since.
+    pub(super) fn cores(&self) -> Result<f64> {
+        let (busy, own) = (busy_cpu_seconds()? - self.busy, own_cpu_seconds() - self.own);
+        Ok(((busy - own) / self.begun.elapsed().as_secs_f64()).max(0.0))
+    }
+}
+
 /// The CPU seconds of this process and all that it started.
-pub(super) fn own_cpu_seconds() -> f64 {
+fn own_cpu_seconds() -> f64 {
     let all = tree(&[std::process::id()]);
     all.iter().map(|(_, stat)| stat.ticks).sum::<u64>() as f64 / TICKS_PER_SECOND
 }
 
 /// The CPU seconds that the whole machine has spent, those taken by its host included.
-pub(super) fn busy_cpu_seconds() -> Result<f64> {
+fn busy_cpu_seconds() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat")?;
     let ticks = busy_ticks(&text).context("cannot read /proc/stat")?;
     Ok(ticks as f64 / TICKS_PER_SECOND)

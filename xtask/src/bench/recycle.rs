@@ -19,8 +19,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use super::{
+    answer::{OtherStatus, read_answer},
     contender::{Contender, Stage},
-    latency::{OtherStatus, read_answer},
     report::median,
     server::Server,
     table::aligned,

@@ -3,11 +3,15 @@
 use serde::Serialize;
 
 use super::{
-    campaign::{Plan, Round},
+    campaign::Round,
     contender::{KESTRELS, NGINX},
+    header::Header,
+    idle::Idle,
     latency::Latency,
     recycle::Replaced,
+    start::Starts,
     table::aligned,
+    websocket::Messages,
 };
 
 /// A whole campaign.
@@ -15,27 +19,14 @@ use super::{
 pub(super) struct Report {
     pub(super) header: Header,
     pub(super) scenarios: Vec<ScenarioReport>,
-    /// Start and idle connections, as they were printed.
-    pub(super) others: Vec<String>,
+    /// What silent connections took.
+    pub(super) idle: Vec<Idle>,
+    /// What messages over WebSockets took.
+    pub(super) websocket: Vec<Messages>,
+    /// How long starts took.
+    pub(super) start: Vec<Starts>,
     /// What clients noticed of replacements of the application.
-    pub(super) recycles: Vec<Replaced>,
-}
-
-/// On what and how it was measured.
-#[derive(Serialize)]
-pub(super) struct Header {
-    /// The command that repeats it.
-    pub(super) command: String,
-    pub(super) versions: Vec<String>,
-    pub(super) kernel: String,
-    /// How the kernel paces TCP, on loopback too.
-    pub(super) congestion_control: String,
-    pub(super) cores: usize,
-    /// The machine's load average before the first round.
-    pub(super) load_average: f64,
-    pub(super) plan: Plan,
-    /// Names and what they stand for.
-    pub(super) contenders: Vec<(&'static str, &'static str)>,
+    pub(super) recycle: Vec<Replaced>,
 }
 
 /// One table.
@@ -95,49 +86,57 @@ impl ContenderResult {
 }
 
 impl Report {
-    /// A line per scenario and a column per contender, for what matters most.
-    pub(super) fn summary(&self) -> String {
-        let cpu = self.matrix(|median| format!("{:.1}", median.cpu_us_per_request));
-        let rate = self.matrix(|median| format!("{:.0}", median.requests_per_second));
-        format!("CPU µs per request\n\n{cpu}\nrequests per second\n\n{rate}")
+    /// Without what is measured beside the scenarios.
+    pub(super) fn new(header: Header, scenarios: Vec<ScenarioReport>) -> Self {
+        let (idle, websocket, start, recycle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Report { header, scenarios, idle, websocket, start, recycle }
     }
 
-    fn matrix(&self, cell: fn(&Round) -> String) -> String {
-        let names = self.header.contenders.iter().map(|(name, _)| (*name).to_owned());
+    /// A line per scenario and a column per contender, for what matters most.
+    pub(super) fn summary(&self) -> String {
+        let latency = |result: &ContenderResult, of: fn(&Latency) -> f64| {
+            optional(result.latency.as_ref(), |latency| format!("{:.2}", of(latency) / 1000.0))
+        };
+        let calls = |result: &ContenderResult| {
+            optional(result.syscalls_per_request, |count| format!("{count:.2}"))
+        };
+        let parts = [
+            (
+                "CPU µs per request",
+                self.matrix(|it| format!("{:.1}", it.median.cpu_us_per_request)),
+            ),
+            (
+                "requests per second",
+                self.matrix(|it| format!("{:.0}", it.median.requests_per_second)),
+            ),
+            ("median in ms at half rate", self.matrix(|it| latency(it, |latency| latency.p50_us))),
+            (
+                "99th percentile in ms at half rate",
+                self.matrix(|it| latency(it, |latency| latency.p99_us)),
+            ),
+            ("system calls per request", self.matrix(calls)),
+            ("resident MiB", self.matrix(|it| format!("{:.0}", it.median.resident_mib))),
+        ];
+        parts.map(|(title, table)| format!("{title}\n\n{table}")).join("\n")
+    }
+
+    fn matrix(&self, cell: impl Fn(&ContenderResult) -> String) -> String {
+        let names = self.header.contenders.iter().map(|it| it.name.to_owned());
         let row = |first: &str, cells: Vec<String>| [vec![first.to_owned()], cells].concat();
         let mut rows = vec![row("", names.collect())];
         for scenario in &self.scenarios {
-            let cells = self.header.contenders.iter().map(|(name, _)| {
+            let cells = self.header.contenders.iter().map(|contender| {
                 // Not every contender serves every scenario.
-                let result = scenario.results.iter().find(|result| result.contender == *name);
+                let mut results = scenario.results.iter();
+                let result = results.find(|result| result.contender == contender.name);
                 let Some(result) = result else { return String::new() };
                 // An asterisk says that the table above has a remark.
                 let mark = if result.has_failed { "*" } else { "" };
-                cell(&result.median) + mark
+                cell(result) + mark
             });
             rows.push(row(scenario.name, cells.collect()));
         }
         aligned(&rows)
-    }
-}
-
-impl Header {
-    pub(super) fn to_text(&self) -> String {
-        let Plan { rounds, seconds, warm_up_seconds, .. } = self.plan;
-        let mut text = format!(
-            "command   {}\nversions  {}\nmachine   Linux {}, {}, {} cores, load average {:.1}\n\
-             rounds    {rounds} of {seconds} s after {warm_up_seconds} s of warm-up, alternating\n",
-            self.command,
-            self.versions.join("; "),
-            self.kernel,
-            self.congestion_control,
-            self.cores,
-            self.load_average,
-        );
-        for (name, about) in &self.contenders {
-            text += &format!("  {name:<16}{about}\n");
-        }
-        text
     }
 }
 
@@ -155,8 +154,6 @@ impl ScenarioReport {
                 "req/s vs Kestrel",
                 "CPU vs nginx",
                 "req/s vs nginx",
-                "p50 ms",
-                "p99 ms",
                 "calls/req",
                 "switches/req",
                 "MiB",
@@ -182,18 +179,48 @@ impl ScenarioReport {
                 ratio(median.requests_per_second, kestrel_rate),
                 ratio(median.cpu_us_per_request, nginx.map(|n| n.median.cpu_us_per_request)),
                 ratio(median.requests_per_second, nginx.map(|n| n.median.requests_per_second)),
-                optional(result.latency, |latency| format!("{:.2}", latency.p50_us / 1000.0)),
-                optional(result.latency, |latency| format!("{:.2}", latency.p99_us / 1000.0)),
                 optional(result.syscalls_per_request, |count| format!("{count:.2}")),
                 format!("{:.2}", median.context_switches_per_request),
                 format!("{:.0}", median.resident_mib),
                 result.remark(),
             ]);
         }
-        let rate = self.results.iter().filter_map(|result| result.latency).map(|it| it.rate).next();
-        let rate = optional(rate, |rate| format!("; latencies at {rate:.0} requests/s"));
-        let rate = if rate == "-" { "" } else { &rate };
-        format!("{}: {}\n  {}{rate}\n\n{}", self.name, self.about, self.command, aligned(&rows))
+        let latencies = self.latencies().unwrap_or_default();
+        let (name, about, command) = (self.name, self.about, &self.command);
+        format!("{name}: {about}\n  {command}\n\n{}{latencies}", aligned(&rows))
+    }
+
+    /// A table of them, if there are any.
+    fn latencies(&self) -> Option<String> {
+        let found = self.results.iter().filter_map(|it| Some((it.contender, it.latency.as_ref()?)));
+        let found: Vec<(&str, &Latency)> = found.collect();
+        let rate = found.first()?.1.rate;
+        let least = |of: fn(&Latency) -> f64| {
+            let kestrels = found.iter().filter(|(name, _)| KESTRELS.contains(name));
+            kestrels.map(|(_, latency)| of(latency)).reduce(f64::min)
+        };
+        let nginx = |of: fn(&Latency) -> f64| {
+            found.iter().find(|(name, _)| *name == NGINX).map(|(_, latency)| of(latency))
+        };
+        let (p50, p99) = (|it: &Latency| it.p50_us, |it: &Latency| it.p99_us);
+        let heads = ["", "p50 ms", "±%", "vs Kestrel", "vs nginx"].into_iter();
+        let heads = heads.chain(["p99 ms", "±%", "vs Kestrel", "vs nginx", "longest ms", ""]);
+        let mut rows = vec![heads.map(str::to_owned).collect::<Vec<_>>()];
+        for (name, latency) in &found {
+            let mut row = vec![(*name).to_owned()];
+            for (of, spread) in
+                [(p50 as fn(&Latency) -> f64, latency.p50_spread), (p99, latency.p99_spread)]
+            {
+                row.push(format!("{:.2}", of(latency) / 1000.0));
+                row.push(format!("{:.0}", spread * 100.0));
+                row.push(ratio(of(latency), least(of)));
+                row.push(ratio(of(latency), nginx(of)));
+            }
+            row.push(format!("{:.1}", latency.longest_us() / 1000.0));
+            row.push(latency.remark());
+            rows.push(row);
+        }
+        Some(format!("\nat {rate:.0} requests/s:\n\n{}", aligned(&rows)))
     }
 }
 
@@ -233,7 +260,7 @@ pub(super) fn median(values: &[f64]) -> f64 {
     }
 }
 
-fn spread(values: &[f64]) -> f64 {
+pub(super) fn spread(values: &[f64]) -> f64 {
     let most = values.iter().copied().fold(0.0, f64::max);
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     match median(values) {

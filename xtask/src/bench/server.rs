@@ -72,6 +72,15 @@ impl Server {
         processes_of(&self.children.iter().map(Child::id).collect::<Vec<_>>())
     }
 
+    /// Whether one of its processes speaks to the kernel over a ring.
+    pub(super) fn uses_io_uring(&self) -> bool {
+        self.processes().iter().any(|process| {
+            let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+            let mut files = files.filter_map(|file| fs::read_link(file.path()).ok());
+            files.any(|file| file.to_string_lossy().contains("[io_uring]"))
+        })
+    }
+
     /// Waits until it answers with the application's text.
     pub(super) fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;

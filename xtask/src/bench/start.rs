@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 use super::{
     contender::{Contender, Stage},
@@ -15,12 +16,20 @@ const STARTS: usize = 7;
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A table of medians, from the last of `contenders`' processes started to the first answer.
+/// How long the starts of one contender took.
+#[derive(Serialize)]
+pub(super) struct Starts {
+    contender: &'static str,
+    median_ms: f64,
+    ms: Vec<f64>,
+}
+
+/// From the last of `contenders`' processes started to the first answer.
 pub(super) fn measure(
     stage: &Stage<'_>,
     contenders: &[Contender],
     mut progress: impl FnMut(&str),
-) -> Result<String> {
+) -> Result<Vec<Starts>> {
     let mut all = vec![Vec::new(); contenders.len()];
     for number in 0..STARTS {
         for (contender, times) in contenders.iter().zip(&mut all) {
@@ -32,16 +41,26 @@ pub(super) fn measure(
             }
         }
     }
-    let row = |cells: [String; 4]| cells.to_vec();
-    let mut rows = vec![row(["", "median ms", "least ms", "most ms"].map(str::to_owned))];
-    for (contender, times) in contenders.iter().zip(&all) {
-        let least = times.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = times.iter().copied().fold(0.0, f64::max);
+    let starts = contenders.iter().zip(all);
+    let starts = starts.map(|(contender, ms)| Starts {
+        contender: contender.name,
+        median_ms: median(&ms),
+        ms,
+    });
+    Ok(starts.collect())
+}
+
+/// One line per contender.
+pub(super) fn to_text(all: &[Starts]) -> String {
+    let mut rows = vec![["", "median ms", "least ms", "most ms"].map(str::to_owned).to_vec()];
+    rows.extend(all.iter().map(|it| {
+        let least = it.ms.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = it.ms.iter().copied().fold(0.0, f64::max);
         let show = |value: f64| format!("{value:.0}");
-        let name = contender.name.to_owned();
-        rows.push(row([name, show(median(times)), show(least), show(most)]));
-    }
-    Ok(format!("start: from exec to the first answer, {STARTS} starts\n\n{}", aligned(&rows)))
+        vec![it.contender.to_owned(), show(it.median_ms), show(least), show(most)]
+    }));
+    let counted = STARTS - 1;
+    format!("start: from exec to the first answer, {counted} starts\n\n{}", aligned(&rows))
 }
 
 fn start_once(stage: &Stage<'_>, contender: &Contender) -> Result<Duration> {

@@ -9,10 +9,23 @@ use crate::step::{run, step};
 
 /// Makes sure that the load generator and the contenders' programs are there.
 pub(super) fn ensure(contenders: &[Contender]) -> Result<()> {
-    let mut wanted: Vec<&str> = contenders.iter().filter_map(Contender::program).collect();
-    wanted.extend(["wrk", "perf"]);
-    wanted.dedup();
-    install(&wanted)
+    install(&programs(contenders.iter()))?;
+    // Without it there is a column less.
+    if let Err(error) = install(&["perf"]) {
+        println!("system calls are not counted: {error:#}");
+    }
+    Ok(())
+}
+
+/// The load generator and what the contenders take.
+pub(super) fn programs<'a>(contenders: impl Iterator<Item = &'a Contender>) -> Vec<&'static str> {
+    let mut programs = vec!["wrk"];
+    for program in contenders.flat_map(Contender::programs) {
+        if !programs.contains(program) {
+            programs.push(program);
+        }
+    }
+    programs
 }
 
 /// Installs those of these programs that are not there; from Debian.
@@ -48,7 +61,17 @@ pub(crate) fn install(wanted: &[&str]) -> Result<()> {
 
 /// The package of Debian that has the program.
 fn package_of(program: &str) -> &str {
-    if program == "perf" { "linux-perf" } else { program }
+    match program {
+        "perf" => "linux-perf",
+        "node" => "nodejs",
+        _ => program,
+    }
+}
+
+/// What a program says of its version, with its name.
+pub(super) fn described(program: &str) -> Option<String> {
+    let version = version(program)?;
+    Some(if program == "node" { format!("Node.js {version}") } else { version })
 }
 
 /// What a program says of its version; nothing if it is not there.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde::Serialize;
 
 use super::{contender::Contender, report::median, server::Server, table::aligned};
 
@@ -19,12 +20,22 @@ const ROUND: Duration = Duration::from_secs(2);
 const MESSAGE: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A table of medians over rounds that alternate.
+/// What messages cost one contender: medians, and the rounds.
+#[derive(Serialize)]
+pub(super) struct Messages {
+    contender: &'static str,
+    messages_per_second: f64,
+    cpu_us_per_message: f64,
+    rates: Vec<f64>,
+    costs: Vec<f64>,
+}
+
+/// Medians over rounds that alternate.
 pub(super) fn measure(
     contenders: &[Contender],
     servers: &[Server],
     mut progress: impl FnMut(&str),
-) -> Result<String> {
+) -> Result<Vec<Messages>> {
     let mut all = vec![(Vec::new(), Vec::new()); contenders.len()];
     for round in 0..ROUNDS {
         for ((contender, server), (rates, costs)) in contenders.iter().zip(servers).zip(&mut all) {
@@ -37,17 +48,30 @@ pub(super) fn measure(
             costs.push((server.usage().cpu_seconds - before) * 1e6 / count as f64);
         }
     }
+    let messages = contenders.iter().zip(all);
+    let messages = messages.map(|(contender, (rates, costs))| Messages {
+        contender: contender.name,
+        messages_per_second: median(&rates),
+        cpu_us_per_message: median(&costs),
+        rates,
+        costs,
+    });
+    Ok(messages.collect())
+}
+
+/// One line per contender.
+pub(super) fn to_text(all: &[Messages]) -> String {
     let mut rows = vec![["", "messages/s", "CPU µs"].map(str::to_owned).to_vec()];
-    for (contender, (rates, costs)) in contenders.iter().zip(&all) {
-        let rate = format!("{:.0}", median(rates));
-        rows.push(vec![contender.name.to_owned(), rate, format!("{:.1}", median(costs))]);
-    }
-    Ok(format!(
+    rows.extend(all.iter().map(|it| {
+        let rate = format!("{:.0}", it.messages_per_second);
+        vec![it.contender.to_owned(), rate, format!("{:.1}", it.cpu_us_per_message)]
+    }));
+    format!(
         "websocket: {SOCKETS} sockets, an echo of {MESSAGE} bytes at a time on each, \
          {ROUNDS} rounds of {} s\n\n{}",
         ROUND.as_secs(),
         aligned(&rows)
-    ))
+    )
 }
 
 /// How many messages came back in one round.
