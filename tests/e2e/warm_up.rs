@@ -1,6 +1,9 @@
 //! What is requested of a new generation before clients may come.
 
-use testkit::{App, Load, Model, Site, Start, both_models, eventually};
+use std::collections::BTreeSet;
+use std::fs;
+
+use testkit::{App, Load, Model, Process, Site, Start, both_models, eventually};
 
 /// An application with these pages and handler settings.
 fn app(pages: &str, settings: &[(&str, &str)]) -> App {
@@ -96,4 +99,45 @@ fn an_application_that_stops_while_it_is_warmed_up_has_not_started() {
     site.wait_for_log("the application stopped while it was warmed up");
     site.signal("TERM");
     eventually("the end", || (!site.supervisor().is_alive()).then_some(()));
+}
+
+/// Each of several processes, and one that takes the place of another, is asked itself, after the pages.
+#[test]
+fn a_process_that_is_not_ready_has_no_requests() {
+    let settings = r#"<handlerSettings><handlerSetting name="readinessPath" value="/ready" />
+        </handlerSettings></httpPlatform>"#;
+    let pages = r#"<applicationInitialization><add initializationPage="/page" />
+        </applicationInitialization><httpPlatform"#;
+    let app = crate::platform::script("python3", "warming.py")
+        .replace("startupRetryCount", r#"processesPerApplication="2" startupRetryCount"#)
+        .replace("</httpPlatform>", settings)
+        .replace("<httpPlatform", pages);
+    let site = Start::of(app).run();
+    let seen = || (0..8).map(|_| site.get("/").ok().text()).collect::<BTreeSet<_>>();
+    let both = || eventually("two processes", || Some(seen()).filter(|seen| seen.len() == 2));
+    let first = both();
+
+    site.app().write("hold", "");
+    let (killed, left) = (first.first().unwrap(), first.last().unwrap());
+    Process(killed.parse().unwrap()).signal("KILL");
+    let listening = || {
+        let log = site.stdout();
+        let all = log.lines().filter_map(|line| line.strip_suffix(" listens"));
+        all.map(str::to_owned).find(|number| !first.contains(number))
+    };
+    let another = eventually("another process", listening);
+    eventually("that it was asked often enough", || {
+        let asked = fs::read_to_string(site.app().path(&format!("asked-{another}"))).ok()?;
+        (asked.len() > 3).then_some(())
+    });
+    assert_eq!(seen(), BTreeSet::from([left.clone()]));
+    fs::remove_file(site.app().path("hold")).unwrap();
+    assert_eq!(both(), BTreeSet::from([left.clone(), another]));
+
+    let files = fs::read_dir(site.app().dir()).unwrap().flatten();
+    let names = files.map(|file| file.file_name().into_string().unwrap());
+    let early: Vec<_> = names.filter(|name| name.starts_with("too-early")).collect();
+    // Whoever was well before says so while `hold` is there.
+    assert!(early.iter().all(|name| *name == format!("too-early-{left}")), "{early:?}");
+    site.stop();
 }

@@ -17,6 +17,7 @@ use crate::command::{self, Template};
 use crate::events::Event;
 use crate::failures::Failures;
 use crate::output::{OwnStreams, Sink};
+use crate::readiness::Warmth;
 use crate::recovery::CrashCount;
 use crate::run_dir::RunDir;
 use crate::startup::Startup;
@@ -97,6 +98,7 @@ pub(crate) fn start_with(
         },
         path_base: app.path_base.encoded(),
         board: Board::new(places, order),
+        warmth: Warmth::new(),
         stop: StopOrder::new().map_err(system("cannot open a descriptor"))?,
         answers: Arc::new(Answers {
             detailed: settings.handler_settings.call_startup_hook
@@ -140,6 +142,12 @@ impl OutOfProcess {
     /// Only the first call counts.
     pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
         self.shared.board.on_change(Box::new(wake));
+    }
+
+    /// The pages that warm the application up were requested, and its readiness path has answered. Until
+    /// then, if there is such a path, one backend has all requests.
+    pub fn is_warm(&self) {
+        self.shared.warmth.end();
     }
 
     /// Refuses further requests, ends the backends and waits until they are gone: gracefully for up

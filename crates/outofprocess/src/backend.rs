@@ -48,6 +48,13 @@ pub(crate) enum NotReady {
     Exited { places: Places },
     #[error("nothing listened on {places} within {limit:?}")]
     NotListening { places: Places, limit: Duration },
+    #[error("the process ended before the readiness path {path} gave what is expected")]
+    EndedUnready { path: String },
+    #[error(
+        "the readiness path {path} gave {gave}, expected {expected}{}",
+        limit.map_or_else(String::new, |limit| format!(" within {limit:?}"))
+    )]
+    Unready { path: String, gave: String, expected: u16, limit: Option<Duration> },
     #[error("port {port} is held by another process")]
     PortTaken { port: u16 },
 }
@@ -311,6 +318,11 @@ impl Backend {
 
     pub(crate) fn pid(&self) -> i32 {
         self.child.pid().number()
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.child.has_ended()
     }
 
     /// Since its start.

@@ -11,6 +11,7 @@
 
 mod answers;
 mod application;
+mod ask;
 mod backend;
 mod board;
 mod command;
@@ -23,6 +24,7 @@ mod listening;
 mod output;
 mod port;
 mod random;
+mod readiness;
 mod recovery;
 mod rules;
 mod run_dir;

@@ -1,20 +1,14 @@
 //! The message by which the module asks a backend to stop: one POST with its own event field.
-//!
-//! A client of thirty lines on purpose: one request, one connection, and of the answer nothing but
-//! the status matters.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 use engine::UpstreamAddress;
 
-use crate::transport::Stream;
+use crate::ask::ask;
 
 /// What the middleware answers when it has begun to stop.
 pub(crate) const ACCEPTED: u16 = 202;
-
-/// More than any status line needs.
-const HEAD_LIMIT: usize = 4096;
 
 /// Sends the message and returns the status of the answer.
 ///
@@ -27,26 +21,8 @@ pub(crate) fn send(
     token: &str,
     limit: Duration,
 ) -> io::Result<u16> {
-    let deadline = Instant::now() + limit;
-    let mut stream = Stream::connect(to, left(deadline)?)?;
-    stream.set_write_timeout(left(deadline)?)?;
-    stream.write_all(request(to, path_base, token).as_bytes())?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 512];
-    while answer.len() < HEAD_LIMIT {
-        stream.set_read_timeout(left(deadline)?)?;
-        let count = stream.read(&mut piece)?;
-        answer.extend_from_slice(&piece[..count]);
-        if count == 0 || answer.contains(&b'\n') {
-            break;
-        }
-    }
-    status(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not HTTP"))
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    let request = request(to, path_base, token);
+    ask(to, request.as_bytes(), Instant::now() + limit, &|| true).map(|(status, _)| status)
 }
 
 fn request(to: &UpstreamAddress, path_base: &str, token: &str) -> String {
@@ -64,13 +40,9 @@ fn request(to: &UpstreamAddress, path_base: &str, token: &str) -> String {
     )
 }
 
-fn status(answer: &[u8]) -> Option<u16> {
-    let digits = answer.strip_prefix(b"HTTP/1.")?.get(1..5)?;
-    std::str::from_utf8(digits).ok()?.strip_prefix(' ')?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -84,19 +56,6 @@ mod tests {
                 .starts_with("POST /iisintegration HTTP/1.1\r\nHost: 127.0.0.1:5\r\n")
         );
         assert!(request(to, "/a/b", "t").starts_with("POST /a/b/iisintegration "));
-    }
-
-    #[test]
-    fn only_a_status_line_has_a_status() {
-        for (answer, expected) in [
-            ("HTTP/1.1 202 Accepted\r\n", Some(202)),
-            ("HTTP/1.0 400\r\n", Some(400)),
-            ("HTTP/1.1 20", None),
-            ("SSH-2.0-OpenSSH", None),
-            ("", None),
-        ] {
-            assert_eq!(status(answer.as_bytes()), expected, "{answer}");
-        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::events::Event;
 use crate::output::Sink;
 use crate::port::{PortChoice, PortError};
 use crate::random;
+use crate::readiness::{self, Warmth};
 use crate::run_dir::RunDir;
 use crate::stop::StopOrder;
 use crate::transport::{Found, Places};
@@ -38,7 +39,7 @@ pub(crate) struct Startup {
     pub(crate) run_dir: Option<RunDir>,
 }
 
-/// A backend that listens.
+/// A backend that listens, and is ready.
 pub(crate) struct Started {
     pub(crate) backend: Backend,
     pub(crate) address: UpstreamAddress,
@@ -78,8 +79,9 @@ impl StartError {
         // What took the whole limit once would take it again; nobody waits twice that long.
         !matches!(
             self,
-            Self::NotReady(NotReady::Cancelled | NotReady::NotListening { .. })
-                | Self::Port(PortError::OutOfRange { .. })
+            Self::NotReady(
+                NotReady::Cancelled | NotReady::NotListening { .. } | NotReady::Unready { .. }
+            ) | Self::Port(PortError::OutOfRange { .. })
         )
     }
 }
@@ -98,10 +100,15 @@ impl StartFailure {
         self.cpu
     }
 
-    /// What is left of a process that somebody has killed before it listened.
+    /// Whether the process has ended by itself.
+    fn has_exited(&self) -> bool {
+        let StartError::NotReady(error) = &self.error else { return false };
+        matches!(error, NotReady::Exited { .. } | NotReady::EndedUnready { .. })
+    }
+
+    /// What is left of a process that somebody has killed before it was ready.
     pub(crate) fn killed(&self) -> Option<&Remains> {
-        let has_exited = matches!(self.error, StartError::NotReady(NotReady::Exited { .. }));
-        let remains = self.trace.remains.as_ref().filter(|_| has_exited);
+        let remains = self.trace.remains.as_ref().filter(|_| self.has_exited());
         remains.filter(|remains| remains.ending().is_some_and(Ending::is_by_hand))
     }
 
@@ -116,6 +123,12 @@ impl StartFailure {
             (StartError::NotReady(NotReady::Exited { places }), Some(remains)) => {
                 format!("the process {} before it listened on {places}", words(remains))
             }
+            (StartError::NotReady(NotReady::EndedUnready { path }), Some(remains)) => {
+                let words = words(remains);
+                format!(
+                    "the process {words} before the readiness path {path} gave what is expected"
+                )
+            }
             (error, _) => chain(error),
         }
     }
@@ -123,14 +136,18 @@ impl StartFailure {
     /// All that is known.
     pub(crate) fn report(&self, app: &App) -> StartReport {
         let mut report = StartReport::new(Code::BackendDidNotStart, self.reason());
-        report.is_late = matches!(self.error, StartError::NotReady(NotReady::NotListening { .. }));
+        report.is_late = matches!(
+            self.error,
+            StartError::NotReady(
+                NotReady::NotListening { .. } | NotReady::Unready { limit: Some(_), .. }
+            )
+        );
         report.reference = random::reference();
         report.journey = self.trace.journey.clone();
         report.command = self.trace.command.clone();
         report.app_dir = Some(app.dir.display().to_string());
         if let Some(remains) = &self.trace.remains {
-            let is_own_end = matches!(self.error, StartError::NotReady(NotReady::Exited { .. }));
-            report.exit = is_own_end.then(|| words(remains));
+            report.exit = self.has_exited().then(|| words(remains));
             report.stdout = remains.stdout.clone();
             report.stderr = remains.stderr.clone();
         }
@@ -143,6 +160,9 @@ impl StartFailure {
 pub(crate) struct Surroundings<'a> {
     pub(crate) stop: &'a StopOrder,
     pub(crate) tell: &'a dyn Fn(Event),
+    pub(crate) warmth: &'a Warmth,
+    /// The place of which it is.
+    pub(crate) place: usize,
 }
 
 impl Startup {
@@ -196,14 +216,16 @@ impl Startup {
         let sinks = redirect.then(self.sinks);
         let mut backend = Backend::spawn(command, places, token.clone(), sinks)?;
         trace.on_step(Step::BackendSpawned);
-        match backend.until_ready(settings.startup_time_limit, around.stop) {
-            Ok(Found { address, link, pid: listening_pid }) => {
-                let (pid, took) = (backend.pid(), backend.age());
-                let place = address.clone();
-                let event = Event::BackendStarted { pid, listening_pid, address: place, took };
-                (around.tell)(event);
-                Ok(Started { backend, address, link, token: token.clone() })
-            }
+        let ready = backend.until_ready(settings.startup_time_limit, around.stop);
+        let ready = ready.and_then(|Found { address, link, pid: listening_pid }| {
+            let (pid, took) = (backend.pid(), backend.age());
+            let place = address.clone();
+            (around.tell)(Event::BackendStarted { pid, listening_pid, address: place, took });
+            readiness::wait(&backend, &address, settings, token.as_deref(), around)?;
+            Ok((address, link))
+        });
+        match ready {
+            Ok((address, link)) => Ok(Started { backend, address, link, token: token.clone() }),
             Err(error) => {
                 trace.remains = Some(backend.bury());
                 Err(error.into())

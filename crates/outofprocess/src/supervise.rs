@@ -36,6 +36,7 @@ use crate::board::{Board, State};
 use crate::events::Event;
 use crate::failures::Failures;
 use crate::random;
+use crate::readiness::Warmth;
 use crate::recovery::{CrashCount, Next, Recovery};
 use crate::rules::Rules;
 use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) path_base: String,
     pub(crate) board: Board<Upstream, StartReport>,
     pub(crate) stop: StopOrder,
+    pub(crate) warmth: Warmth,
     pub(crate) answers: Arc<Answers>,
     pub(crate) failures: Arc<Failures>,
     pub(crate) crashes: Mutex<CrashCount>,
@@ -103,7 +105,14 @@ impl Place {
     /// `None` when there will be none.
     fn one_backend(&mut self) -> Option<Pause> {
         let shared = Arc::clone(&self.shared);
-        let around = Surroundings { stop: &shared.stop, tell: &*shared.tell };
+        // The one before, if there was one, leads no more.
+        shared.warmth.leave(self.number);
+        let around = Surroundings {
+            stop: &shared.stop,
+            tell: &*shared.tell,
+            warmth: &shared.warmth,
+            place: self.number,
+        };
         match shared.startup.start(around) {
             Ok(started) => self.serve(started),
             Err(failure) if failure.is_cancelled() => None,

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use config::{App, AspNetCore, Env, Origin, Source};
+use config::{App, AspNetCore, Env, Origin, Page, Readiness, Source};
 use lifecycle::StartReport;
 
 use crate::application::{OutOfProcess, start_with};
@@ -449,6 +449,32 @@ fn a_backend_that_ends_is_replaced_each_time() {
     pids.dedup();
     assert_eq!(pids.len(), 3);
     assert_eq!(get(&handler, "/pid"), pids[2].to_string());
+}
+
+/// What leads gets everything before; what comes later has to be ready.
+#[test]
+fn a_backend_that_is_not_ready_is_a_failed_start_that_says_why() {
+    for (path, seconds, gave) in
+        [("/nothing", 60, "404, expected 200"), ("/silence", 10, "no answer, expected 200")]
+    {
+        let mut site = Site::misfit(&["serve"]).with(|settings| {
+            let page = Page::new(path, None).unwrap();
+            settings.handler_settings.readiness = Some(Readiness { page, status: 200 });
+            settings.startup_time_limit = Duration::from_secs(seconds);
+        });
+        let handler = site.start().unwrap();
+        get(&handler, "/pid").parse::<i32>().unwrap();
+        handler.is_warm();
+        get(&handler, "/exit/3");
+        let Event::StartAttemptFailed { stage, reason, attempts_left: 0 } = site.event(1000) else {
+            panic!("no further attempt is made")
+        };
+        assert_eq!(stage, "PostStartCheck");
+        assert!(reason.contains(&format!("the readiness path {path} gave {gave}")), "{reason}");
+        let Event::StartFailed { report, .. } = site.event(1020) else { panic!("it has failed") };
+        assert_eq!(report.is_late, path == "/silence", "{reason}");
+        handler.stop(PATIENCE);
+    }
 }
 
 #[test]

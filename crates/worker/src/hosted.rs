@@ -108,6 +108,13 @@ impl Hosted {
         }
     }
 
+    /// The application is warmed up, and clients may come.
+    pub(crate) fn is_warm(&self) {
+        if let Kind::OutOfProcess(application) = &self.kind {
+            application.is_warm();
+        }
+    }
+
     /// Stops the application; whether it has stopped within the limit.
     pub(crate) fn stop(&self, limit: Duration) -> bool {
         match &self.kind {

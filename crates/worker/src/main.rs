@@ -112,6 +112,7 @@ fn main() {
         warmed_up.unwrap_or_else(|report| fail(&supervisor, report));
         supervisor.tell(&ToSupervisor::Step { step: Step::WarmedUp });
     }
+    hosted.is_warm();
     phase.is_serving();
     listeners(&start)
         .and_then(|listeners| engine.listen(listeners))
