@@ -398,6 +398,18 @@ fn what_an_application_keeps_of_a_connection_is_there_for_all_its_requests() {
     site.stop();
 }
 
+/// Kestrel lets it, and whoever has the memory by then finds strange bytes in it.
+#[test]
+fn an_application_that_keeps_memory_of_a_response_cannot_write_to_it() {
+    let site = Site::start(App::test("Kitchen"), Model::InProcess);
+    for _ in 0..20 {
+        assert_eq!(site.get("/keeps").ok().text(), "k".repeat(60_000));
+        assert_eq!(site.get("/uses").ok().text(), "0 of 4 written");
+        assert_eq!(site.get("/text").ok().text(), "text");
+    }
+    site.stop();
+}
+
 /// Behind a proxy it can: backends keep what they have for a connection, and the proxy's connections
 /// carry requests of everybody.
 #[test]

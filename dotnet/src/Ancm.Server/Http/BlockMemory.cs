@@ -5,7 +5,7 @@ namespace Ancm.Server;
 
 /// <summary>
 /// Presents native bytes as <see cref="Memory{T}"/>. The garbage collector does not move them, so
-/// pinning is nothing. They stay mapped for the life of the worker.
+/// pinning is nothing. Once the bytes belong to somebody else, it refuses whoever has kept it.
 /// </summary>
 internal sealed unsafe class BlockMemory : MemoryManager<byte>
 {
@@ -15,18 +15,24 @@ internal sealed unsafe class BlockMemory : MemoryManager<byte>
     /// <summary>A view of these bytes; reuses the object when it already shows them.</summary>
     internal static Memory<byte> View(ref BlockMemory? cached, byte* data, int length)
     {
-        if (cached is null || cached._data != data || cached._length != length)
-        {
-            // Never re-aimed: somebody may still hold a Memory of the old bytes.
-            cached = new BlockMemory { _data = data, _length = length };
-        }
-
+        // Never re-aimed: somebody may still hold a Memory of the old bytes.
+        cached ??= new BlockMemory { _data = data, _length = length };
         return cached.Memory;
     }
 
-    public override Span<byte> GetSpan() => new(_data, _length);
+    /// <summary>The bytes are no longer the application's to write to.</summary>
+    internal static void Retire(ref BlockMemory? cached)
+    {
+        if (cached is not null)
+        {
+            cached._data = null;
+            cached = null;
+        }
+    }
 
-    public override MemoryHandle Pin(int elementIndex = 0) => new(_data + elementIndex);
+    public override Span<byte> GetSpan() => new(Data(), _length);
+
+    public override MemoryHandle Pin(int elementIndex = 0) => new(Data() + elementIndex);
 
     public override void Unpin()
     {
@@ -34,5 +40,13 @@ internal sealed unsafe class BlockMemory : MemoryManager<byte>
 
     protected override void Dispose(bool disposing)
     {
+    }
+
+    private byte* Data()
+    {
+        var data = _data;
+        return data is not null
+            ? data
+            : throw new ObjectDisposedException("The response has taken this memory: what GetMemory returns may be written to until the next call of Advance, FlushAsync or GetMemory.");
     }
 }

@@ -27,6 +27,8 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     // the engine, and these bytes can still be dropped.
     private byte[] _early = [];
     private int _earlyLength;
+    // Whether somebody may have kept a view of them.
+    private bool _earlyIsSeen;
     private bool _discard;
     private bool _completed;
     // Whether memory has been handed out that may be advanced over.
@@ -67,6 +69,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         // Nobody may wait for a response that is over.
         OnWritable();
         ReturnEarly();
+        BlockMemory.Retire(ref _memory);
         _exchange = null;
     }
 
@@ -76,7 +79,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         {
             return Reserve(sizeHint)
                 ? BlockMemory.View(ref _memory, _block->Data, Capacity)[_position..]
-                : _early.AsMemory(_earlyLength);
+                : SeeEarly();
         }
     }
 
@@ -261,11 +264,23 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
         _earlyLength = length;
     }
 
+    private Memory<byte> SeeEarly()
+    {
+        _earlyIsSeen = true;
+        return _early.AsMemory(_earlyLength);
+    }
+
     private void ReturnEarly()
     {
         if (_early.Length > 0)
         {
-            ArrayPool<byte>.Shared.Return(_early);
+            // What somebody may write to later must not be anybody else's by then.
+            if (!_earlyIsSeen)
+            {
+                ArrayPool<byte>.Shared.Return(_early);
+            }
+
+            _earlyIsSeen = false;
             _early = [];
             _earlyLength = 0;
         }
@@ -290,6 +305,7 @@ internal sealed unsafe partial class ResponseWriter : PipeWriter
     private void Grow(int min)
     {
         Commit();
+        BlockMemory.Retire(ref _memory);
         _block = NativeApi.Grow(_exchange, min);
         _position = (int)_block->Committed;
         _committed = _position;

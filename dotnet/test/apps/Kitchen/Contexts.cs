@@ -13,6 +13,7 @@ namespace Kitchen;
 internal static class Contexts
 {
     private static readonly AsyncLocal<string?> s_local = new();
+    private static readonly List<Memory<byte>> s_kept = [];
 
     [ThreadStatic]
     private static string? s_onThread;
@@ -114,6 +115,39 @@ internal static class Contexts
                     }
                 }
             });
+        });
+        app.MapGet("/keeps", async (HttpContext context) =>
+        {
+            // Memory that is kept after it was advanced over: of the response's start, and beyond.
+            var writer = context.Response.BodyWriter;
+            s_kept.Clear();
+            s_kept.Add(writer.GetMemory(10));
+            writer.Advance(0);
+            await context.Response.StartAsync();
+            for (var part = 0; part < 3; part++)
+            {
+                var memory = writer.GetMemory(20_000);
+                s_kept.Add(memory);
+                memory.Span[..20_000].Fill((byte)'k');
+                writer.Advance(20_000);
+                await writer.FlushAsync();
+            }
+        });
+        app.MapGet("/uses", () =>
+        {
+            var written = s_kept.Count(memory =>
+            {
+                try
+                {
+                    memory.Span.Fill((byte)'!');
+                    return true;
+                }
+                catch (ObjectDisposedException)
+                {
+                    return false;
+                }
+            });
+            return $"{written} of {s_kept.Count} written";
         });
         app.MapGet("/activity", () =>
         {
