@@ -150,7 +150,11 @@ both_models! {
 
 /// A shell that started a daemon, which left its session and its parent, and waits for the program.
 fn with_daemon(program: &str) -> App {
-    let arguments = format!("-c \"(setsid sleep 3600 &); sleep 3600 & {program}\"");
+    daemon("setsid sleep 3600", program)
+}
+
+fn daemon(daemon: &str, program: &str) -> App {
+    let arguments = format!("-c \"({daemon} &); sleep 3600 & {program}\"");
     let arguments = testkit::app::escape(&arguments);
     App::empty().file(
         "web.config",
@@ -217,6 +221,26 @@ fn a_supervisor_that_is_killed_leaves_nothing_of_a_backend_behind() {
     site.wait_until_all_is_gone();
     // Also what has no variables any more, or is waited for by nobody that could be asked.
     assert!(all.iter().all(|process| !process.is_alive()), "{all:?}");
+}
+
+/// Without environment, session and parent, and its worker was killed.
+#[test]
+fn a_daemon_that_has_dropped_everything_does_not_outlive_its_worker() {
+    let script = "echo $$ > daemon.new; mv daemon.new daemon; exec sleep 3600";
+    let way = format!("setsid env -i PATH=/usr/bin:/bin sh -c '{script}'");
+    let app = daemon(&way, "./server %HTTP_PLATFORM_PORT%; true");
+    crate::platform::compile_server(&app);
+    let site = Start::of(app).run();
+    let file = site.app().path("daemon");
+    for target in [Site::worker, Site::supervisor] {
+        let daemon = eventually("the daemon", || fs::read_to_string(&file).ok());
+        let daemon = Process(daemon.trim().parse().unwrap());
+        assert!(daemon.is_alive() && daemon.variables().len() < 5, "{:?}", daemon.variables());
+        fs::remove_file(&file).unwrap();
+        target(&site).signal("KILL");
+        eventually("its end", || (!daemon.is_alive()).then_some(()));
+    }
+    site.wait_until_all_is_gone();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use crate::output::{Output, Sink, Source};
 use crate::shutdown_message;
 use crate::stop::StopOrder;
 use crate::transport::{Found, Look, Places};
-use crate::tree::{self, BACKENDS, Tree};
+use crate::tree::{self, BACKENDS, HAD_BACKENDS, Tree};
 
 /// First and longest pause between two looks at the port.
 const PROBE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
@@ -38,6 +39,9 @@ const OUTPUT_LIMIT: Duration = Duration::from_secs(2);
 /// At most how long the answer to the shutdown message is waited for. A backend that is not
 /// ASP.NET Core may never answer, and needs the rest of the time to act on the signal.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Of the backends of this process.
+static BRANDS: AtomicU32 = AtomicU32::new(1);
 
 /// Why a process that was started is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +126,9 @@ impl Backend {
     ) -> Result<Self, SpawnError> {
         let stream = if sinks.is_some() { Stream::Pipe } else { Stream::Null };
         let program = command.program.clone();
+        let brand = BRANDS.fetch_add(1, Ordering::Relaxed);
         let mut backends = BACKENDS.lock().unwrap_or_else(PoisonError::into_inner);
+        HAD_BACKENDS.store(true, Ordering::Relaxed);
         let mut child = os::process::Command::new(command.program)
             .args(command.arguments)
             .envs(command.environment.iter())
@@ -131,6 +137,7 @@ impl Backend {
             .stderr(stream)
             .group(Group::New)
             .signal_on_parent_death(Signal::KILL)
+            .brand(brand)
             .spawn()?;
         let root = child.pid().number();
         backends.insert(root);
@@ -138,7 +145,7 @@ impl Backend {
         let streams = child.stdout.take().zip(child.stderr.take()).zip(sinks);
         let mut backend = Self {
             child,
-            tree: Tree { root, mark: command.mark },
+            tree: Tree { root, mark: command.mark, brand },
             output: None,
             places,
             address: None,

@@ -125,7 +125,10 @@ mod tests {
         let address = listener_socket.local_addr().unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
         let listener = |port, root| {
-            listener(port, &Tree { root, mark: ("ANCM_TEST_OF_LISTENERS", String::new()) })
+            listener(
+                port,
+                &Tree { root, mark: ("ANCM_TEST_OF_LISTENERS", String::new()), brand: u32::MAX },
+            )
         };
         assert!(is_accepting(address));
         assert_eq!(listener(address.port(), own), Listener::Own(own));

@@ -294,6 +294,37 @@ fn what_tries_to_get_away_does_not_outlive_its_backend() {
     }
 }
 
+/// Nothing but its brand tells whose it is.
+#[test]
+fn what_clears_its_environment_does_not_get_away_either() {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("daemon");
+    let daemon =
+        "env -i /bin/sh -c 'echo $$ > \"$0\".new; mv \"$0\".new \"$0\"; exec /bin/sleep 3600'";
+    let mut site = wrapped(&format!("(setsid {daemon} {} &) ;", file.display()), "");
+    let handler = site.start().unwrap();
+    for is_stop in [false, true] {
+        let deadline = Instant::now() + PATIENCE;
+        let daemon: i32 = loop {
+            if let Ok(text) = std::fs::read_to_string(&file) {
+                break text.trim().parse().unwrap();
+            }
+            assert!(Instant::now() < deadline, "no daemon");
+            std::thread::yield_now();
+        };
+        assert!(is_alive(daemon));
+        std::fs::remove_file(&file).unwrap();
+        if is_stop {
+            handler.stop(Duration::ZERO);
+        } else {
+            site.started_pid();
+            get(&handler, "/exit/3");
+            site.event(1030);
+        }
+        assert!(!is_alive(daemon));
+    }
+}
+
 #[test]
 fn what_a_crash_leaves_is_ended_before_the_next_start() {
     let mut site = wrapped("(setsid sleep 3600 &) ;", "");

@@ -2,10 +2,11 @@
 //!
 //! Descendants whose own parents have ended come to this process, which has asked for them
 //! (`os::process::tree::adopt_orphans`). Whose they are tells a variable that they inherited, which
-//! has another value for each backend. What a reader would get wrong: the process group is not
+//! has another value for each backend; or, of those that have cleared their environment, their brand. What a reader would get wrong: the process group is not
 //! enough, since a program may leave it, and many a daemon does.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const KILL_LIMIT: Duration = Duration::from_secs(2);
 /// no child is ever taken for a stray.
 pub(crate) static BACKENDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// There was one, ever.
+pub(crate) static HAD_BACKENDS: AtomicBool = AtomicBool::new(false);
+
 /// What belongs to one backend.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
@@ -30,6 +34,8 @@ pub(crate) struct Tree {
     pub(crate) root: i32,
     /// A variable that it was given, and its value, which no other backend has.
     pub(crate) mark: (&'static str, String),
+    /// The same for its brand.
+    pub(crate) brand: u32,
 }
 
 impl Tree {
@@ -38,9 +44,10 @@ impl Tree {
         let all = tree::all();
         let mut members = tree::family(&all, self.root);
         let (name, value) = &self.mark;
-        for stray in
-            strays(&all).filter(|it| it.variable(name).as_deref() == Some(value.as_bytes()))
-        {
+        let is_own = |it: &&Seen| {
+            it.variable(name).as_deref() == Some(value.as_bytes()) || it.brand() == Some(self.brand)
+        };
+        for stray in strays(&all).filter(is_own) {
             members.extend(tree::family(&all, stray.pid));
         }
         members.retain(|member| !member.has_ended);
@@ -84,8 +91,12 @@ pub(crate) fn reap_strays() {
     ended.for_each(|stray| stray.reap());
 }
 
-/// Ends every process below this one, at the end of this one.
+/// Ends every process below this one, at the end of this one; nothing when it never had a backend, for
+/// what others have started is theirs.
 pub fn end_everything() {
+    if !HAD_BACKENDS.load(Ordering::Relaxed) {
+        return;
+    }
     let own = Pid::own().number();
     let deadline = Instant::now() + KILL_LIMIT;
     while Instant::now() < deadline {

@@ -83,6 +83,10 @@ impl Orders {
     /// Gives an order from outside.
     pub(crate) fn give(&self, order: Order) {
         if !self.phase.has_reached(Phase::SERVING) || order == Order::Stop {
+            if order == Order::SupervisorGone {
+                // Otherwise it has what is left of a backend that was being started.
+                outofprocess::end_everything();
+            }
             exit_now(exit::OK);
         }
         // The receiver lives as long as the process.

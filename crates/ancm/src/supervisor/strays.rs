@@ -66,5 +66,9 @@ pub(super) fn reap(workers: &[i32]) {
 
 /// A script that executed us may have left us a child that is none of our business.
 fn is_of_a_backend(stray: &Seen) -> bool {
-    PORT_VARIABLES.iter().any(|name| stray.variable(name).is_some())
+    PORT_VARIABLES.iter().any(|name| stray.variable(name).is_some()) || {
+        // Who is a backend's process itself has its brand, and so has all that it starts.
+        let own = Seen::look(Pid::own().number()).and_then(|own| own.brand());
+        own.is_none() && stray.brand().is_some()
+    }
 }

@@ -10,7 +10,7 @@ use super::child::Child;
 use super::exec::{self, Prepared};
 use super::traces;
 use crate::signal::Signal;
-use crate::{fd, pipe};
+use crate::{fd, limits, pipe};
 
 /// Where the child's standard output or error goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct Command {
     stderr: Stream,
     group: Group,
     parent_death: Option<Signal>,
+    brand: Option<u32>,
     descriptors: Vec<(OwnedFd, RawFd)>,
 }
 
@@ -131,6 +132,7 @@ impl Command {
             stderr: Stream::default(),
             group: Group::default(),
             parent_death: None,
+            brand: None,
             descriptors: Vec::new(),
         }
     }
@@ -183,6 +185,13 @@ impl Command {
     /// Sends `signal` to the child when *the thread that starts it* ends, even by a crash.
     pub fn signal_on_parent_death(mut self, signal: Signal) -> Self {
         self.parent_death = Some(signal);
+        self
+    }
+
+    /// Brands the child, and all that it starts, with a number that they keep whatever they do to their
+    /// environment, session and parent: see [`Seen::brand`](super::tree::Seen::brand).
+    pub fn brand(mut self, number: u32) -> Self {
+        self.brand = Some(number);
         self
     }
 
@@ -249,6 +258,7 @@ impl Command {
             directory,
             group: self.group,
             parent_death: self.parent_death,
+            brand: self.brand.map(limits::brand),
             descriptors: descriptors.iter().map(|(fd, target)| (fd.as_raw_fd(), *target)).collect(),
             first_free,
         };

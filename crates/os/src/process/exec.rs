@@ -20,6 +20,7 @@ pub(super) struct Prepared {
     pub(super) directory: Option<CString>,
     pub(super) group: Group,
     pub(super) parent_death: Option<Signal>,
+    pub(super) brand: Option<libc::rlim_t>,
     /// Sources, all at `first_free` or above, and their targets below.
     pub(super) descriptors: Vec<(RawFd, RawFd)>,
     pub(super) first_free: RawFd,
@@ -161,6 +162,15 @@ fn run_steps(prepared: &Prepared, parent: libc::pid_t) -> Result<(), Step> {
             // The parent may have ended before the call above; then no signal will come.
             if libc::getppid() != parent {
                 libc::_exit(127);
+            }
+        }
+        if let Some(brand) = prepared.brand {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let code = libc::getrlimit(libc::RLIMIT_RTTIME, &raw mut limit);
+            // A limit that somebody has set stays; the process then has no brand.
+            if code == 0 && limit.rlim_cur == libc::RLIM_INFINITY {
+                limit.rlim_cur = brand;
+                libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit);
             }
         }
         for (source, target) in &prepared.descriptors {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::child::{Pid, ignore_gone};
 use super::traces;
 use crate::check;
+use crate::limits;
 use crate::signal::Signal;
 
 /// A process as it was seen.
@@ -148,6 +149,13 @@ impl Seen {
             // What newer kernels say of a process without memory.
             Err(error) => error.raw_os_error() == Some(libc::ESRCH),
         }
+    }
+
+    /// The number with which it, or whoever it descends from, was branded by
+    /// [`Command::brand`](super::Command::brand). `None` also when the system does not tell, or
+    /// somebody has set the limit that the brand is.
+    pub fn brand(&self) -> Option<u32> {
+        limits::branded(&fs::read_to_string(format!("/proc/{}/limits", self.pid)).ok()?)
     }
 
     /// The value that the variable `name` had when its program was executed. `None` when it may not
