@@ -41,6 +41,12 @@ both_models! {
         let site = Site::start(app("", &settings), model);
         // Asked once more, it has been asked four times before.
         assert_eq!(site.get("/ReadyAfter/4").status(), 204);
+        // And so has the one that takes its place.
+        let first = site.application();
+        first.signal("KILL");
+        eventually("the end of the first", || (!first.is_alive()).then_some(()));
+        assert_eq!(site.get("/ReadyAfter/4").status(), 204);
+        assert_ne!(site.application(), first);
         site.stop();
     }
 
