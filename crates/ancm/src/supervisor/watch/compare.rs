@@ -68,8 +68,9 @@ impl Compare {
         [self.configuration, self.files, self.runtime].iter().any(Settling::is_settling)
     }
 
-    /// What counts now.
+    /// What counts by now; what has come to rest has been seen twice, so far apart.
     pub(super) fn changes(&mut self, seen: &Seen, now: Duration) -> Vec<Change> {
+        let now = now.saturating_sub(seen.begun.elapsed());
         let mut changes = Vec::new();
         let is_offline = seen.top.is_offline;
         if std::mem::replace(&mut self.is_offline, is_offline) != is_offline {
@@ -140,6 +141,7 @@ impl Settling {
 mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
+    use std::time::Instant;
 
     use super::super::look;
     use super::super::looks::Deep;
@@ -152,7 +154,9 @@ mod tests {
     fn see(dir: &Path) -> Seen {
         let below = look::below(dir);
         let deep = Deep { below, runtime: 0, new_runtime: None, took: ms(0) };
-        Seen { top: look::top(dir, &[PathBuf::from("listed.txt")]), deep: Some(deep) }
+        // Nobody is late here.
+        let begun = Instant::now() + ms(60_000);
+        Seen { begun, top: look::top(dir, &[PathBuf::from("listed.txt")]), deep: Some(deep) }
     }
 
     fn with_runtime(dir: &Path, runtime: u64, new_runtime: Option<u64>) -> Seen {

@@ -27,6 +27,8 @@ struct Ask {
 /// What was seen.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
+    /// When this was begun: who asks may hear of it late.
+    pub(super) begun: Instant,
     pub(super) top: Top,
     pub(super) deep: Option<Deep>,
 }
@@ -65,12 +67,13 @@ impl Looks {
             let (mut runtime, mut noted) = (Runtime::default(), Noted::default());
             // Ends with whoever asks.
             for ask in asked {
+                let begun = Instant::now();
                 if let Some(places) = ask.begins_at {
                     noted = Noted::at(places);
                 }
                 let new_runtime = ask.runtime_of.and_then(|whose| runtime.follow(whose, &noted));
                 let deep = ask.is_deep.then(|| deep(&dir, &runtime, new_runtime));
-                let _ = tell.send(Seen { top: look::top(&dir, &ask.listed), deep });
+                let _ = tell.send(Seen { begun, top: look::top(&dir, &ask.listed), deep });
                 ring.wake();
             }
         })?;
