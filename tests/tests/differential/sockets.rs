@@ -68,6 +68,18 @@ both_models! {
         site.stop();
     }
 
+    fn an_error_behind_an_upgrade_loses_nothing(model: Model) {
+        let site = start(model);
+        for _ in 0..10 {
+            let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+            socket.send_text("Throw");
+            assert_eq!(socket.text(), "Throw");
+            assert!(socket.is_ended(), "the connection was reset");
+        }
+        assert_eq!(site.get("/").ok().text(), "sockets");
+        site.stop();
+    }
+
     fn nothing_is_sent_after_an_abort(model: Model) {
         let site = start(model);
         for _ in 0..10 {

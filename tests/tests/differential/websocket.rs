@@ -131,6 +131,11 @@ impl WebSocket {
         self.buffer.is_empty() && self.connection.is_closed()
     }
 
+    /// Whether the server ends the connection in order; a reset does not count.
+    pub(crate) fn is_ended(&mut self) -> bool {
+        self.buffer.is_empty() && self.connection.is_ended()
+    }
+
     fn take(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {
             let more = self.connection.raw_bytes();

@@ -230,9 +230,10 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
 
             StartAtEnd(error);
         }
-        else if (error is not null || _isCutShort)
+        else if ((error is not null || _isCutShort) && !_body.IsUpgraded)
         {
-            // What was written arrives; that it is not the whole shows.
+            // What was written arrives; that it is not the whole shows. A connection that has left HTTP
+            // has no whole: it ends in order, as on Kestrel, so that nothing on its way is lost to a reset.
             progress |= ProgressFlags.Truncated;
         }
 

@@ -61,6 +61,10 @@ app.Map("/echo", async (HttpContext context) =>
         }
 
         await socket.SendAsync(buffer.AsMemory(0, received.Count), received.MessageType, received.EndOfMessage, CancellationToken.None);
+        if (text == "Throw")
+        {
+            throw new InvalidOperationException("thrown in a WebSocket");
+        }
     }
 });
 
