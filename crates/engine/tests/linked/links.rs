@@ -172,7 +172,8 @@ fn a_post_that_no_server_has_seen_is_sent_again_and_any_other_is_not() {
         });
         let site = Site::with(proxy(path), 1, |_| {});
         let mut client = site.connect();
-        client.post("/", b"once");
+        // In one piece: of a body that comes later, what has gone to a server is not kept.
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nonce");
         assert_eq!(client.response().status, status, "{seen} bytes seen");
     }
 }
