@@ -41,6 +41,7 @@ mod shutdown;
 mod snapshot;
 mod stop_limits;
 mod strain;
+mod systemd;
 mod traces;
 mod transport;
 mod triggers;

@@ -14,8 +14,10 @@ use crate::{
     workspace::{Profile, Workspace},
 };
 
-/// What programs that the tests host are run by, and the package of Debian that has it.
-const HOSTED: [(&str, &str); 2] = [("node", "nodejs"), ("python3", "python3")];
+/// What the tests run beside our own: programs that backends are written for, and a service manager; and
+/// the package of Debian that has each.
+const NEEDED: [(&str, &str); 3] =
+    [("node", "nodejs"), ("python3", "python3"), ("systemctl", "systemd")];
 
 /// Runs the checks and the tests of the whole workspace; the totals are the last line. With words
 /// that select tests only those run, and the checks are left to a full run.
@@ -26,8 +28,8 @@ pub(crate) fn run(workspace: &Workspace, filter: &[String]) -> Result<ExitCode> 
         _ => Ok(()),
     };
     let build = Build::run(workspace, Profile::Debug)?;
-    for (program, package) in HOSTED {
-        debian::ensure(program, package, "the tests host programs that need it")?;
+    for (program, package) in NEEDED {
+        debian::ensure(program, package, "the tests run it")?;
     }
     let runner = Runner::find();
     step("test programs", || {

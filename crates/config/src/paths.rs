@@ -7,11 +7,27 @@ use std::path::{Path, PathBuf};
 
 use crate::{Env, arguments};
 
+const DOTNET: &str = "dotnet";
+/// In which users name it; .NET looks for the one of the architecture first.
+const ROOT_VARIABLES: [&str; 2] = if cfg!(target_arch = "aarch64") {
+    ["DOTNET_ROOT_ARM64", "DOTNET_ROOT"]
+} else {
+    ["DOTNET_ROOT_X64", "DOTNET_ROOT"]
+};
+/// In which an installation says where it is.
+const LOCATION_FILES: [&str; 2] = if cfg!(target_arch = "aarch64") {
+    ["/etc/dotnet/install_location_arm64", "/etc/dotnet/install_location"]
+} else {
+    ["/etc/dotnet/install_location_x64", "/etc/dotnet/install_location"]
+};
+/// Where packages and scripts of .NET put it.
+const ROOTS: [&str; 3] = ["/usr/share/dotnet", "/usr/lib/dotnet", "/usr/lib64/dotnet"];
+
 /// A program that cannot be started because no such file was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProgramNotFound {
     /// A bare name is in no folder of the search path.
-    #[error("`{name}` is neither in {} nor in a folder of PATH ({path})", dir.display())]
+    #[error("`{name}` is neither in {} nor in a folder of PATH ({path}){}", dir.display(), places_of(name))]
     NotOnPath {
         /// The name.
         name: String,
@@ -96,7 +112,7 @@ fn argument(token: String, dir: &Path) -> String {
 }
 
 /// The file that starting `process_path` executes: relative paths and bare names are tried in the
-/// application's folder, then bare names along `PATH`, and `dotnet` at last in `DOTNET_ROOT`.
+/// application's folder, then bare names along `PATH`, and `dotnet` at last where .NET may be installed.
 ///
 /// # Errors
 ///
@@ -112,9 +128,7 @@ pub fn resolve_program(
     }
     let path = env.non_empty("PATH").unwrap_or_default();
     let on_path = path.split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    let dotnet_roots = ["DOTNET_ROOT_X64", "DOTNET_ROOT"];
-    let roots = dotnet_roots.iter().filter(|_| process_path == "dotnet");
-    let roots = roots.filter_map(|name| env.non_empty(name)).map(PathBuf::from);
+    let roots = (process_path == DOTNET).then(|| dotnet_roots(env)).into_iter().flatten();
     on_path
         .chain(roots)
         .find_map(|folder| executable(dir.join(folder).join(process_path)).ok())
@@ -123,6 +137,30 @@ pub fn resolve_program(
             dir: dir.to_owned(),
             path: path.to_owned(),
         })
+}
+
+/// Where a .NET may be installed, in the order in which its own hosts look.
+fn dotnet_roots(env: &Env) -> impl Iterator<Item = PathBuf> {
+    let set = |name: &str| env.non_empty(name).map(PathBuf::from);
+    let of_variables = ROOT_VARIABLES.iter().filter_map(move |name| set(name));
+    let noted = LOCATION_FILES.iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().next().map(|line| PathBuf::from(line.trim())).filter(|it| it.is_absolute())
+    });
+    let home = env.non_empty("HOME").map(|home| Path::new(home).join(".dotnet"));
+    of_variables.chain(noted).chain(ROOTS.iter().map(PathBuf::from)).chain(home)
+}
+
+/// Where else a program was looked for.
+fn places_of(name: &str) -> String {
+    match name {
+        DOTNET => format!(
+            ", {} is not set or has none, and there is none in {} or ~/.dotnet",
+            ROOT_VARIABLES.join(" or "),
+            ROOTS.join(", ")
+        ),
+        _ => String::new(),
+    }
 }
 
 /// `path` below `dir` unless absolute, without `.` components, for people to read.
@@ -218,5 +256,29 @@ mod tests {
         assert!(matches!(resolve("./node"), Err(ProgramNotFound::Missing { .. })));
         assert!(matches!(resolve("./plain"), Err(ProgramNotFound::NotExecutable { .. })));
         assert!(matches!(resolve("/"), Err(ProgramNotFound::NotAFile { .. })));
+    }
+
+    #[test]
+    fn dotnet_is_found_where_it_is_installed_without_being_on_the_path() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let dotnet = home.path().join(".dotnet/dotnet");
+        std::fs::create_dir(home.path().join(".dotnet")).unwrap();
+        std::fs::write(&dotnet, "").unwrap();
+        std::fs::set_permissions(&dotnet, PermissionsExt::from_mode(0o755)).unwrap();
+        let resolve = |variable: &str, value: &Path| {
+            let env = Env::from_iter([(variable, value.display().to_string())]);
+            resolve_program("dotnet", Path::new("/nowhere"), &env)
+        };
+        assert_eq!(resolve("DOTNET_ROOT", &home.path().join(".dotnet")), Ok(dotnet.clone()));
+        // Unless the machine has one for everybody.
+        let found = resolve("HOME", home.path()).unwrap();
+        assert!(found == dotnet || !found.starts_with(home.path()), "{}", found.display());
+        let error = ProgramNotFound::NotOnPath {
+            name: "dotnet".into(),
+            dir: "/srv/app".into(),
+            path: "/usr/bin".into(),
+        };
+        assert!(error.to_string().contains("/usr/share/dotnet"), "{error}");
     }
 }

@@ -528,10 +528,15 @@ impl Supervisor {
         for address in &self.launch.sockets.addresses {
             self.output.line(Stream::Stdout, &format!("listening on {address}"));
         }
-        self.service.ready(&format!("serving {}", self.launch.app.name));
         let first = self.workers.iter().find(|(_, worker)| worker.has_served_app());
-        if let Some(generation) = first.map(|(id, _)| *id) {
-            self.tell(&self.started(generation));
+        match (first.map(|(id, _)| *id), &self.report) {
+            (None, Some(report)) => self.service.ready(&tell::failed(report)),
+            (first, _) => {
+                self.service.ready(&format!("serving {}", self.launch.app.name));
+                if let Some(generation) = first {
+                    self.tell(&self.started(generation));
+                }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use lifecycle::event::{Event as Told, Level};
 use lifecycle::generation::StartFailure;
 use lifecycle::restart::{Pause, Wait};
 use lifecycle::site::Notice;
-use lifecycle::{Code, GenerationId};
+use lifecycle::{Code, GenerationId, StartReport};
 
 use super::{Supervisor, explain};
 
@@ -20,7 +20,12 @@ pub(super) struct Kind {
     reference: String,
 }
 
-/// What the service manager is told of an application that does not run now.
+/// What the service manager shows after a failed start.
+pub(super) fn failed(report: &StartReport) -> String {
+    format!("{} {}", report.code, report.summary)
+}
+
+/// What it shows of an application that does not run now.
 pub(super) const AWAY: &str = "the application is offline, stopped or idle";
 
 impl Supervisor {
@@ -44,7 +49,7 @@ impl Supervisor {
             }
         }
         // Also the answer to a reload: what was served before goes on, or the page is served.
-        self.service.ready(&format!("{} {}", report.code, report.summary));
+        self.service.ready(&failed(&report));
         self.tell(&Told::StartFailed {
             generation: id,
             cause: format!("{} {}", report.code, report.summary),
