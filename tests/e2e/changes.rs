@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{App, Load, Model, Site, Start, both_models, eventually};
+use testkit::{App, Load, Model, Process, Site, Start, both_models, eventually};
 
 use crate::control::status;
 
@@ -97,6 +97,49 @@ fn installing_ends_the_pause(site: &Site, install: impl FnOnce()) {
     assert_eq!(newest.unwrap()["reason"], "runtime", "{status}");
 }
 
+/// Kills a process while files are copied, which takes a while; until that is over, it has to be down.
+fn die_in_the_middle_of_a_copy(site: &Site, process: Process, is_down: &dyn Fn() -> bool) {
+    let first = site.application();
+    let good = fs::read(site.app().path("Site.dll")).unwrap();
+    // Where no event tells of it.
+    site.app().write("plugins/one.dll", "a part");
+    process.signal("KILL");
+    site.app().write("Site.dll", "the half of an assembly");
+    let (is_over, longest_ms) = (AtomicBool::new(false), AtomicU64::new(0));
+    // A machine that stands still makes a copy that seems to be over.
+    let is_steady = || longest_ms.load(Ordering::Relaxed) < 500;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for copied in 1..3000 {
+                let begun = Instant::now();
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                site.app().write("Other.dll", "x".repeat(copied));
+                thread::sleep(Duration::from_millis(20));
+                let took = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+                longest_ms.fetch_max(took, Ordering::Relaxed);
+            }
+        });
+        site.wait_for_log("in 30 s at the latest");
+        let mut client = site.connect();
+        client.send("GET /ProcessId HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        eventually("many a second", || {
+            let size = fs::metadata(site.app().path("Other.dll")).unwrap().len();
+            assert!(is_down() || !is_steady(), "{}", site.log());
+            (size > 150).then_some(())
+        });
+        site.app().write("Site.dll", &good);
+        is_over.store(true, Ordering::Relaxed);
+        // Who came meanwhile has waited.
+        let answer = client.response();
+        if is_steady() {
+            assert_ne!(answer.ok().text(), first.0.to_string());
+            assert!(!site.log().contains("did not start"), "{}", site.log());
+        }
+    });
+}
+
 both_models! {
     fn shut_04_v1_34_a_recycle_by_signal_loses_nothing(model: Model) {
         lossless(model, |site| site.signal("HUP"));
@@ -154,47 +197,10 @@ both_models! {
         let app = App::test("Site").model(model);
         fs::create_dir(app.path("plugins")).unwrap();
         let site = Start::of(app.file("plugins/one.dll", "")).run();
-        let first = site.application();
-        let good = fs::read(site.app().path("Site.dll")).unwrap();
-        // Where no event tells of it.
-        site.app().write("plugins/one.dll", "a part");
-        site.worker().signal("KILL");
-        site.app().write("Site.dll", "the half of an assembly");
-        let (is_over, longest_ms) = (AtomicBool::new(false), AtomicU64::new(0));
-        // A machine that stands still makes a copy that seems to be over.
-        let is_steady = || longest_ms.load(Ordering::Relaxed) < 500;
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for copied in 1..3000 {
-                    let begun = Instant::now();
-                    if is_over.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    site.app().write("Other.dll", "x".repeat(copied));
-                    thread::sleep(Duration::from_millis(20));
-                    let took = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-                    longest_ms.fetch_max(took, Ordering::Relaxed);
-                }
-            });
-            site.wait_for_log("in 30 s at the latest");
-            let mut client = site.connect();
-            client.send("GET /ProcessId HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            eventually("many a second", || {
-                let size = fs::metadata(site.app().path("Other.dll")).unwrap().len();
-                let starts = site.log().matches("runs from a snapshot").count();
-                assert!(starts == 1 || !is_steady(), "{}", site.log());
-                (size > 150).then_some(())
-            });
-            let state = status(&site)["state"].take();
-            assert!(state == "starting" || !is_steady(), "{state}");
-            site.app().write("Site.dll", &good);
-            is_over.store(true, Ordering::Relaxed);
-            // Who came meanwhile has waited.
-            let answer = client.response();
-            if is_steady() {
-                assert_ne!(answer.ok().text(), first.0.to_string());
-                assert!(!site.log().contains("did not start"), "{}", site.log());
-            }
+        let worker = site.worker();
+        die_in_the_middle_of_a_copy(&site, worker, &|| {
+            let starts = site.log().matches("runs from a snapshot").count();
+            starts == 1 && status(&site)["state"] == "starting"
         });
         site.stop();
     }
@@ -527,4 +533,16 @@ both_models! {
         wait_for_another(&site, first);
         site.stop();
     }
+}
+
+#[test]
+fn a_backend_that_runs_from_the_folder_waits_for_the_end_of_a_copy() {
+    let app = App::test("Site").model(Model::OutOfProcess);
+    fs::create_dir(app.path("plugins")).unwrap();
+    let app = app.handler_setting("enableShadowCopy", "false").file("plugins/one.dll", "");
+    let site = Start::of(app).run();
+    let (worker, backend) = (site.worker(), site.application());
+    die_in_the_middle_of_a_copy(&site, backend, &|| worker.children().is_empty());
+    site.wait_for_log("when the files of the application are changed no more");
+    site.stop();
 }

@@ -93,6 +93,20 @@ both_models! {
 }
 
 #[test]
+fn a_unit_whose_address_is_taken_is_started_when_it_is_free() {
+    let machine = Systemd::boot(App::sample("hello"));
+    let taken = std::net::TcpListener::bind(machine.address()).unwrap();
+    machine.systemctl(&["start", "--no-block", SERVICE]);
+    // More often than systemd goes on with by default.
+    machine.wait_for("NRestarts", "6");
+    assert!(machine.log().contains("another process listens"), "{}", machine.log());
+    drop(taken);
+    machine.wait_for("ActiveState", "active");
+    assert_eq!(machine.get("/plaintext").status(), 200);
+    machine.systemctl(&["stop", SERVICE]);
+}
+
+#[test]
 fn a_unit_whose_application_does_not_start_says_why() {
     let app = App::misbehaving("Throw").model(testkit::Model::InProcess);
     let machine = Systemd::boot(app);

@@ -11,6 +11,11 @@ use lifecycle::{Disclosure, GenerationId, StartReport, Step};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub enum ToWorker {
+    /// For an application that runs from its folder: somebody is writing there, or does so no more.
+    Changing {
+        /// Whether they are at it.
+        is_on: bool,
+    },
     /// Stop accepting, let requests finish, stop the application, end.
     Drain {
         /// How long this may take.

@@ -20,6 +20,9 @@ const ADVANCE: Duration = Duration::from_secs(3);
 /// No more is counted of a generation that has served: it may have taken it for its clients.
 const MOST_OF_SERVED: Duration = Duration::from_secs(30);
 
+/// The longest that a start which nobody asks for waits for the end of a change.
+pub const LONGEST_CHANGE: Duration = Duration::from_secs(30);
+
 /// How long to wait before the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
@@ -74,6 +77,9 @@ impl fmt::Display for Pause {
 impl Pause {
     /// None at all.
     pub const NONE: Self = Self { length: Duration::ZERO, why: Wait::Failures };
+
+    /// Until what is being changed has come to rest.
+    pub const CHANGE: Self = Self { length: LONGEST_CHANGE, why: Wait::Change };
 
     /// Whether the next start is now.
     pub fn is_none(self) -> bool {

@@ -21,7 +21,7 @@ pub use self::terms::{Action, Event, Notice, Policy};
 use crate::Reason;
 use crate::generation::{Generation, Payload, StartFailure, State};
 use crate::ids::GenerationId;
-use crate::restart::{Breaker, Pause, Restart, Wait};
+use crate::restart::{Breaker, LONGEST_CHANGE, Pause, Restart, Wait};
 
 /// Between the deadline that a worker was given and its kill.
 const KILL_GRACE: Duration = Duration::from_secs(2);
@@ -31,8 +31,6 @@ const FAILING_LIMIT: Duration = Duration::from_secs(2);
 const PAGE_START_LIMIT: Duration = Duration::from_secs(20);
 /// Between two attempts to start a page.
 const PAGE_PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a start which nobody asks for waits for the end of a change.
-const LONGEST_CHANGE: Duration = Duration::from_secs(30);
 /// How long clients may wait in the queue before they are better served by a page.
 const PATIENCE: Duration = Duration::from_secs(2);
 

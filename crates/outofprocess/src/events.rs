@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use engine::UpstreamAddress;
 use lifecycle::StartReport;
-use lifecycle::restart::Pause;
+use lifecycle::restart::{Pause, Wait};
 
 /// Something that happened to a backend. People search for the numbers, so they are the module's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,9 +170,15 @@ impl fmt::Display for Event {
         match self {
             Self::BackendExited { pid, exit, served_for, restart_after, last_lines } => {
                 write!(f, "backend process {pid} {exit} after serving for {served_for:.1?}; ")?;
-                match restart_after.is_none() {
-                    true => f.write_str("the next one is started now")?,
-                    false => write!(f, "the next one is started in {restart_after}")?,
+                match restart_after {
+                    Pause { why: Wait::Change, length } => write!(
+                        f,
+                        "the next one is started when the files of the application are changed no \
+                         more, in {} s at the latest",
+                        length.as_secs()
+                    )?,
+                    pause if pause.is_none() => f.write_str("the next one is started now")?,
+                    pause => write!(f, "the next one is started in {pause}")?,
                 }
                 if !last_lines.is_empty() {
                     f.write_str("; its last lines:")?;

@@ -26,6 +26,7 @@ mod port;
 mod random;
 mod readiness;
 mod recovery;
+mod rest;
 mod rules;
 mod run_dir;
 mod shutdown_message;
@@ -37,6 +38,7 @@ mod tree;
 
 pub use application::{OutOfProcess, can_be_moved, start};
 pub use events::{Event, Severity};
+pub use rest::note_changing;
 pub use tree::end_everything;
 
 #[cfg(test)]

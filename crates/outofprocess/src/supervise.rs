@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use lifecycle::exit::Ending;
 use lifecycle::report::printable;
-use lifecycle::restart::Pause;
+use lifecycle::restart::{LONGEST_CHANGE, Pause, Wait};
 use lifecycle::{Code, StartReport};
 
 use engine::{Upstream, UpstreamAddress};
@@ -38,6 +38,7 @@ use crate::failures::Failures;
 use crate::random;
 use crate::readiness::Warmth;
 use crate::recovery::{CrashCount, Next, Recovery};
+use crate::rest;
 use crate::rules::Rules;
 use crate::startup::{StartFailure, Started, Startup, Surroundings, words};
 use crate::stop::StopOrder;
@@ -55,6 +56,9 @@ const ON_THE_WAY_OUT: Duration = Duration::from_millis(500);
 
 /// How long after a look another doubt is not worth one.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often is looked whether a change is over.
+const LOOK_AT_REST: Duration = Duration::from_millis(50);
 
 /// Lines of its own that the event of a backend's end has.
 const LAST_LINES: usize = 10;
@@ -95,7 +99,8 @@ impl Place {
     /// Keeps a backend running until the order to stop.
     pub(crate) fn run(mut self) {
         while let Some(pause) = self.one_backend() {
-            if self.is_stopped_within(pause.length) {
+            let length = if pause.why == Wait::Change { Duration::ZERO } else { pause.length };
+            if self.is_stopped_within(length) || self.is_stopped_before_rest() {
                 return;
             }
         }
@@ -241,7 +246,13 @@ impl Place {
                 false => self.recovery.on_crash(served_for, remains.cpu, now, &mut crashes),
             }
         };
-        let (Next::Break { pause } | Next::Refuse { pause } | Next::Restart { pause }) = next;
+        let (Next::Break { mut pause } | Next::Refuse { mut pause } | Next::Restart { mut pause }) =
+            next;
+        // It may have ended because of what somebody does to it.
+        self.is_stopped_within(rest::time_of_news());
+        if rest::is_changing() && pause.length < LONGEST_CHANGE {
+            pause = Pause::CHANGE;
+        }
         let (pid, exit) = (remains.pid, words(&remains));
         let last_lines = self.last_lines(&remains);
         (shared.tell)(Event::BackendExited {
@@ -312,6 +323,17 @@ impl Place {
                 return false;
             }
         }
+    }
+
+    /// Waits while somebody writes to what is started.
+    fn is_stopped_before_rest(&self) -> bool {
+        let end = Instant::now() + LONGEST_CHANGE;
+        while rest::is_changing() && Instant::now() < end {
+            if self.is_stopped_within(LOOK_AT_REST) {
+                return true;
+            }
+        }
+        false
     }
 
     fn tell_first(&mut self, result: Result<(), Arc<StartReport>>) {

@@ -113,6 +113,7 @@ impl Orders {
                     let goodbye = if goes_on { Goodbye::Restart } else { Goodbye::GoingAway };
                     self.give(Order::Drain(Duration::from_millis(deadline_ms), goodbye));
                 }
+                Ok(Some(ToWorker::Changing { is_on })) => outofprocess::note_changing(is_on),
                 Ok(Some(ToWorker::Measure)) => {
                     let load = self.gauges.get().map(engine::Gauges::load).unwrap_or_default();
                     let (taken, in_flight) = self.checks.without(load.taken, load.in_flight);

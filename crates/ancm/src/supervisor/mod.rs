@@ -196,15 +196,27 @@ impl Supervisor {
     /// Does what changes of the application's folder ask for.
     fn follow_changes(&mut self) {
         let changes = self.watch.changes(self.now());
-        self.site.set_changing(self.watch.is_settling());
+        self.note_changing();
         self.follow(changes);
     }
 
     /// The same, with what there is at this moment.
     fn follow_latest_changes(&mut self) {
         let changes = self.watch.changes_until_now(self.now());
-        self.site.set_changing(self.watch.is_settling());
+        self.note_changing();
         self.follow(changes);
+    }
+
+    /// Has nothing started that nobody asks for while files are written, neither here nor by workers
+    /// whose backends run from these files.
+    fn note_changing(&mut self) {
+        let is_on = self.watch.is_settling();
+        self.site.set_changing(is_on);
+        let told =
+            self.workers.iter_mut().filter_map(|(id, it)| it.is_to_be_told(is_on).then_some(*id));
+        for id in told.collect::<Vec<_>>() {
+            self.send(id, &ToWorker::Changing { is_on });
+        }
     }
 
     fn follow(&mut self, changes: Vec<Change>) {
@@ -235,7 +247,7 @@ impl Supervisor {
     /// used. Nothing is started while the application is not to run.
     fn recycle(&mut self, reason: Reason) -> bool {
         self.watch.follow(self.now());
-        self.site.set_changing(self.watch.is_settling());
+        self.note_changing();
         let is_for_later = self.site.is_idle() && !reason.is_wish();
         let is_followed = self.site.may_run() && !is_for_later;
         if is_followed {

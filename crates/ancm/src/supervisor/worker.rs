@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) stopping: Option<String>,
     /// Where the code that it executes is, if not in the application's folder.
     pub(super) snapshot: Option<String>,
+    /// What it was told of changes of the folder that it runs from.
+    is_told_of_change: Option<bool>,
     /// What it told of backends that have ended: how many, and of the last one when and how.
     pub(super) backend_ends: Option<(u64, Duration, String)>,
     /// What it has to do, as it told last.
@@ -94,6 +96,7 @@ impl Worker {
             report: None,
             stopping: None,
             snapshot: None,
+            is_told_of_change: None,
             backend_ends: None,
             load: None,
             is_asked: false,
@@ -148,6 +151,12 @@ impl Worker {
             }
         }
         Ok(messages)
+    }
+
+    /// Whether it serves the application from its folder, and has not been told this of changes there.
+    pub(super) fn is_to_be_told(&mut self, is_changing: bool) -> bool {
+        let is_concerned = self.has_served_app() && self.snapshot.is_none();
+        is_concerned && self.is_told_of_change.replace(is_changing) != Some(is_changing)
     }
 
     /// Whether it serves the application, or has done so.
