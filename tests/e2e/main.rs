@@ -23,6 +23,7 @@ mod hosting;
 mod integration;
 mod io;
 mod limits;
+mod lives;
 mod load;
 mod malformed;
 mod memory;

@@ -54,7 +54,7 @@ enum Stage {
     Starting,
     Ready,
     Failed(i32, String),
-    Exited,
+    Exited(i32),
 }
 
 impl InProcess {
@@ -133,9 +133,9 @@ impl InProcess {
         self.loaded.clone()
     }
 
-    /// Stops the application and waits until its entry point has returned. `false` when that
-    /// did not happen within the deadline.
-    pub fn stop(&self, deadline: Duration) -> bool {
+    /// Stops the application and waits until its entry point has returned: with which code. `None`
+    /// when that did not happen within the deadline.
+    pub fn stop(&self, deadline: Duration) -> Option<i32> {
         self.loaded.stop(u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX));
         self.state.wait_for_end(deadline)
     }
@@ -147,7 +147,7 @@ impl State {
         let stage = match kind {
             life::READY => Some(Stage::Ready),
             life::FAILED => Some(Stage::Failed(code, text.to_owned())),
-            life::EXITED => Some(Stage::Exited),
+            life::EXITED => Some(Stage::Exited(code)),
             _ => None,
         };
         if let Some(stage) = stage {
@@ -174,7 +174,7 @@ impl State {
             match &*stage {
                 Stage::Ready => return Ok(()),
                 Stage::Failed(code, text) => return Err(Some((*code, text.clone()))),
-                Stage::Exited => {
+                Stage::Exited(_) => {
                     let text = "the app's Main returned before the server was ready";
                     return Err(Some((30, text.to_owned())));
                 }
@@ -189,18 +189,20 @@ impl State {
         }
     }
 
-    fn wait_for_end(&self, limit: Duration) -> bool {
+    fn wait_for_end(&self, limit: Duration) -> Option<i32> {
         let end = Instant::now() + limit;
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        while !matches!(*stage, Stage::Exited) {
+        loop {
+            if let Stage::Exited(code) = *stage {
+                return Some(code);
+            }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                return None;
             }
             let waited = self.changed.wait_timeout(stage, left);
             stage = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
     }
 }
 

@@ -115,16 +115,17 @@ impl Hosted {
         }
     }
 
-    /// Stops the application; whether it has stopped within the limit.
-    pub(crate) fn stop(&self, limit: Duration) -> bool {
+    /// Stops the application: what its `Main` has returned, if it runs here. `None` when it has not
+    /// stopped within the limit.
+    pub(crate) fn stop(&self, limit: Duration) -> Option<i32> {
         match &self.kind {
-            Kind::Page(_) => true,
+            Kind::Page(_) => Some(0),
             Kind::InProcess(application) => application.stop(limit),
             Kind::OutOfProcess(application) => {
                 application.stop(limit);
                 // What no backend could be held to account for.
                 outofprocess::end_everything();
-                true
+                Some(0)
             }
         }
     }

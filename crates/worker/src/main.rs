@@ -43,6 +43,8 @@ use supervisor::Supervisor;
 const FREED_MEMORY: u32 = 4 << 20;
 /// The application did not stop in time.
 const STOP_INCOMPLETE: u16 = 1005;
+/// The application has ended with a code.
+const MAIN_RETURNED: u16 = 1011;
 /// A page that warms the application up failed.
 const WARM_UP_PROBLEM: u16 = 1125;
 
@@ -185,7 +187,12 @@ fn drain(
 
     engine.wait_for_requests(hosted.shutdown_delay(limit));
     let mut left = drained.try_recv().ok();
-    let is_stopped = hosted.stop(end.saturating_duration_since(Instant::now()));
+    let code = hosted.stop(end.saturating_duration_since(Instant::now()));
+    let is_stopped = code.is_some();
+    if let Some(code) = code.filter(|code| *code != 0) {
+        let (level, text) = (Level::Warning, format!("the application's Main returned {code}"));
+        supervisor.tell(&ToSupervisor::Log { event: MAIN_RETURNED, level, text });
+    }
     if !is_stopped {
         let text = format!(
             "the application has not stopped within shutdownTimeLimit ({} s); its process ends",

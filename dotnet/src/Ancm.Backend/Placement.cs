@@ -22,8 +22,8 @@ using Microsoft.Extensions.Options;
 namespace Ancm.Backend;
 
 /// <summary>
-/// Has the first web host of the process listen on the host's socket and nowhere else, whatever the
-/// app has decided about its addresses.
+/// Has one web host of the process listen on the host's socket and nowhere else, whatever the
+/// app has decided about its addresses: the first, and when that has stopped the next.
 /// </summary>
 internal static class Placement
 {
@@ -68,8 +68,15 @@ internal static class Placement
         services.AddSingleton<IStartupFilter, BodyLimit>();
     }
 
-    /// <summary>True once: a second web host in the process keeps its own addresses.</summary>
-    internal static bool IsFirst() => Address is not null && Interlocked.Exchange(ref s_placed, 1) == 0;
+    /// <summary>True for one at a time: a second web host beside it keeps its own addresses.</summary>
+    internal static bool Take() => Address is not null && Interlocked.Exchange(ref s_placed, 1) == 0;
+
+    /// <summary>The host that was placed has stopped: one that follows in this process takes its place.</summary>
+    internal static void GiveBack()
+    {
+        Variables.HostIsOver();
+        Volatile.Write(ref s_placed, 0);
+    }
 }
 
 /// <summary>
@@ -83,8 +90,9 @@ internal sealed class AddressFilter : IStartupFilter
         return app =>
         {
             Variables.HostIsBuilt();
-            if (app.ServerFeatures.Get<IServerAddressesFeature>() is { Addresses.IsReadOnly: false } feature && Placement.IsFirst())
+            if (app.ServerFeatures.Get<IServerAddressesFeature>() is { Addresses.IsReadOnly: false } feature && Placement.Take())
             {
+                app.ApplicationServices.GetService<IHostApplicationLifetime>()?.ApplicationStopped.Register(Placement.GiveBack);
                 feature.Addresses.Clear();
                 feature.Addresses.Add(Placement.Address!);
                 feature.PreferHostingUrls = true;

@@ -40,9 +40,7 @@ internal static class Variables
             return (null, null, false, []);
         }
 
-        // The legacy WebHostBuilder raises no event while it builds, but loads what is listed here.
-        var startups = Environment.GetEnvironmentVariable(Startups);
-        Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
+        HostIsOver();
         return (string.IsNullOrEmpty(path) ? null : path, string.IsNullOrEmpty(link) ? null : link, keepsLimit, addresses);
     }
 
@@ -61,6 +59,16 @@ internal static class Variables
 
     /// <summary>The host is built: who is started from now on shall not load us.</summary>
     internal static void HostIsBuilt() => Without(Startups, ';', s_name);
+
+    /// <summary>
+    /// One may follow that is to load us. The legacy WebHostBuilder raises no event while it builds, but
+    /// loads what is listed here.
+    /// </summary>
+    internal static void HostIsOver()
+    {
+        var startups = Environment.GetEnvironmentVariable(Startups);
+        Environment.SetEnvironmentVariable(Startups, string.IsNullOrEmpty(startups) ? s_name : $"{startups};{s_name}");
+    }
 
     private static void Without(string variable, char separator, string element)
     {

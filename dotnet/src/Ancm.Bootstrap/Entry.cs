@@ -49,6 +49,7 @@ public static class Entry
         var server = AssemblyLoadContext.Default.LoadFromAssemblyPath(Path.Combine(folder, ServerName + ".dll"));
         HostEvents.Subscribe(server);
         HostingStartupVariable.Add(ServerName);
+        AppContext.SetData("ANCM_ENDED", (Action)(static () => HostingStartupVariable.Add(ServerName)));
         // A legacy host tells nobody that it is built; its server calls this when it starts.
         AppContext.SetData("ANCM_STARTED", (Action)HostingStartupVariable.Remove);
     }

@@ -11,13 +11,18 @@ namespace Ancm.Server;
 
 /// <summary>
 /// Puts our server behind every registration of the app. Of several web hosts the one that first asks
-/// for its server gets it: one that is built for its services and never started is none.
+/// for its server gets it: one that is built for its services and never started is none. A host that
+/// comes when that one is over is the end of the process: the supervisor has started another.
 /// </summary>
 internal static class HostInjection
 {
     private const string WebHostService = "Microsoft.AspNetCore.Hosting.GenericWebHostService";
 
-    private static int s_taken;
+    private const int Free = 0;
+    private const int Taken = 1;
+    private const int Over = 2;
+
+    private static int s_place;
 
     /// <summary>The <c>HostBuilding</c> event; called by the bootstrap through reflection.</summary>
     internal static void HostBuilding(object builder)
@@ -34,7 +39,8 @@ internal static class HostInjection
         var own = FindServer(services);
         services.AddSingleton<IServer>(provider =>
         {
-            if (Interlocked.Exchange(ref s_taken, 1) == 0)
+            LeaveIfOver();
+            if (Interlocked.CompareExchange(ref s_place, Taken, Free) == Free)
             {
                 return ActivatorUtilities.CreateInstance<HostServer>(provider);
             }
@@ -45,7 +51,29 @@ internal static class HostInjection
     }
 
     /// <summary>The server has gone without having been started; another host may have it.</summary>
-    internal static void GiveBack() => Volatile.Write(ref s_taken, 0);
+    internal static void GiveBack() => Volatile.Write(ref s_place, Free);
+
+    /// <summary>The server has stopped. No request comes to this process any more.</summary>
+    internal static void IsOver()
+    {
+        Volatile.Write(ref s_place, Over);
+        // A legacy host that follows has to meet us, too.
+        (AppContext.GetData("ANCM_ENDED") as Action)?.Invoke();
+    }
+
+    /// <summary>
+    /// The app runs one host after the other. The next one would serve beside the site, on a port that
+    /// nobody asked for, and keep the process until it is killed.
+    /// </summary>
+    internal static void LeaveIfOver()
+    {
+        const int Ended = 1033;
+        if (Volatile.Read(ref s_place) == Over)
+        {
+            NativeApi.Life(LifeEvent.Log, Ended, "the application runs another host: that is for the next generation, and this process ends");
+            Environment.Exit(Environment.ExitCode);
+        }
+    }
 
     private static void AddIfWeb(IServiceCollection services)
     {

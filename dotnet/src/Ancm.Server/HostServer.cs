@@ -114,6 +114,7 @@ internal sealed class HostServer : IServer
         }
 
         _closed = true;
+        HostInjection.IsOver();
     }
 
     public void Dispose()
@@ -121,6 +122,10 @@ internal sealed class HostServer : IServer
         if (_createContext is null)
         {
             HostInjection.GiveBack();
+        }
+        else if (!_closed)
+        {
+            HostInjection.IsOver();
         }
 
         _closed = true;
@@ -280,7 +285,7 @@ internal sealed class HostServer : IServer
     {
         if (!_stopAsked)
         {
-            NativeApi.Life(LifeEvent.Stopping);
+            NativeApi.Life(LifeEvent.Stopping, 0, "its host stops");
         }
     }
 

@@ -17,6 +17,8 @@ public sealed class LegacyStartup : IHostingStartup
     {
         if (NativeApi.IsPresent && builder is WebHostBuilder)
         {
+            // Later its lifetime would hold up the end of the process.
+            HostInjection.LeaveIfOver();
             builder.ConfigureServices(static services => HostInjection.Add(services));
         }
     }
