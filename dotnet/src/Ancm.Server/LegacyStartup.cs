@@ -15,7 +15,10 @@ public sealed class LegacyStartup : IHostingStartup
     /// <inheritdoc/>
     public void Configure(IWebHostBuilder builder)
     {
+        // Deprecated by .NET 10; applications that use it still run there.
+#pragma warning disable ASPDEPR004
         if (NativeApi.IsPresent && builder is WebHostBuilder)
+#pragma warning restore ASPDEPR004
         {
             // Later its lifetime would hold up the end of the process.
             HostInjection.LeaveIfOver();

@@ -96,10 +96,10 @@ impl Client {
     /// Sends a request that ends the connection without a word, or with an answer.
     pub(crate) fn ask_nobody(&mut self, request: Request) {
         let mut connection = self.connect();
-        connection.send(request.to_bytes());
-        connection.finish_sending();
+        // Not by ending this side: Kestrel of .NET 10 may drop such a request before it is handled.
+        connection.send(request.clone().header("Connection", "close").to_bytes());
         let said = String::from_utf8_lossy(&connection.rest()).into_owned();
-        // A proxy that got nothing says so, unless it sees first that nobody waits any more.
+        // A proxy that got nothing says so.
         let first = said.lines().next().filter(|line| !line.starts_with("HTTP/1.1 502 "));
         let first = first.unwrap_or("nothing").to_owned();
         self.note(&asked(&request), "answer", &first);

@@ -40,7 +40,10 @@ services.AddHealthChecks()
 services.Configure<ForwardedHeadersOptions>(options =>
 {
     options.ForwardedHeaders = ForwardedHeaders.All;
+    // What .NET 10 has instead, .NET 8 has not.
+#pragma warning disable ASPDEPR005
     options.KnownNetworks.Clear();
+#pragma warning restore ASPDEPR005
     options.KnownProxies.Clear();
 });
 
