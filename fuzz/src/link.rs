@@ -1,9 +1,13 @@
 //! Whatever a backend sends on a link: what the client gets beside what a second reading of the
 //! frames makes of the same bytes.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
@@ -71,8 +75,12 @@ struct Site {
     bytes: Arc<Mutex<Vec<u8>>>,
     /// Bytes of the last request.
     asked: Arc<Mutex<usize>>,
+    _anchor: File,
     _engine: Engine,
 }
+
+/// `fcntl.h`: only the place in the file system.
+const O_PATH: i32 = 0o10_000_000;
 
 fn site() -> &'static Mutex<Site> {
     static SITE: OnceLock<Mutex<Site>> = OnceLock::new();
@@ -81,6 +89,11 @@ fn site() -> &'static Mutex<Site> {
         let path = std::env::temp_dir().join(format!("ancm-fuzz-{}.link", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let links = UnixListener::bind(&path).expect("a place for a socket");
+        // It has to go away with the process, however that ends: the name goes, the descriptor leads there.
+        let anchor = File::options().read(true).custom_flags(O_PATH).open(&path);
+        let anchor = anchor.expect("it was just made");
+        std::fs::remove_file(&path).expect("it is ours");
+        let path = PathBuf::from(format!("/proc/self/fd/{}", anchor.as_raw_fd()));
         let (said, counted) = (bytes.clone(), asked.clone());
         thread::spawn(move || {
             for mut link in links.incoming().flatten() {
@@ -100,7 +113,13 @@ fn site() -> &'static Mutex<Site> {
         let listeners = vec![Listener { socket: listener.into(), lane: 0 }];
         let application = Arc::new(Proxy(Arc::new(upstream)));
         let engine = Engine::start(listeners, application, Options::new(1));
-        Mutex::new(Site { address, bytes, asked, _engine: engine.expect("an engine starts") })
+        Mutex::new(Site {
+            address,
+            bytes,
+            asked,
+            _anchor: anchor,
+            _engine: engine.expect("an engine starts"),
+        })
     })
 }
 

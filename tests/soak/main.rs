@@ -13,6 +13,7 @@ mod deploys;
 mod kills;
 mod offline;
 mod recycles;
+mod services;
 mod stage;
 mod strain;
 mod table;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Some("offline") => offline::offline(&run),
         Some("recycles") => recycles::recycles(&run),
         Some("deploys") => deploys::deploys(&run),
+        Some("services") => services::services(&run),
         Some("kills") => kills::kills(&run),
         Some("strain") => soak(&run, "strain", &strain::STRAIN),
         Some("clients") => soak(&run, "clients", &USUAL),

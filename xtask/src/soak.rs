@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
     /// Instead, for the seconds given: what serves is killed each second
     #[arg(long, conflicts_with_all = ["strain", "recycles", "offline", "deploys"])]
     kills: bool,
+    /// Instead: so many recycles by a systemd of its own, and as many of Kestrel behind nginx, which is
+    /// the usual way
+    #[arg(long, value_name = "N", conflicts_with_all = ["strain", "recycles", "offline", "deploys", "kills"])]
+    services: Option<u64>,
     /// Where the tables are written as well: a line of JSON for each run
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -49,6 +53,8 @@ impl Arguments {
             (count, "changes of app_offline.htm", "offline")
         } else if let Some(count) = self.deploys {
             (count, "deployments of each kind", "deploys")
+        } else if let Some(count) = self.services {
+            (count, "recycles of services", "services")
         } else if self.kills {
             (self.seconds, "s of kills", "kills")
         } else {
@@ -63,6 +69,10 @@ const MODELS: [&str; 2] = ["inprocess", "outofprocess"];
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
     if arguments.deploys.is_some() {
         debian::ensure("rsync", "rsync", "install it, or run without --deploys")?;
+    }
+    if arguments.services.is_some() {
+        debian::ensure("systemctl", "systemd", "install it, or run without --services")?;
+        debian::ensure("nginx", "nginx", "install it, or run without --services")?;
     }
     if let Some(path) = &arguments.json {
         fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;

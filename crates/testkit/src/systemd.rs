@@ -106,6 +106,12 @@ impl Systemd {
         self.systemctl(&["daemon-reload"]);
     }
 
+    /// Writes a file of that machine.
+    pub fn write(&self, path: &str, text: &str) {
+        let written = self.run("sh", &["-c", r#"printf %s "$2" > "$1""#, "sh", path, text]);
+        assert!(written.status.success(), "{path}: {written:?}");
+    }
+
     /// The processes of the service.
     pub fn processes(&self) -> Vec<Process> {
         let path = self.property("ControlGroup");
