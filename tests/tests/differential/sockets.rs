@@ -80,6 +80,19 @@ both_models! {
         site.stop();
     }
 
+    fn a_client_that_ends_its_side_is_not_reset(model: Model) {
+        let site = start(model);
+        for _ in 0..10 {
+            let (mut socket, _) = WebSocket::open(site.connect(), "/echo", "");
+            socket.send_text("last");
+            assert_eq!(socket.text(), "last");
+            socket.finish_sending();
+            assert!(socket.is_ended(), "the connection was reset");
+        }
+        assert_eq!(site.get("/").ok().text(), "sockets");
+        site.stop();
+    }
+
     fn nothing_is_sent_after_an_abort(model: Model) {
         let site = start(model);
         for _ in 0..10 {

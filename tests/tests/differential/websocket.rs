@@ -70,6 +70,11 @@ impl WebSocket {
         self.connection.send(frame(first, data));
     }
 
+    /// Ends our side without the words of the protocol.
+    pub(crate) fn finish_sending(&mut self) {
+        self.connection.finish_sending();
+    }
+
     /// Sends all at once; they may arrive in one piece with whatever is before.
     pub(crate) fn send_texts(&mut self, texts: &[&str]) {
         let frames: Vec<u8> = texts.iter().flat_map(|text| frame_of_text(text)).collect();

@@ -72,7 +72,10 @@ impl Client {
                 .send_response(lane, slot, progress & !progress::ENDED)
                 .and_then(|_| self.flush().map_err(drop));
         }
-        if lane.draining && self.part(lane) {
+        // A client that has ended its side of a connection that has left HTTP misses nothing: handlers
+        // give up because they are told of that, and a reset could take away what is on its way.
+        let is_answered = !self.gone && self.half_closed && self.response.is_raw();
+        if is_answered || (lane.draining && self.part(lane)) {
             self.release(lane, slot);
             return self.say_goodbye(lane);
         }
