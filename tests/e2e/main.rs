@@ -43,6 +43,7 @@ mod snapshot;
 mod stop_limits;
 mod strain;
 mod systemd;
+mod tools;
 mod traces;
 mod transport;
 mod triggers;

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -50,6 +51,13 @@ pub(super) fn tfm(version: &str) -> String {
 pub(super) fn reference_dirs(root: &Path, version: &str, aspnet: bool) -> Vec<PathBuf> {
     let names = if aspnet { &[CORE, ASPNET][..] } else { &[CORE][..] };
     names.iter().map(|name| framework_dir(root, name, version)).collect()
+}
+
+/// The program that writes dumps of processes, which the packages carry as a mere file.
+pub(super) fn make_executable(root: &Path, version: &str) -> Result<()> {
+    let program = framework_dir(root, CORE, version).join("createdump");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} executable", program.display()))
 }
 
 fn framework_dir(root: &Path, name: &str, version: &str) -> PathBuf {

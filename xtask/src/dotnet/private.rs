@@ -52,6 +52,7 @@ impl Private {
             Some(description) if description.made_from == made_from => description,
             _ => assemble(folder, &home, made_from)?,
         };
+        layout::make_executable(&home.join("root"), &description.framework_version)?;
         let compiler = Compiler::ensure(
             &workspace.root.join("dotnet/toolchain/Csc.cs"),
             &home,
