@@ -120,6 +120,9 @@ both_models! {
         for _ in 0..3 {
             assert_eq!(site.get("/orphan").ok().text(), "exited with 3");
         }
+        // They hear signals: what the host has blocked for itself is not their affair.
+        assert_eq!(site.get("/ended").ok().text(), "143\n");
+        assert_eq!(site.get("/blocked").ok().text(), "SigBlk:\t0000000000000000\n");
         // Also looks that nobody is left unwaited for.
         site.stop();
     }

@@ -4,6 +4,7 @@
 //! needs no `unsafe` for it. Nothing here decides anything, keeps global state or writes a log.
 
 pub mod cgroup;
+pub mod child_mask;
 pub mod clock;
 pub mod epoll;
 pub mod eventfd;

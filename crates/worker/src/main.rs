@@ -48,10 +48,14 @@ const MAIN_RETURNED: u16 = 1011;
 /// A page that warms the application up failed.
 const WARM_UP_PROBLEM: u16 = 1125;
 
+os::own_pthread_sigmask!();
+
 fn main() {
-    let Ok(signals) = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP]) else {
+    let ours = [Signal::TERM, Signal::INT, Signal::HUP];
+    let Ok(signals) = Signals::open(&ours) else {
         exit_now(exit::SYSTEM);
     };
+    os::child_mask::keep_from_children(&ours);
     os::memory::keep_freed(FREED_MEMORY);
     // While there is one thread.
     os::memory::register_barriers();

@@ -86,6 +86,8 @@ internal static class Lives
             await child.WaitForExitAsync();
             return $"{said.Trim()}, exited with {child.ExitCode}";
         });
+        app.MapGet("/blocked", () => Output("grep", "^SigBlk", "/proc/self/status"));
+        app.MapGet("/ended", () => Output("sh", "-c", "sleep 600 & kill -s TERM $!; wait $!; echo $?"));
         // The child has become somebody else's before it ends.
         app.MapGet("/orphan", () =>
         {
@@ -95,6 +97,12 @@ internal static class Lives
         });
         app.Run();
         return 0;
+    }
+
+    private static string Output(string program, params string[] arguments)
+    {
+        using var child = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
+        return child.StandardOutput.ReadToEnd();
     }
 
     /// <summary>What nobody catches, after the start and off every thread that was waited for.</summary>
