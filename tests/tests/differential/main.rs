@@ -13,6 +13,7 @@ mod differences;
 mod kitchen;
 mod kitchen_bodies;
 mod market;
+mod measures;
 mod pantry;
 mod rules;
 mod server;

@@ -347,45 +347,6 @@ fn headers_are_a_collection() {
     });
 }
 
-/// What hosting has measured and traced of requests with this name, once it is complete.
-fn observed(client: &mut Client, name: &str) {
-    let mut connection = client.connect();
-    let target = format!("/observed?of={name}");
-    let text = testkit::eventually("the end of the request", || {
-        let text = connection.get(&target).ok().text();
-        (text.contains("measured") && text.contains("stopped")).then_some(text)
-    });
-    // A proxy may send a request a second time when a backend breaks off without a word.
-    let first = text.lines().take(2).collect::<Vec<_>>().join("\n");
-    client.note(name, "observed", &first);
-}
-
-#[test]
-fn requests_are_measured_and_traced() {
-    compare("market measures", "Market", |client| {
-        for (name, target) in [
-            ("plain", "/bound/item/7"),
-            ("missing", "/nothing/here"),
-            ("failing", "/throws/plain"),
-            ("page", "/page/home"),
-            ("action", "/api/fruit/1"),
-            ("aborted", "/odd/aborted"),
-            ("aborted-throws", "/odd/aborted-throws"),
-            ("aborted-cancelled", "/odd/aborted-cancelled"),
-            ("aborted-lost", "/odd/aborted-lost"),
-        ] {
-            let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-            let request = Request::get(target).header("X-Seen", name);
-            let request = request.header("traceparent", parent);
-            match name.starts_with("aborted") {
-                true => client.ask_nobody(request),
-                false => drop(client.ask(request)),
-            }
-            observed(client, name);
-        }
-    });
-}
-
 /// What a handler found out, once it has.
 fn outcome(client: &mut Client, of: &str) {
     let mut connection = client.connect();

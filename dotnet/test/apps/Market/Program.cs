@@ -57,7 +57,7 @@ Rules.Map(app);
 Headers.Map(app);
 Odd.Map(app);
 Tokens.Map(app);
-app.MapGet("/observed", (Observer observer, string of) => observer.Of(of));
+Measures.Map(app);
 app.MapFallback(async context =>
 {
     context.Response.ContentType = "text/plain";
