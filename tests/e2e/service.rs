@@ -53,8 +53,15 @@ both_models! {
         manager.hears("WATCHDOG=1");
         site.wait_until_listening();
         site.signal("HUP");
-        manager.hears("RELOADING=1");
+        assert!(manager.hears("RELOADING=1").contains("\nMONOTONIC_USEC="));
         assert!(manager.hears("READY=1").contains("generation 2"));
+        // Whoever waits for the end of a reload is told of one that comes to nothing.
+        let good = site.app().read("web.config");
+        site.app().write("web.config", "<configuration>");
+        site.signal("HUP");
+        manager.hears("RELOADING=1");
+        assert!(manager.hears("READY=1").contains("web.config is refused"));
+        site.app().write("web.config", good);
         site.signal("TERM");
         manager.hears("STOPPING=1");
         assert!(site.wait_for_end().success());

@@ -58,9 +58,11 @@ impl ServiceManager {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// A new generation is about to take over.
+    /// A new generation is about to take over. The time is what `Type=notify-reload` knows by that this
+    /// is what it has asked for.
     pub(crate) fn reloading(&self) {
-        self.tell("RELOADING=1\nSTATUS=starting a new generation");
+        let now = os::clock::monotonic().as_micros();
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=starting a new generation"));
     }
 
     /// No more connections are taken.

@@ -253,10 +253,12 @@ impl Supervisor {
         if is_followed {
             self.tell(&Told::Recycling { reason: reason.to_string() });
         }
-        if !self.reload() {
+        let is_usable = self.reload();
+        self.service.reloading();
+        if !is_usable {
+            self.service.ready(tell::REFUSED);
             return false;
         }
-        self.service.reloading();
         if !is_followed {
             self.service.ready(tell::AWAY);
         }

@@ -25,6 +25,9 @@ pub(super) fn failed(report: &StartReport) -> String {
     format!("{} {}", report.code, report.summary)
 }
 
+/// What it shows when the configuration cannot be used: the log has the reasons.
+pub(super) const REFUSED: &str = "web.config is refused; the application is as it was";
+
 /// What it shows of an application that does not run now.
 pub(super) const AWAY: &str = "the application is offline, stopped or idle";
 
