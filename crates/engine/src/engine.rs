@@ -82,7 +82,9 @@ pub struct Options {
     /// How long the rest of a request is read and dropped behind an answer (Kestrel's 5 s).
     pub linger: Duration,
     /// How long after the beginning of a drain a connection may still begin a request: one that
-    /// crossed with the drain would be lost otherwise. One that has not had any has a second.
+    /// crossed with the drain would be lost otherwise. One that has not had any has 750 ms. By
+    /// default less than the second after which an application hears of a stop: what its clients
+    /// do about that must not come back to it.
     pub last_request: Duration,
     /// Requests that one connection may carry. Closing now and then lets load spread anew.
     pub requests_per_connection: u64,
@@ -121,7 +123,7 @@ impl Options {
             filter: Filter::default(),
             certificate_field: None,
             linger: Duration::from_secs(5),
-            last_request: Duration::from_secs(1),
+            last_request: Duration::from_millis(750),
             requests_per_connection: 1_000_000,
             io: Io::Auto,
             connections: 100_000,
@@ -418,6 +420,14 @@ impl Engine {
             Stage::Busy | Stage::Quiet => None,
         };
         Drained { lanes: stages.into_iter().map(end_of).collect() }
+    }
+
+    /// Says that the application hears of the drain from now on.
+    pub fn application_hears(&self) {
+        let now = Instant::now();
+        for lane in self.waker.lanes.iter() {
+            lane.command(Command::Told(now));
+        }
     }
 
     /// Of a drain that another thread has begun, or is about to: waits until nothing is left of it

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Serve(Socket, Option<SocketAddr>),
     /// Accept no more, finish what runs, give up at the deadline with these words.
     Drain(Instant, Goodbye),
+    /// The application is about to hear of the drain.
+    Told(Instant),
     /// What a dispatch gave whose thread had lost the lane.
     Late(SlotRef, Outcome),
 }

@@ -191,6 +191,7 @@ fn drain(
 
     engine.wait_for_requests(hosted.shutdown_delay(limit));
     let mut left = drained.try_recv().ok();
+    engine.application_hears();
     let code = hosted.stop(end.saturating_duration_since(Instant::now()));
     let is_stopped = code.is_some();
     if let Some(code) = code.filter(|code| *code != 0) {

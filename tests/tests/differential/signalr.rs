@@ -9,6 +9,11 @@ const END: char = '\u{1e}';
 
 fn start(model: Model) -> (Site, String) {
     let site = Site::start(App::test("Sockets"), model);
+    let target = negotiate(&site);
+    (site, target)
+}
+
+fn negotiate(site: &Site) -> String {
     let answer = site.request(&Request::post("/hub/negotiate?negotiateVersion=1", "")).ok().json();
     let transports: Vec<&str> = answer["availableTransports"]
         .as_array()
@@ -18,8 +23,7 @@ fn start(model: Model) -> (Site, String) {
         .collect();
     assert_eq!(transports, ["WebSockets", "ServerSentEvents", "LongPolling"]);
     let token = answer["connectionToken"].as_str().expect("there is a token");
-    let target = format!("/hub?id={token}");
-    (site, target)
+    format!("/hub?id={token}")
 }
 
 fn handshake() -> String {
@@ -114,6 +118,31 @@ both_models! {
             || event(&mut events, &mut raw),
         );
         drop(events);
+        site.stop();
+    }
+
+    fn who_is_told_to_leave_comes_to_the_next_generation(model: Model) {
+        // Backends are told late in that time.
+        let site = Site::start(App::test("Sockets").attribute("shutdownTimeLimit", "3"), model);
+        let mut streams: Vec<_> = (0..4)
+            .map(|_| {
+                let target = negotiate(&site);
+                let mut events = site.connect();
+                let accepts = Request::get(&target).header("Accept", "text/event-stream");
+                events.send(accepts.to_bytes());
+                assert_eq!(events.head().status, 200);
+                events
+            })
+            .collect();
+        site.signal("HUP");
+        site.wait_for_log("generation 2 serves now");
+        let served = streams.iter_mut().filter_map(|events| {
+            while events.piece().is_some() {}
+            events.try_send(Request::get("/").to_bytes()).ok()?;
+            (!events.is_closed()).then_some(())
+        });
+        // A request that is there before the connection can be closed is served nevertheless.
+        assert!(served.count() < 4, "the old generation answered them all");
         site.stop();
     }
 

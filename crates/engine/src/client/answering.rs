@@ -307,7 +307,7 @@ impl Client {
             if self.slot.is_some() { lane.options.head_time } else { lane.options.keep_alive };
         let now = lane.clock.now();
         self.deadline = now + limit.as_millis() as u64;
-        self.invited = if lane.draining { now } else { 0 };
+        self.invited = if lane.draining && lane.invites() { now } else { 0 };
     }
 
     /// Lets an exchange go: back to the lane, or to its handler until that lets go too.

@@ -95,8 +95,8 @@ pub(crate) struct Client {
     local: Option<SocketAddr>,
     number: u64,
     requests: u64,
-    /// When a response ended during a drain whose head, written before, told the client to go on; 0
-    /// is never.
+    /// When a response ended during a drain whose head, written before, told the client to go on, if
+    /// that still holds ([`Lane::invites`]); 0 is never.
     invited: u64,
     /// What the limit of a request body has left for this one.
     body_left: u64,

@@ -20,7 +20,7 @@ use crate::response::Response;
 use abi::{method, request};
 
 /// For the first request of a connection that came before a drain, at least; in milliseconds.
-const FIRST_REQUEST: u64 = 1_000;
+const FIRST_REQUEST: u64 = 750;
 
 impl Client {
     pub(super) fn read_head(&mut self, lane: &mut Lane) -> Step {

@@ -13,6 +13,10 @@ use crate::engine::{Goodbye, LaneEnd};
 /// application have a moment to say goodbye. Of a short limit, a quarter.
 const PARTING: u64 = 1_000;
 
+/// An answer that ends within this time of the application's hearing of the drain, in milliseconds,
+/// was ended by it.
+const ENDED_BY_IT: u64 = 500;
+
 impl Lane {
     /// Takes no more connections and requests, but for those that are there already.
     pub(super) fn drain(&mut self, deadline: Instant, goodbye: Goodbye) {
@@ -38,6 +42,14 @@ impl Lane {
             }
             self.drive(key, 0);
         }
+    }
+
+    /// Whether a client whose answer ends in a drain may send its next request on the same
+    /// connection, because the head, written before, has told it so. Not where the application has
+    /// ended the answer because it stops: whose stream or poll was that comes back to stay, with
+    /// several requests (SignalR), and all of them have to reach the next process.
+    pub(crate) fn invites(&self) -> bool {
+        self.told.is_none_or(|told| self.clock.now() > told + ENDED_BY_IT)
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -102,6 +102,8 @@ pub(crate) struct Lane {
     pub(crate) draining: bool,
     /// When that began, in the lane's milliseconds.
     pub(crate) drain_begun: u64,
+    /// When the application heard of it.
+    told: Option<u64>,
     clients: usize,
     /// Those for whom the kernel holds more.
     roomy: usize,
@@ -187,6 +189,7 @@ impl Lane {
             links: Links::default(),
             draining: false,
             drain_begun: 0,
+            told: None,
             clients: 0,
             roomy: 0,
             deadline: None,
@@ -320,6 +323,7 @@ impl Lane {
             Command::Serve(socket, remote) => self.add_client(socket, remote),
             Command::Late(slot, outcome) => self.dispatched(slot, outcome),
             Command::Drain(deadline, goodbye) => self.drain(deadline, goodbye),
+            Command::Told(at) => self.told = Some(self.clock.at(at)),
         }
     }
 }

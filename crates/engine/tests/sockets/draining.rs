@@ -222,6 +222,53 @@ fn a_lane_that_is_held_up_is_told_of() {
     door.open();
 }
 
+/// Whose stream the application ends when it stops comes back to stay: not on this connection.
+#[test]
+fn an_answer_that_the_stop_ends_is_the_last_one() {
+    const STREAMS: usize = 4;
+    let (door, behind) = (Door::default(), Door::default());
+    let (natural, stops) = (door.clone(), behind.clone());
+    let handler = Handler::new(STREAMS + 1, move |call: Call| {
+        call.head(200, None, &[]);
+        call.flush();
+        if call.path == "/ends" {
+            natural.pass()
+        } else {
+            stops.pass()
+        }
+        call.finish();
+    });
+    let site = Site::with(handler, 1, |_| {});
+    let stream = |path| {
+        let mut client = site.connect();
+        client.get(path);
+        assert_eq!(client.head().field("connection"), None);
+        client
+    };
+    let mut ends = stream("/ends");
+    let mut last: Vec<_> = (0..STREAMS).map(|_| stream("/lasts")).collect();
+    std::thread::scope(|scope| {
+        let mut idle = site.connect();
+        let drain = scope.spawn(|| site.engine.drain(PATIENCE));
+        idle.expect_end();
+        // By itself, before the application hears.
+        door.open();
+        assert_eq!(ends.chunk(), b"");
+        ends.get("/ends");
+        assert_eq!(ends.response().field("connection"), Some("close"));
+        site.engine.application_hears();
+        behind.open();
+        let served = last.iter_mut().filter_map(|client| {
+            assert_eq!(client.chunk(), b"");
+            client.try_send("GET /ends HTTP/1.1\r\nHost: a\r\n\r\n").then_some(())?;
+            (!client.try_everything().is_empty()).then_some(())
+        });
+        // A request that is there before the connection can be closed is served nevertheless.
+        assert!(served.count() < STREAMS);
+        assert!(drain.join().unwrap().is_clean());
+    });
+}
+
 /// The lane was held up: the request had come in time, and was read too late.
 #[test]
 fn a_request_that_came_before_its_time_was_over_is_not_lost() {
