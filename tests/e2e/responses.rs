@@ -108,6 +108,17 @@ both_models! {
         assert_eq!(site.get("/HelloWorld").status(), 200);
     }
 
+    fn an_exception_after_the_start_loses_nothing_for_an_old_client(model: Model) {
+        let site = start(model);
+        for _ in 0..20 {
+            let mut connection = site.connect();
+            connection.send("GET /ThrowAfterStart HTTP/1.0\r\nHost: a\r\n\r\n");
+            assert_eq!(connection.head().status, 200);
+            assert_eq!(connection.take(7), b"started");
+            assert!(!connection.is_ended(), "it looks whole");
+        }
+    }
+
     fn req_38_any_status_reason_and_body_arrive(model: Model) {
         let site = start(model);
         let mut connection = site.connect();

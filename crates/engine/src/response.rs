@@ -21,6 +21,8 @@ pub(crate) struct Response {
     left: u64,
     /// The last chunk is written.
     terminated: bool,
+    /// Only a reset can tell the client that there should have been more.
+    is_cut: bool,
     /// Where a WebSocket is.
     frames: Option<Box<Follower>>,
     /// The host has closed it; what the application says from then on is not for the client.
@@ -81,12 +83,19 @@ impl Response {
         self.framing = Some(BodyFraming::None);
     }
 
-    /// The response will not be completed. `false` if the client could not tell by its framing.
+    /// The response will not be completed. `false` if it has left HTTP, where nothing is ever whole.
     pub(crate) fn truncate(&mut self) -> bool {
         self.keep_alive = false;
         // The last chunk is what a whole response has.
         self.terminated = true;
-        !matches!(self.framing, Some(BodyFraming::UntilClose | BodyFraming::Upgrade))
+        // An end in order would make it look whole.
+        self.is_cut = self.framing == Some(BodyFraming::UntilClose);
+        !self.is_raw()
+    }
+
+    /// Whether only a reset can tell the client that there should have been more.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Whether the connection has left HTTP.

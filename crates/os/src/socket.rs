@@ -142,6 +142,14 @@ impl Socket {
         let _ = self.set_option(libc::SOL_SOCKET, libc::SO_LINGER, &linger);
     }
 
+    /// Whether the kernel holds bytes that the peer's has not confirmed, as a reset would drop them.
+    pub fn holds_unreceived(&self) -> bool {
+        let mut count: libc::c_int = 0;
+        // SAFETY: room for one int, as the request (`SIOCOUTQ` by its other name) wants.
+        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+        result == 0 && count > 0
+    }
+
     /// Lets the kernel hold so many bytes for the peer beyond what is on its way there, instead of
     /// those of [`prepare`]. Unix sockets know no such bound.
     pub fn hold_unsent(&self, bytes: i32) {

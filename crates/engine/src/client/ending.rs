@@ -4,7 +4,7 @@
 use abi::{event, progress};
 use os::socket::Transfer;
 
-use super::{Client, DRAIN, State, Step};
+use super::{Client, DRAIN, RECEIPT, State, Step};
 use crate::body::{Inbound, Taken};
 use crate::exchange::SlotRef;
 use crate::lane::Lane;
@@ -22,6 +22,10 @@ impl Client {
         }
         if self.flush().is_err() {
             return Step::Close;
+        }
+        if self.response.is_cut() {
+            self.state = State::Cutting(lane.options.linger.as_millis() as u64 / RECEIPT);
+            return Step::Again;
         }
         if self.out.is_empty() {
             if self.inbound.is_complete() && !self.readable && !self.sends_on {

@@ -7,7 +7,8 @@
 //!  Reading ──head complete──► Active ──response ended──► Reading        (body read to its end)
 //!     ▲                                     ├──────────► Draining ──┐   (body left, keep-alive)
 //!     └─────────────────────────────────────│───────────────────────┘
-//!                                           └──────────► Lingering      (the connection ends)
+//!                                           ├──────────► Lingering      (the connection ends)
+//!                                           └──────────► Cutting        (… before the response does)
 //! ```
 
 mod answering;
@@ -36,6 +37,8 @@ const COPY: usize = 16 * 1024;
 const PIPELINE: usize = 64 * 1024;
 /// Bytes of an unread request body that are read and dropped to keep a connection.
 const DRAIN: u64 = 1 << 20;
+/// How often is looked whether a client that will be reset has all that was sent, in milliseconds.
+const RECEIPT: u64 = 10;
 /// Body bytes that move in one direction before others get a turn: a client and an application
 /// that are both fast must not have the lane to themselves.
 const TURN: usize = 512 * 1024;
@@ -57,6 +60,9 @@ enum State {
     Draining(u64),
     /// As above, but we have said goodbye: the connection closes when the client does.
     Lingering(u64),
+    /// As above, but only a reset says what there is to say, once the client has all that was sent:
+    /// so many looks at most.
+    Cutting(u64),
 }
 
 /// One client.
@@ -227,6 +233,8 @@ impl Client {
                 State::Reading => self.read_head(lane),
                 State::Active => self.answer(lane),
                 State::Draining(left) | State::Lingering(left) => self.drop_body(lane, left),
+                State::Cutting(_) if self.gone => Step::Close,
+                State::Cutting(_) => Step::Wait,
             };
             match step {
                 Step::Again => {}
@@ -250,7 +258,9 @@ impl Client {
         }
         match self.state {
             State::Active => self.set_pace(lane),
-            State::Reading | State::Draining(_) | State::Lingering(_) => self.set_clock(lane),
+            State::Reading | State::Draining(_) | State::Lingering(_) | State::Cutting(_) => {
+                self.set_clock(lane);
+            }
         }
         Fate::Keep
     }

@@ -1,8 +1,10 @@
 //! The clocks of a connection: how long a client may take, for what.
 
+use std::time::Duration;
+
 use abi::{event, progress};
 
-use super::{Client, Fate, State, Step};
+use super::{Client, Fate, RECEIPT, State, Step};
 use crate::body::Inbound;
 use crate::exchange::{Rates, SlotRef};
 use crate::http1::reject::Cause;
@@ -84,6 +86,15 @@ impl Client {
                     return Fate::Keep;
                 }
                 lane.common.tally.note(Limit::KeepAlive);
+                Fate::Close
+            }
+            State::Cutting(looks @ 1..) if self.socket.holds_unreceived() => {
+                self.state = State::Cutting(looks - 1);
+                self.deadline = lane.clock.now() + RECEIPT;
+                Fate::Keep
+            }
+            State::Cutting(_) => {
+                self.socket.reset_on_close();
                 Fate::Close
             }
             State::Draining(_) | State::Lingering(_) => Fate::Close,
@@ -175,8 +186,9 @@ impl Client {
             State::Reading if self.slot.is_some() => options.head_time,
             State::Reading | State::Active => options.keep_alive,
             State::Draining(_) | State::Lingering(_) => options.linger,
+            State::Cutting(_) => Duration::from_millis(RECEIPT),
         };
-        if waited {
+        if waited || matches!(self.state, State::Cutting(_)) {
             self.deadline = lane.clock.now() + limit.as_millis() as u64;
         }
         if matches!(self.state, State::Lingering(_)) {

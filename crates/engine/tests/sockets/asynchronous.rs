@@ -258,6 +258,28 @@ fn what_was_flushed_before_an_abort_arrives() {
     assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
 }
 
+/// Where the end of the connection is that of the answer, only a reset tells, and not before the
+/// client has all that was written.
+#[test]
+fn an_old_answer_that_is_broken_off_arrives_before_the_reset() {
+    const LEN: usize = 3 << 20;
+    let handler = Handler::new(1, |mut call: Call| {
+        call.head(200, None, &[]);
+        call.write(&vec![b'x'; LEN]);
+        call.publish(progress::HEAD | progress::ENDED | progress::TRUNCATED);
+        call.finish();
+    });
+    let over = handler.over.clone();
+    let site = Site::start(handler);
+    let mut client = site.connect();
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    eventually("the handler is done", || over.load(Ordering::SeqCst) == 1);
+    assert_eq!(client.head().status, 200);
+    assert!(client.bytes(LEN).iter().all(|byte| *byte == b'x'));
+    assert!(client.ends_by_reset(), "it must not look whole");
+    assert_eq!(site.engine.drain(PATIENCE).requests(), 0);
+}
+
 #[test]
 fn an_answer_shorter_than_declared_is_not_taken_for_a_whole_one() {
     let site = Site::start(Handler::new(1, |mut call: Call| {
