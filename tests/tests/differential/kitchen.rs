@@ -268,6 +268,11 @@ fn responses() {
             client.ask(Request::new(method, "/any"));
         }
         client.ask(Request::new("HEAD", "/head-length"));
+        for (method, code) in
+            [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 205), ("GET", 304)]
+        {
+            client.ask(Request::new(method, &format!("/own-coding?code={code}")));
+        }
         for code in [200, 201, 204, 205, 299, 300, 304, 400, 404, 418, 451, 499, 500, 599, 999] {
             client.ask_in_vain(Request::get(&format!("/code?code={code}")));
             client.ask_in_vain(Request::get(&format!("/code-body?code={code}")));

@@ -181,6 +181,7 @@ internal abstract unsafe partial class HostContext : IHttpResponseFeature, IHttp
             TakeOver(own);
         }
 
+        CheckCoding();
         _phase = Phase.Started;
         if (_status < StatusCodes.Status200OK && !_body.IsUpgraded)
         {

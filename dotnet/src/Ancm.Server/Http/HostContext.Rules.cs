@@ -93,6 +93,17 @@ internal abstract partial class HostContext
         }
     }
 
+    /// <summary>Nor may a body that there is not be coded by the app itself.</summary>
+    private void CheckCoding()
+    {
+        if ((IsHead || !StatusHasBody) && _status >= StatusCodes.Status200OK && HasOwnCoding)
+        {
+            throw new InvalidOperationException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Setting the header Transfer-Encoding is not allowed on responses with status code {_status}."));
+        }
+    }
+
     /// <summary>Whoever announces one length and writes another is not trusted with a connection.</summary>
     internal InvalidOperationException TooManyBytes(long written, long declared)
     {

@@ -277,6 +277,20 @@ internal static class Responses
             response.Headers.TransferEncoding = "chunked";
             await response.WriteAsync("3\r\nabc\r\n0\r\n\r\n");
         });
+        app.MapMethods("/own-coding", ["GET", "HEAD"], async (HttpResponse response, int code) =>
+        {
+            response.StatusCode = code;
+            response.Headers.TransferEncoding = "chunked";
+            try
+            {
+                await response.StartAsync();
+            }
+            catch (InvalidOperationException refused)
+            {
+                response.Headers.Remove("Transfer-Encoding");
+                response.Headers["X-Refused"] = refused.Message;
+            }
+        });
         app.MapGet("/early-hints", async (HttpResponse response) =>
         {
             response.Headers.Link = "</css/site.css>; rel=preload";
