@@ -1,6 +1,6 @@
 //! Applications whose life is not that of one host: what they do before, between and after hosts.
 
-use testkit::{App, Model, Process, Site, both_models, eventually};
+use testkit::{App, Load, Model, Process, Site, both_models, eventually};
 
 fn shape(name: &str) -> App {
     App::test("Shapes").arguments(&format!(r".\Shapes.dll {name}"))
@@ -49,6 +49,20 @@ both_models! {
 
     fn hosts_of_old_that_follow_each_other_are_served(model: Model) {
         runs_one_host_after_the_other("RestartsLegacy", model);
+    }
+
+    fn hosts_that_follow_each_other_under_load_lose_nothing(model: Model) {
+        let site = Site::start(shape("Restarts"), model);
+        let load = Load::start(site.address(), "/", 3, 3);
+        let hosts = || site.log().matches("life: host").count();
+        for _ in 0..3 {
+            let before = hosts();
+            assert_eq!(site.get("/again").ok().text(), "again");
+            eventually("another host", || (hosts() > before).then_some(()));
+            load.wait_for_more(50);
+        }
+        load.stop().assert_lossless();
+        stopped(site);
     }
 
     fn what_serves_longer_than_main_is_served(model: Model) {

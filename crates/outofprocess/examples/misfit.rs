@@ -11,7 +11,7 @@
 //! A backend that serves answers `/pid`, `/cwd`, `/env/NAME`, `/head` (with the head of the request),
 //! `/upgrade` (to a protocol that echoes), `/hints` (an interim answer first, trailers last) and
 //! `/exit/CODE`; to `/rubbish` with no HTTP, to `/part` with half an answer and its end, to `/silence`
-//! never. `/deaf` ends its listening, and not itself.
+//! never. `/deaf` ends its listening, and not itself; `/deaf/FILE` until FILE exists.
 
 #![expect(clippy::exit, clippy::print_stdout, reason = "misbehaves on purpose")]
 
@@ -61,22 +61,24 @@ fn main() {
 
 fn serve(heeds_messages: bool) -> ! {
     let port = env::var("ASPNETCORE_PORT").ok().and_then(|port| port.parse().ok());
-    let listener = match TcpListener::bind(("127.0.0.1", port.expect("a port is given"))) {
-        Ok(listener) => listener,
-        Err(error) => {
-            eprintln!("cannot listen: {error}");
-            exit(98);
-        }
-    };
-    while !DEAF.load(Ordering::SeqCst) {
-        if let Ok((stream, _)) = listener.accept() {
-            thread::spawn(move || answer(stream, heeds_messages));
-        }
-    }
-    drop(listener);
-    CLOSED.store(true, Ordering::SeqCst);
     loop {
-        thread::sleep(Duration::from_secs(3600));
+        let listener = match TcpListener::bind(("127.0.0.1", port.expect("a port is given"))) {
+            Ok(listener) => listener,
+            Err(error) => {
+                eprintln!("cannot listen: {error}");
+                exit(98);
+            }
+        };
+        while !DEAF.load(Ordering::SeqCst) {
+            if let Ok((stream, _)) = listener.accept() {
+                thread::spawn(move || answer(stream, heeds_messages));
+            }
+        }
+        drop(listener);
+        CLOSED.store(true, Ordering::SeqCst);
+        while DEAF.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -120,7 +122,7 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
         let head = "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
         let body = "2\r\nok\r\n0\r\nX-Sum: 1\r\nMS-ASPNETCORE-X: y\r\nKeep-Alive: 5\r\n\r\n";
         let _ = stream.write_all(format!("{hints}{head}{body}").as_bytes());
-    } else if path == "/deaf" {
+    } else if let Some(file) = path.strip_prefix("/deaf") {
         DEAF.store(true, Ordering::SeqCst);
         let own = stream.local_addr().expect("it is connected");
         while !CLOSED.load(Ordering::SeqCst) {
@@ -128,6 +130,11 @@ fn answer(mut stream: TcpStream, heeds_messages: bool) {
             let _ = TcpStream::connect(own);
         }
         respond(&mut stream, 200, "deaf");
+        drop(stream);
+        while file.is_empty() || !Path::new(file).exists() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        DEAF.store(false, Ordering::SeqCst);
     } else if path.starts_with("/rubbish") {
         let _ = stream.write_all(b"220 ready\r\n\r\n");
     } else if path == "/part" {

@@ -233,6 +233,16 @@ impl Startup {
         }
     }
 
+    /// Waits until one that listens anew may have requests.
+    pub(crate) fn wait_until_warm(
+        &self,
+        started: &Started,
+        around: Surroundings<'_>,
+    ) -> Result<(), NotReady> {
+        let Started { backend, address, token, .. } = started;
+        readiness::wait(backend, address, &self.app.settings, token.as_deref(), around)
+    }
+
     /// Where the next backend may listen. A port that `web.config` names is the only place.
     fn places(&self) -> Result<Places, PortError> {
         let variable = self.template.port_variable();

@@ -13,7 +13,8 @@
 //! The thread starts every backend of its place and outlives each of them, as the kernel's
 //! parent-death signal wants. It waits for three things only: the end of the process, the order to
 //! stop, and doubt: a connection that was refused or lost. A process that is there but does not listen
-//! any more (its server has stopped, or what listened was its child) is stopped and counts as a crash.
+//! any more (its server has stopped, or what listened was its child) is stopped and counts as a crash,
+//! unless it listens again in a moment: some run one server after the other.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,8 +52,10 @@ static INCARNATIONS: AtomicU64 = AtomicU64::new(1);
 /// How often is looked for what backends have started and left, and what has ended since.
 const REAP: Duration = Duration::from_secs(5);
 
-/// How long one that listens no more may take to end by itself.
-const ON_THE_WAY_OUT: Duration = Duration::from_millis(500);
+/// How long one that listens no more may take to end by itself, or to listen again.
+const BETWEEN_SERVERS: Duration = Duration::from_secs(2);
+/// How often is looked whether it does.
+const LOOK_AT_SILENCE: Duration = Duration::from_millis(20);
 
 /// How long after a look another doubt is not worth one.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -74,6 +77,14 @@ pub(crate) struct Shared {
     pub(crate) failures: Arc<Failures>,
     pub(crate) crashes: Mutex<CrashCount>,
     pub(crate) tell: Arc<dyn Fn(Event) + Send + Sync>,
+}
+
+/// What becomes of a place.
+enum Then {
+    /// Its backend is gone: the pause before the next one, if there will be one.
+    Over(Option<Pause>),
+    /// Its backend listens anew.
+    Again(Started),
 }
 
 /// One place.
@@ -118,19 +129,32 @@ impl Place {
             warmth: &shared.warmth,
             place: self.number,
         };
-        match shared.startup.start(around) {
-            Ok(started) => self.serve(started),
-            Err(failure) if failure.is_cancelled() => None,
-            Err(failure) => Some(self.on_start_failed(&failure)),
+        let mut started = match shared.startup.start(around) {
+            Ok(started) => started,
+            Err(failure) if failure.is_cancelled() => return None,
+            Err(failure) => return Some(self.on_start_failed(&failure)),
+        };
+        loop {
+            let ready = Instant::now();
+            started = match self.serve(started, ready) {
+                Then::Over(pause) => return pause,
+                Then::Again(started) => started,
+            };
+            // Another server, which has not been asked yet.
+            if shared.startup.wait_until_warm(&started, around).is_err() {
+                let Started { backend, .. } = started;
+                return self.on_silent(backend, ready.elapsed());
+            }
         }
     }
 
-    fn serve(&mut self, Started { mut backend, address, link, token }: Started) -> Option<Pause> {
-        let ready = Instant::now();
+    /// Stays with a backend as long as it listens.
+    fn serve(&mut self, started: Started, ready: Instant) -> Then {
+        let Started { mut backend, address, link, token } = started;
         self.recovery.on_started();
         // Without descriptors nothing could be looked at either.
         let doubt = EventFd::new().ok().map(Arc::new);
-        let upstream = self.upstream(address, link, token, doubt.clone());
+        let upstream = self.upstream(address.clone(), link.clone(), token.clone(), doubt.clone());
         self.shared.board.publish(self.number, State::Ready(upstream));
         backend.forget_beginning();
         self.tell_first(Ok(()));
@@ -145,7 +169,7 @@ impl Place {
                 Woken::Ended => {
                     // INVARIANT: nobody is sent to a backend that is gone while we look at its remains.
                     self.shared.board.publish(self.number, State::Starting);
-                    return Some(self.on_crash(backend.bury(), ready.elapsed()));
+                    return Then::Over(Some(self.on_crash(backend.bury(), ready.elapsed())));
                 }
                 Woken::Doubted => {
                     if let Some(doubt) = &doubt {
@@ -153,18 +177,23 @@ impl Place {
                     }
                     looked = Some(Instant::now());
                     if !backend.is_listening() {
-                        return self.on_silent(backend, ready.elapsed());
+                        self.shared.board.publish(self.number, State::Starting);
+                        if !self.listens_again(&mut backend) {
+                            return Then::Over(self.on_silent(backend, ready.elapsed()));
+                        }
+                        return Then::Again(Started { backend, address, link, token });
                     }
                 }
                 Woken::StopOrdered => {
                     self.stop(backend);
-                    return None;
+                    return Then::Over(None);
                 }
                 Woken::TimedOut => {
                     tree::reap_strays();
                     // Nobody doubts who takes connections, whoever it is.
                     if backend.is_supplanted() {
-                        return self.on_silent(backend, ready.elapsed());
+                        self.shared.board.publish(self.number, State::Starting);
+                        return Then::Over(self.on_silent(backend, ready.elapsed()));
                     }
                 }
             }
@@ -217,12 +246,24 @@ impl Place {
         pause
     }
 
+    /// Whether one that has closed its socket opens it again soon. Requests wait meanwhile.
+    fn listens_again(&self, backend: &mut Backend) -> bool {
+        let end = Instant::now() + BETWEEN_SERVERS;
+        while Instant::now() < end {
+            match backend.wait(&self.shared.stop, Some(LOOK_AT_SILENCE)) {
+                Woken::Ended | Woken::StopOrdered => return false,
+                Woken::TimedOut | Woken::Doubted if backend.is_listening() => return true,
+                Woken::TimedOut | Woken::Doubted => {}
+            }
+        }
+        false
+    }
+
     /// It runs and cannot be reached. What it still answers, it may; requests wait for the next one.
     fn on_silent(&mut self, backend: Backend, served_for: Duration) -> Option<Pause> {
         let shared = Arc::clone(&self.shared);
-        shared.board.publish(self.number, State::Starting);
         // Many a backend closes its socket on the way out: then that is what there is to tell.
-        match backend.wait(&shared.stop, Some(ON_THE_WAY_OUT)) {
+        match backend.wait(&shared.stop, Some(Duration::ZERO)) {
             Woken::StopOrdered => {
                 self.stop(backend);
                 return None;

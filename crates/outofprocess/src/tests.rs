@@ -193,6 +193,33 @@ fn a_stop_does_not_wait_for_a_silent_backend_that_is_told_to_end() {
     assert!(!is_alive(pid));
 }
 
+/// As one that runs host after host does.
+#[test]
+fn a_backend_that_listens_again_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::misfit(&["serve"]);
+    let handler = site.start().unwrap();
+    let (pid, last) = (site.started_pid(), folder.path().join("heard"));
+    let Choice::Forward(upstream) = handler.choose(|_| false) else { panic!("it is ready") };
+    assert_eq!(get(&handler, &format!("/deaf{}", last.display())), "deaf");
+    upstream.rules.connection_lost(true);
+    while matches!(handler.choose(|_| false), Choice::Forward(_)) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::fs::write(&last, "").unwrap();
+    let another = loop {
+        match handler.choose(|_| false) {
+            Choice::Forward(upstream) => break upstream,
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    // Connections of before are not used again.
+    assert_ne!(another.id, upstream.id);
+    assert_eq!(get(&handler, "/pid"), pid.to_string());
+    handler.stop(PATIENCE);
+    assert!(!is_alive(pid));
+}
+
 /// Nobody asks anything meanwhile, so nobody notices: who asks next would tell the token.
 #[test]
 fn a_port_that_becomes_a_strangers_is_noticed_before_anybody_asks() {
