@@ -122,6 +122,18 @@ both_models! {
         }
     }
 
+    fn what_an_application_has_registered_for_its_end_is_called(model: Model) {
+        for how in ["ThrowAndTell", "ThrowAndExit"] {
+            let (site, page) = page_of(App::misbehaving(how), model, &[DETAILS]);
+            assert_did_not_start(&page, model);
+            site.wait_for_log("own handler: thrown by Main on purpose");
+            if how == "ThrowAndTell" || model == Model::InProcess {
+                assert!(page.text().contains("thrown by Main on purpose"), "{}", page.text());
+            }
+            site.stop();
+        }
+    }
+
     fn inp_08_details_are_switched_on_in_web_config(model: Model) {
         let app = App::misbehaving("Throw").variables(&[DETAILS]);
         let (_site, page) = page_of(app, model, &[]);

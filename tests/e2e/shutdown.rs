@@ -48,6 +48,11 @@ both_models! {
         drains_on("INT", model);
     }
 
+    /// As hosts of .NET do.
+    fn sigquit_lets_requests_finish(model: Model) {
+        drains_on("QUIT", model);
+    }
+
     fn shut_17_a_second_signal_ends_it_at_once(model: Model) {
         let (mut site, _connection) = with_slow_request(model, 60_000);
         let begun = Instant::now();

@@ -37,8 +37,9 @@ pub(crate) fn run(arguments: cli::Run) -> u8 {
 /// Everything that can be refused before the first process is started.
 fn prepare(arguments: cli::Run, output: &mut Output) -> Result<(Launch, Signals, Reload), u8> {
     // Before anything that a second signal could interrupt.
-    let signals = Signals::open(&[Signal::TERM, Signal::INT, Signal::HUP, Signal::CHLD])
-        .map_err(|error| refuse(output, exit::SYSTEM, error))?;
+    let signals =
+        Signals::open(&[Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP, Signal::CHLD])
+            .map_err(|error| refuse(output, exit::SYSTEM, error))?;
     let worker =
         find_worker().map_err(|error| refuse(output, exit::INSTALLATION, chain(&error)))?;
 

@@ -26,6 +26,8 @@ impl Signal {
     pub const KILL: Self = Self(libc::SIGKILL);
     /// A write to a pipe that nobody reads.
     pub const PIPE: Self = Self(libc::SIGPIPE);
+    /// Quit from the keyboard, which .NET takes for a request to end.
+    pub const QUIT: Self = Self(libc::SIGQUIT);
     /// Request to end.
     pub const TERM: Self = Self(libc::SIGTERM);
 
@@ -43,6 +45,7 @@ impl fmt::Display for Signal {
             libc::SIGINT => f.write_str("SIGINT"),
             libc::SIGKILL => f.write_str("SIGKILL"),
             libc::SIGPIPE => f.write_str("SIGPIPE"),
+            libc::SIGQUIT => f.write_str("SIGQUIT"),
             libc::SIGTERM => f.write_str("SIGTERM"),
             number => write!(f, "signal {number}"),
         }

@@ -84,7 +84,7 @@ enum Then {
     /// Its backend is gone: the pause before the next one, if there will be one.
     Over(Option<Pause>),
     /// Its backend listens anew.
-    Again(Started),
+    Again(Box<Started>),
 }
 
 /// One place.
@@ -138,7 +138,7 @@ impl Place {
             let ready = Instant::now();
             started = match self.serve(started, ready) {
                 Then::Over(pause) => return pause,
-                Then::Again(started) => started,
+                Then::Again(started) => *started,
             };
             // Another server, which has not been asked yet.
             if shared.startup.wait_until_warm(&started, around).is_err() {
@@ -181,7 +181,7 @@ impl Place {
                         if !self.listens_again(&mut backend) {
                             return Then::Over(self.on_silent(backend, ready.elapsed()));
                         }
-                        return Then::Again(Started { backend, address, link, token });
+                        return Then::Again(Box::new(Started { backend, address, link, token }));
                     }
                 }
                 Woken::StopOrdered => {

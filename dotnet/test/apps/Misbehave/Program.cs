@@ -2,6 +2,8 @@
 //
 //   Serve                 does not misbehave
 //   Throw                 Main throws
+//   ThrowAndTell          the same, with a handler of its own for what nobody catches
+//   ThrowAndExit          the same, with one that ends the process with code 17
 //   ThrowAsync            the same after an await
 //   ThrowInStatic         a static constructor throws
 //   ThrowOnThread         a thread throws while Main waits
@@ -50,6 +52,17 @@ var count = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) :
 switch (mode)
 {
     case "Throw":
+        throw new InvalidOperationException("thrown by Main on purpose");
+    case "ThrowAndTell":
+    case "ThrowAndExit":
+        AppDomain.CurrentDomain.UnhandledException += (_, args) =>
+        {
+            Console.WriteLine($"own handler: {((Exception)args.ExceptionObject).Message}");
+            if (mode == "ThrowAndExit")
+            {
+                Environment.Exit(17);
+            }
+        };
         throw new InvalidOperationException("thrown by Main on purpose");
     case "ThrowAsync":
         await Task.Delay(1);
