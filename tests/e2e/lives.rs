@@ -91,6 +91,18 @@ both_models! {
         stopped(site);
     }
 
+    fn all_hosts_of_a_process_are_told_to_stop(model: Model) {
+        let app = shape("Together").attribute("shutdownTimeLimit", "8");
+        let site = Site::start(app, model);
+        eventually("the start of all hosts", || {
+            let log = site.log();
+            (log.matches("Application started.").count() == 3).then_some(())
+        });
+        assert_eq!(site.get("/").ok().text(), "Together");
+        let log = stopped(site);
+        assert!(log.contains("life: Main returns"), "{log}");
+    }
+
     fn everything_that_announces_an_end_is_heard(model: Model) {
         let site = Site::start(shape("Ends"), model);
         assert_eq!(site.get("/").ok().text(), "CreateBuilder");

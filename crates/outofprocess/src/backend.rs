@@ -39,6 +39,8 @@ const OUTPUT_LIMIT: Duration = Duration::from_secs(2);
 /// At most how long the answer to the shutdown message is waited for. A backend that is not
 /// ASP.NET Core may never answer, and needs the rest of the time to act on the signal.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(3);
+/// How long before its deadline one that has accepted the message is told by SIGTERM, too.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Of the backends of this process.
 static BRANDS: AtomicU32 = AtomicU32::new(1);
@@ -261,7 +263,8 @@ impl Backend {
     /// Asks the backend to end, then tells it to, and after `limit` makes it.
     ///
     /// 1. The module's shutdown message, which ASP.NET Core answers with 202.
-    /// 2. Whoever does not answer so, or would not understand it, gets SIGTERM.
+    /// 2. Whoever does not answer so, or would not understand it, gets SIGTERM; and towards the end who is
+    ///    still there: the message stops one host of several.
     /// 3. Whoever is there after `limit` gets SIGKILL, together with all that it started.
     ///
     /// The deadline of `order` counts as well, as soon as it is given.
@@ -274,6 +277,7 @@ impl Backend {
     ) -> Remains {
         let pid = self.pid();
         let deadline = Instant::now() + limit;
+        let mut is_told_twice = false;
         // Who listens in its place, if anybody does, has no business with its token.
         let token = self.token.take().filter(|_| !limit.is_zero() && self.is_listening());
         if let Some(address) = &self.address
@@ -290,19 +294,28 @@ impl Backend {
                 // To all: a shell that waits for the program would not pass it on. Can fail only for
                 // a process that changed its user; the limit applies then.
                 let _ = self.child.kill_group(Signal::TERM);
-                self.wait_for_end(deadline, order);
+                self.wait_for_end(deadline, Duration::ZERO, order);
                 // Who wraps the program may be gone before it.
                 while self.tree.is_alive() && !left(deadline, order).is_zero() {
                     thread::sleep(tree::LOOK);
                 }
             } else {
-                self.wait_for_end(deadline, order);
+                self.wait_for_end(deadline, LAST_WORD.min(limit / 4), order);
+                is_told_twice = !self.child.has_ended();
+                if is_told_twice {
+                    let _ = self.child.kill_group(Signal::TERM);
+                    self.wait_for_end(deadline, Duration::ZERO, order);
+                }
             }
         }
-        if !self.child.has_ended() {
+        let has_ended = self.child.has_ended();
+        let remains = self.bury();
+        // Whoever leaves at the second word as .NET does without a host was not on its way.
+        let is_graceful = !is_told_twice || remains.status.is_some_and(|it| it.success());
+        if !has_ended || !is_graceful {
             tell(Event::GracefulStopFailed { pid, limit });
         }
-        self.bury()
+        remains
     }
 
     /// Kills what is left of the process and its group, and collects what is to be known.
@@ -337,9 +350,10 @@ impl Backend {
         self.started.elapsed()
     }
 
-    fn wait_for_end(&self, deadline: Instant, order: &StopOrder) {
+    /// Waits until so long before the deadline.
+    fn wait_for_end(&self, deadline: Instant, before: Duration, order: &StopOrder) {
         loop {
-            let left = left(deadline, order);
+            let left = left(deadline, order).saturating_sub(before);
             // Once it is given it has no more to tell.
             let order = Some(order.as_fd()).filter(|_| order.deadline().is_none());
             let watched = [self.child.as_fd()].into_iter().chain(order);

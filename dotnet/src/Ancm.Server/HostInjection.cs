@@ -17,6 +17,7 @@ namespace Ancm.Server;
 internal static class HostInjection
 {
     private const string WebHostService = "Microsoft.AspNetCore.Hosting.GenericWebHostService";
+    private const string ConsoleLifetime = "Microsoft.Extensions.Hosting.Internal.ConsoleLifetime";
 
     private const int Free = 0;
     private const int Taken = 1;
@@ -29,14 +30,14 @@ internal static class HostInjection
     {
         if (NativeApi.IsPresent && builder is IHostBuilder host)
         {
-            host.ConfigureServices(static (_, services) => AddIfWeb(services));
+            host.ConfigureServices(static (_, services) => Inject(services));
         }
     }
 
     /// <summary>Registers the server, and what the host would have had for when another has it.</summary>
     internal static void Add(IServiceCollection services)
     {
-        var own = FindServer(services);
+        var own = Find(services, typeof(IServer));
         services.AddSingleton<IServer>(provider =>
         {
             LeaveIfOver();
@@ -75,21 +76,26 @@ internal static class HostInjection
         }
     }
 
-    private static void AddIfWeb(IServiceCollection services)
+    private static void Inject(IServiceCollection services)
     {
-        // Worker hosts have neither and stay as they are. An empty builder has only the service.
-        if (IsWeb(services))
+        // Worker hosts have neither. An empty builder has only the service.
+        var isWeb = IsWeb(services);
+        if (isWeb)
         {
             Add(services);
+        }
+
+        if (isWeb || Find(services, typeof(IHostLifetime))?.ImplementationType?.FullName == ConsoleLifetime)
+        {
             services.AddSingleton<IHostLifetime, HostLifetime>();
         }
     }
 
-    private static ServiceDescriptor? FindServer(IServiceCollection services)
+    private static ServiceDescriptor? Find(IServiceCollection services, Type type)
     {
         for (var index = services.Count - 1; index >= 0; index--)
         {
-            if (services[index].ServiceType == typeof(IServer) && !services[index].IsKeyedService)
+            if (services[index].ServiceType == type && !services[index].IsKeyedService)
             {
                 return services[index];
             }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -10,11 +11,14 @@ namespace Ancm.Server;
 
 /// <summary>
 /// Replaces the console lifetime, which would take SIGTERM and SIGINT. Signals belong to the
-/// supervisor; this app stops when the worker asks for it. What the console lifetime says of start
-/// and stop is said all the same: people and programs wait for it.
+/// supervisor; when the worker asks for it all hosts of the process stop, as they do for a signal, whichever
+/// has our server. What the console lifetime says of start and stop is said all the same: people and
+/// programs wait for it.
 /// </summary>
 internal sealed class HostLifetime : IHostLifetime, IDisposable
 {
+    private static readonly HashSet<HostLifetime> s_all = [];
+
     private readonly IHostApplicationLifetime _application;
     private readonly IHostEnvironment _environment;
     private readonly ILogger _logger;
@@ -34,8 +38,28 @@ internal sealed class HostLifetime : IHostLifetime, IDisposable
         _isSilent = options.Value.SuppressStatusMessages;
     }
 
+    /// <summary>Asks every host that has started to stop. Callbacks of the app run meanwhile.</summary>
+    internal static void StopAll()
+    {
+        HostLifetime[] all;
+        lock (s_all)
+        {
+            all = [.. s_all];
+        }
+
+        foreach (var one in all)
+        {
+            one._application.StopApplication();
+        }
+    }
+
     public Task WaitForStartAsync(CancellationToken cancellationToken)
     {
+        lock (s_all)
+        {
+            s_all.Add(this);
+        }
+
         if (!_isSilent)
         {
             _started = _application.ApplicationStarted.Register(() => Log.Started(_logger, _environment));
@@ -49,6 +73,11 @@ internal sealed class HostLifetime : IHostLifetime, IDisposable
 
     public void Dispose()
     {
+        lock (s_all)
+        {
+            s_all.Remove(this);
+        }
+
         _started.Dispose();
         _stopping.Dispose();
     }

@@ -176,7 +176,15 @@ internal sealed class HostServer : IServer
     {
         _stopAsked = true;
         _workerStops.TrySetResult();
-        ThreadPool.UnsafeQueueUserWorkItem(static server => server._lifetime.StopApplication(), this, preferLocal: false);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static server =>
+            {
+                // A legacy host has a lifetime of its own kind.
+                server._lifetime.StopApplication();
+                HostLifetime.StopAll();
+            },
+            this,
+            preferLocal: false);
     }
 
     /// <summary>The context is done with its request and may be used for another from now on.</summary>

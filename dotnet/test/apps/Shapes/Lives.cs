@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 
@@ -41,6 +42,21 @@ internal static class Lives
         {
             Modern.CreateBuilder(args);
         }
+    }
+
+    /// <summary>Two web hosts and one without a server, which all run until they are told to stop.</summary>
+    internal static async Task<int> Together(string[] args)
+    {
+        var app = WebApplication.CreateBuilder(args).Build();
+        Endpoints.Use(app, "Together");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseKestrel(options => options.Listen(IPAddress.Loopback, 0));
+        var beside = builder.Build();
+        var worker = Host.CreateDefaultBuilder().Build();
+        var first = app.RunAsync();
+        await Task.WhenAll(first, beside.RunAsync(), worker.RunAsync());
+        Console.WriteLine("life: Main returns");
+        return 0;
     }
 
     /// <summary>Tells everything that announces an end.</summary>

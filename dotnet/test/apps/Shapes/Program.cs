@@ -43,6 +43,7 @@ return shape switch
     "Restarts" => Lives.Restarts(rest),
     "RestartsLegacy" => Lives.RestartsLegacy(rest),
     "RestartsForEver" => Lives.RestartsForEver(rest),
+    "Together" => await Lives.Together(rest),
     "Ends" => Lives.Ends(rest),
     "ReadsInput" => Lives.ReadsInput(rest),
     "Forks" => Lives.Forks(rest),
