@@ -57,7 +57,7 @@ pub fn start(
 /// Whether the code of `app` can be executed from another folder than its own without the application
 /// noticing. `programs` is the folder of the worker.
 pub fn can_be_moved(app: &App, programs: &Path) -> bool {
-    command::can_be_moved(app, &programs.join(HELPER))
+    command::can_be_moved(app, &programs.join(HELPER), &Env::of_process())
 }
 
 pub(crate) fn start_with(

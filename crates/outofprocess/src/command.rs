@@ -118,7 +118,7 @@ impl Template {
     ) -> Self {
         let identity = Identity::of(app);
         let variables = config::environment::for_out_of_process(&app.settings, &identity, process);
-        let helper = helper.filter(|_| is_dotnet(app) && !hooks::are_switched_off(app));
+        let helper = helper.filter(|_| is_dotnet(app) && !hooks::are_of_no_use(app, process));
         Self {
             app: app.clone(),
             variables,
@@ -215,8 +215,8 @@ impl Template {
 
 /// Whether the helper will be loaded into the program, and tell it that its folder is another than
 /// that of its assembly.
-pub(crate) fn can_be_moved(app: &App, helper: &Path) -> bool {
-    helper.is_file() && is_dotnet(app) && !hooks::are_switched_off(app)
+pub(crate) fn can_be_moved(app: &App, helper: &Path, process: &Env) -> bool {
+    helper.is_file() && is_dotnet(app) && !hooks::are_of_no_use(app, process)
 }
 
 /// Whether the program is `dotnet`, or the launcher of an assembly beside it. Of those alone is known
