@@ -1,6 +1,6 @@
 //! Applications whose life is not that of one host: what they do before, between and after hosts.
 
-use testkit::{App, Load, Model, Process, Site, both_models, eventually};
+use testkit::{App, Load, Model, Process, Request, Site, both_models, eventually};
 
 fn shape(name: &str) -> App {
     App::test("Shapes").arguments(&format!(r".\Shapes.dll {name}"))
@@ -34,8 +34,13 @@ fn runs_one_host_after_the_other(name: &str, model: Model) {
 }
 
 /// Ends it; nothing had to be killed.
-fn stopped(mut site: Site) -> String {
+fn stopped(site: Site) -> String {
     site.signal("TERM");
+    ended(site)
+}
+
+/// Waits for the end that was asked for; nothing had to be killed.
+fn ended(mut site: Site) -> String {
     assert_eq!(site.wait_for_end().code(), Some(0));
     let log = site.log();
     assert!(!log.contains(" 1005: "), "{log}");
@@ -99,7 +104,13 @@ both_models! {
             (log.matches("Application started.").count() == 3).then_some(())
         });
         assert_eq!(site.get("/").ok().text(), "Together");
-        let log = stopped(site);
+        let mut last = site.connect();
+        last.send(Request::get("/last").to_bytes());
+        site.wait_for_log("waiting");
+        site.signal("TERM");
+        // The last requests have all that they had before.
+        assert_eq!(last.response().ok().text(), "2");
+        let log = ended(site);
         assert!(log.contains("life: Main returns"), "{log}");
     }
 
@@ -161,7 +172,7 @@ both_models! {
         for (target, words) in [("/pool", "dropped by the pool"), ("/void", "dropped by async void")] {
             let last = pid(&site);
             let mut connection = site.connect();
-            connection.send(testkit::Request::post(target, "").to_bytes());
+            connection.send(Request::post(target, "").to_bytes());
             let _ = connection.rest_or_response();
             eventually("the end of the process", || (!last.is_alive()).then_some(()));
             site.wait_for_log(words);

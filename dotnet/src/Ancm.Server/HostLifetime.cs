@@ -11,8 +11,8 @@ namespace Ancm.Server;
 
 /// <summary>
 /// Replaces the console lifetime, which would take SIGTERM and SIGINT. Signals belong to the
-/// supervisor; when the worker asks for it all hosts of the process stop, as they do for a signal, whichever
-/// has our server. What the console lifetime says of start and stop is said all the same: people and
+/// supervisor; when the host that has our server has stopped because the worker asked for it, the others
+/// of the process are asked as well, as by a signal. What the console lifetime says of start and stop is said all the same: people and
 /// programs wait for it.
 /// </summary>
 internal sealed class HostLifetime : IHostLifetime, IDisposable
@@ -38,7 +38,7 @@ internal sealed class HostLifetime : IHostLifetime, IDisposable
         _isSilent = options.Value.SuppressStatusMessages;
     }
 
-    /// <summary>Asks every host that has started to stop. Callbacks of the app run meanwhile.</summary>
+    /// <summary>Asks every host that has started to stop; one that does so, or has, hears nothing new.</summary>
     internal static void StopAll()
     {
         HostLifetime[] all;

@@ -69,6 +69,8 @@ internal sealed class HostServer : IServer
         // The bootstrap takes back what it did to get us registered.
         (AppContext.GetData("ANCM_STARTED") as Action)?.Invoke();
         _lifetime.ApplicationStopping.UnsafeRegister(static server => ((HostServer)server!).OnStopping(), this);
+        // Until then the last requests may need what runs in other hosts of the process.
+        _lifetime.ApplicationStopped.UnsafeRegister(static _ => ThreadPool.UnsafeQueueUserWorkItem(static _ => HostLifetime.StopAll(), null), null);
         NativeApi.Attach(this);
         NativeApi.Life(LifeEvent.Ready);
         return Task.CompletedTask;
@@ -176,15 +178,7 @@ internal sealed class HostServer : IServer
     {
         _stopAsked = true;
         _workerStops.TrySetResult();
-        ThreadPool.UnsafeQueueUserWorkItem(
-            static server =>
-            {
-                // A legacy host has a lifetime of its own kind.
-                server._lifetime.StopApplication();
-                HostLifetime.StopAll();
-            },
-            this,
-            preferLocal: false);
+        ThreadPool.UnsafeQueueUserWorkItem(static server => server._lifetime.StopApplication(), this, preferLocal: false);
     }
 
     /// <summary>The context is done with its request and may be used for another from now on.</summary>

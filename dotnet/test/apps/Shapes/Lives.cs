@@ -48,11 +48,21 @@ internal static class Lives
     internal static async Task<int> Together(string[] args)
     {
         var app = WebApplication.CreateBuilder(args).Build();
-        Endpoints.Use(app, "Together");
         var builder = WebApplication.CreateSlimBuilder();
         builder.WebHost.UseKestrel(options => options.Listen(IPAddress.Loopback, 0));
         var beside = builder.Build();
         var worker = Host.CreateDefaultBuilder().Build();
+        var others = new IHost[] { beside, worker }.Select(host => host.Services.GetRequiredService<IHostApplicationLifetime>());
+        app.MapGet("/last", async (IHostApplicationLifetime lifetime) =>
+        {
+            Console.WriteLine("waiting");
+            var stopping = new TaskCompletionSource();
+            lifetime.ApplicationStopping.Register(stopping.SetResult);
+            await stopping.Task;
+            await Task.Delay(100);
+            return others.Count(other => !other.ApplicationStopping.IsCancellationRequested);
+        });
+        app.MapGet("/", () => "Together");
         var first = app.RunAsync();
         await Task.WhenAll(first, beside.RunAsync(), worker.RunAsync());
         Console.WriteLine("life: Main returns");
