@@ -53,6 +53,35 @@ both_models! {
         drains_on("QUIT", model);
     }
 
+    /// A service manager may signal all processes of a service.
+    fn a_worker_that_is_signalled_ends_in_good_order_and_another_follows(model: Model) {
+        let site = Site::start(App::test("Site"), model);
+        for signal in ["TERM", "INT", "QUIT"] {
+            let (worker, first) = (site.worker(), site.application());
+            let mut connection = site.connect();
+            connection.send(Request::get(&format!("/Slow?ms=1000&id={signal}")).to_bytes());
+            site.wait_for_outcome(signal, "waiting");
+            worker.signal(signal);
+            assert_eq!(connection.response().ok().text(), "waited", "{signal}");
+            wait_for_another(&site, first);
+            testkit::eventually("the end of the first", || (!worker.is_alive()).then_some(()));
+            assert!(site.log().contains(&format!("the worker was sent SIG{signal}")));
+        }
+        assert!(!site.log().contains(" 1100: "), "{}", site.log());
+        site.stop();
+    }
+
+    /// As `KillMode=control-group` has it.
+    fn a_signal_to_all_processes_lets_requests_finish(model: Model) {
+        for signal in ["TERM", "INT", "QUIT"] {
+            let (mut site, mut connection) = with_slow_request(model, 1000);
+            site.started().iter().for_each(|process| process.signal(signal));
+            assert_eq!(connection.response().ok().text(), "waited", "{signal}");
+            assert_eq!(site.wait_for_end().code(), Some(0), "{signal}");
+            site.wait_until_all_is_gone();
+        }
+    }
+
     fn shut_17_a_second_signal_ends_it_at_once(model: Model) {
         let (mut site, _connection) = with_slow_request(model, 60_000);
         let begun = Instant::now();

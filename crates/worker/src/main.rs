@@ -51,7 +51,7 @@ const WARM_UP_PROBLEM: u16 = 1125;
 os::own_pthread_sigmask!();
 
 fn main() {
-    let ours = [Signal::TERM, Signal::INT, Signal::HUP];
+    let ours = [Signal::TERM, Signal::INT, Signal::QUIT, Signal::HUP];
     let Ok(signals) = Signals::open(&ours) else {
         exit_now(exit::SYSTEM);
     };
