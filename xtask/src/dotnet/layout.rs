@@ -56,6 +56,9 @@ pub(super) fn reference_dirs(root: &Path, version: &str, aspnet: bool) -> Vec<Pa
 /// The program that writes dumps of processes, which the packages carry as a mere file.
 pub(super) fn make_executable(root: &Path, version: &str) -> Result<()> {
     let program = framework_dir(root, CORE, version).join("createdump");
+    if !program.is_file() {
+        return Ok(());
+    }
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
         .with_context(|| format!("cannot make {} executable", program.display()))
 }

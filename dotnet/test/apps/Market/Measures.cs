@@ -17,7 +17,12 @@ internal static class Measures
             tags.Add(new("fruit", "plum"));
             return $"{tags.Count} tags";
         });
-        group.MapGet("/silent", () => "not measured").DisableHttpMetrics();
+        var silent = group.MapGet("/silent", () => "not measured");
+#if NET9_0_OR_GREATER
+        silent.DisableHttpMetrics();
+#else
+        silent.WithName("measured all the same");
+#endif
         group.Map("/anything/{**rest}", (HttpContext context) => context.Request.Method);
         group.MapPost("/limited", async (HttpContext context) =>
         {
