@@ -19,26 +19,19 @@ pub(crate) fn wait_for_another(site: &Site, first: testkit::Process) {
     eventually("the end of the first", || (!first.is_alive()).then_some(()));
 }
 
-/// A .NET that this test may change.
+/// A .NET that this test may change. Hard links would not do: a new link is a change of the file, which
+/// everybody notices who runs on it.
 fn own_dotnet() -> tempfile::TempDir {
     let dir = tempfile::tempdir_in(testkit::env::programs()).expect("a folder can be made");
     for name in ["dotnet", "host", "shared"] {
-        link_all(&testkit::env::dotnet_root().join(name), &dir.path().join(name));
+        copy_all(&testkit::env::dotnet_root().join(name), &dir.path().join(name));
     }
     dir
 }
 
-/// Copies by hard links: what is mapped then has the new path. What is on another file system is
-/// copied in full.
-fn link_all(from: &Path, to: &Path) {
-    let copy = |how: &str| {
-        let status = std::process::Command::new("cp").args([how, "-rL"]).args([from, to]).status();
-        status.expect("there is a cp").success()
-    };
-    if !copy("-l") {
-        let _ = fs::remove_dir_all(to);
-        assert!(copy("-p"), "{} can be copied", from.display());
-    }
+fn copy_all(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-rpL").args([from, to]).status();
+    assert!(status.is_ok_and(|it| it.success()), "{} can be copied", from.display());
 }
 
 /// As a deployment writes: in place, the content unchanged.
@@ -216,7 +209,7 @@ both_models! {
         let (minor, _) = version.rsplit_once('.').unwrap();
         let frameworks = root.path().join("shared/Microsoft.NETCore.App");
         let newer = frameworks.join(format!("{minor}.999"));
-        link_all(&frameworks.join(&version), &newer);
+        copy_all(&frameworks.join(&version), &newer);
         wait_for_another(&site, first);
         let second = site.application();
         assert!(second.has_mapped(&newer.display().to_string()));
@@ -262,7 +255,7 @@ both_models! {
         let (minor, _) = version.rsplit_once('.').unwrap();
         let frameworks = root.path().join("shared/Microsoft.NETCore.App");
         let newer = frameworks.join(format!("{minor}.999"));
-        link_all(&frameworks.join(&version), &newer);
+        copy_all(&frameworks.join(&version), &newer);
         let text = "a new generation is started (the .NET that it runs on has changed)";
         let starts = || site.log().matches(text).count();
         let mapped = newer.display().to_string();

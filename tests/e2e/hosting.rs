@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{App, Model, Process, Request, Site, Start, both_models};
+use testkit::{App, Model, Process, Request, Site, Start, both_models, eventually};
 
 fn hello(model: Model) -> Site {
     Site::start(App::sample("hello"), model)
@@ -149,6 +149,28 @@ both_models! {
         for connection in &mut blocked {
             assert_eq!(connection.response().ok().text(), "blocked");
         }
+        site.stop();
+    }
+
+    fn who_rests_is_not_woken_and_notices_who_blocks_afterwards(model: Model) {
+        let app = App::test("Site").model(model);
+        let site = Start::of(app).argument("--lanes").argument("1").run();
+        let mut other = site.connect();
+        assert_eq!(other.get("/HelloWorld").status(), 200);
+        let switches = || -> u64 { site.worker().switches("ancm-").values().sum() };
+        let (mut last, mut since) = (switches(), Instant::now());
+        eventually("a rest of all threads", || {
+            if switches() != last {
+                (last, since) = (switches(), Instant::now());
+            }
+            (since.elapsed() > Duration::from_millis(200)).then_some(())
+        });
+        let mut blocked = site.connect();
+        blocked.send(Request::get("/Block?ms=2000&id=x").to_bytes());
+        site.wait_for_outcome("x", "blocking");
+        assert_eq!(other.get("/HelloWorld").status(), 200);
+        assert_eq!(site.outcome("x").as_deref(), Some("blocking"), "it took too long to tell");
+        assert_eq!(blocked.response().ok().text(), "blocked");
         site.stop();
     }
 

@@ -14,7 +14,7 @@
 //! Values of a gate only grow, so a guest that comes back late can never mistake a later visit
 //! for its own. Cost per request: one store and one compare-and-swap.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -23,7 +23,8 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(1);
 /// Looks without any movement after which the watchdog lies down.
 const QUIET: u32 = 100;
-/// How long it lies at most; entering a gate wakes it before, but for a rare race.
+/// How long it lies at most where threads cannot be given a barrier: entering a gate wakes it before, but
+/// for a rare race.
 const NAP: Duration = Duration::from_millis(50);
 
 /// What a lane is to the watchdog: something that a thread can run until it ends or is taken.
@@ -45,7 +46,8 @@ pub(crate) enum Ended {
     TakenOver,
 }
 
-/// Enters the gate before the application is called; returns the ticket for [`leave`].
+/// Enters the gate before the application is called; returns the ticket for [`leave`]. To be followed by
+/// [`Crew::rouse`].
 pub(crate) fn enter(gate: &AtomicU64) -> u64 {
     // Only the owner changes an even gate, so a plain read-and-store is enough.
     let ticket = gate.load(Ordering::Relaxed) + 1;
@@ -151,6 +153,8 @@ impl Crew {
 
     /// Wakes the watchdog if it lies down. One load when it does not.
     pub(crate) fn rouse(&self) {
+        // The gate was entered before: see `lie_down`, which has the barrier for the processor.
+        compiler_fence(Ordering::SeqCst);
         if self.dozing.load(Ordering::Relaxed)
             && self.dozing.swap(false, Ordering::Relaxed)
             && let Some(watchdog) = self.watchdog.get()
@@ -166,9 +170,7 @@ impl Crew {
             if quiet < QUIET {
                 thread::sleep(LOOK);
             } else {
-                self.dozing.store(true, Ordering::SeqCst);
-                thread::park_timeout(NAP);
-                self.dozing.store(false, Ordering::Relaxed);
+                self.lie_down(lanes, &seen);
             }
             quiet += 1;
             for (lane, seen) in lanes.iter().zip(&mut seen) {
@@ -182,6 +184,20 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// Until a gate is entered. Behind the barrier, a lane that has entered one is either seen here, or
+    /// sees that we doze.
+    fn lie_down(&self, lanes: &[Arc<dyn Runnable>], seen: &[u64]) {
+        self.dozing.store(true, Ordering::SeqCst);
+        if !os::memory::barrier_for_all() {
+            thread::park_timeout(NAP);
+        } else if !self.stopping.load(Ordering::Relaxed)
+            && lanes.iter().zip(seen).all(|(it, seen)| it.gate().load(Ordering::Acquire) == *seen)
+        {
+            thread::park();
+        }
+        self.dozing.store(false, Ordering::Relaxed);
     }
 
     fn take_over(self: &Arc<Self>, lane: &Arc<dyn Runnable>, stuck: u64) {

@@ -44,6 +44,15 @@ pub fn register_barriers() {
     unsafe { libc::syscall(libc::SYS_membarrier, REGISTER_PRIVATE_EXPEDITED, 0, 0) };
 }
 
+/// A barrier for every thread of the process at once: what each has stored before is seen by the caller,
+/// and what the caller has stored before is seen by each. So one side of a pair pays for both, the rare one.
+/// `false` where the kernel has none, or [`register_barriers`] was not called.
+pub fn barrier_for_all() -> bool {
+    const PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    // SAFETY: the call takes numbers, and changes no memory.
+    unsafe { libc::syscall(libc::SYS_membarrier, PRIVATE_EXPEDITED, 0, 0) == 0 }
+}
+
 /// The least that any group on the way to the root leaves.
 fn group_room(groups: &str, root: &Path) -> Option<u64> {
     let mut least = None;
@@ -90,6 +99,12 @@ mod tests {
     #[test]
     fn the_system_says_how_much_it_has() {
         assert!(available().is_some_and(|bytes| bytes > 1 << 20));
+    }
+
+    #[test]
+    fn a_barrier_takes_a_registration() {
+        register_barriers();
+        assert!(barrier_for_all());
     }
 
     #[test]

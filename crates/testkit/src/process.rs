@@ -1,6 +1,12 @@
 //! What `/proc` knows about a process.
 
-use std::{collections::BTreeSet, fs, process::Command, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 /// A process by its number. It may have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,6 +123,19 @@ impl Process {
     /// How many threads it has.
     pub fn threads(self) -> usize {
         fs::read_dir(format!("/proc/{}/task", self.0)).map_or(0, Iterator::count)
+    }
+
+    /// How often each of its threads whose name begins so has waited for something.
+    pub fn switches(self, name: &str) -> BTreeMap<u32, u64> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
+        let numbers = tasks.filter_map(|task| task.file_name().to_str()?.parse::<u32>().ok());
+        let counted = numbers.filter_map(|number| {
+            let text = fs::read_to_string(format!("/proc/{}/task/{number}/status", self.0)).ok()?;
+            let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let is_meant = field("Name:")?.starts_with(name);
+            is_meant.then_some((number, field("voluntary_ctxt_switches:")?.parse().ok()?))
+        });
+        counted.collect()
     }
 
     /// Whether a file whose path contains `part` is mapped into it.

@@ -74,8 +74,8 @@ impl Runnable for LaneRun {
                     return Ended::Finished;
                 }
             };
-            self.crew.rouse();
             let ticket = handoff::enter(&self.shared.gate);
+            self.crew.rouse();
             let mut exchange = Exchange::new(slot);
             let outcome = self.dispatch(&mut exchange);
             exchange.release();
@@ -96,8 +96,8 @@ impl LaneRun {
     #[inline(never)]
     fn wake(&self, wake: Option<Wake>) -> bool {
         let Some(wake) = wake else { return true };
-        self.crew.rouse();
         let ticket = handoff::enter(&self.shared.gate);
+        self.crew.rouse();
         let events = wake.events | event::YIELDED;
         self.application.signal(wake.slot.as_abi(), wake.id, events);
         handoff::leave(&self.shared.gate, ticket)

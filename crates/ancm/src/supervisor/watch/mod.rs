@@ -34,6 +34,10 @@ const BREATH: Duration = Duration::from_millis(20);
 /// changing.
 const SHARE: u32 = 50;
 const SHARE_OF_CHANGES: u32 = 5;
+/// Where nothing changes for long, looks below the folder and at the .NET become rarer: the pause is one part
+/// in so many of that time, up to the longest.
+const SHARE_OF_PEACE: u32 = 20;
+const LONGEST: Duration = Duration::from_secs(10);
 /// How long the site stands still for a look at what a new generation is started with. Without it,
 /// what changed just before brings one more generation.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -67,6 +71,8 @@ pub(super) struct Watch {
     last_look: Duration,
     next_look: Duration,
     next_deep: Duration,
+    /// When something was seen to change, or had to be watched anew.
+    stirred: Duration,
 }
 
 impl Watch {
@@ -97,11 +103,13 @@ impl Watch {
             last_look: now,
             next_look: next,
             next_deep: next,
+            stirred: now,
         })
     }
 
     /// A generation is started with what is there now: no change that was made before counts.
     pub(super) fn follow(&mut self, now: Duration) {
+        self.stirred = now;
         self.looks.ask(true, None);
         if let Some(seen) = self.looks.last(PATIENCE) {
             self.compare.follow(&seen, now);
@@ -201,9 +209,13 @@ impl Watch {
     fn plan(&mut self, seen: &Seen, now: Duration) {
         let has_events = self.inotify.as_ref().is_some_and(|it| it.watch(&self.dir).is_ok());
         let is_settling = self.compare.is_settling();
+        if is_settling || self.runtime_of.is_some() {
+            self.stirred = now;
+        }
         if let Some(deep) = &seen.deep {
             let share = if is_settling { SHARE_OF_CHANGES } else { SHARE };
-            let least = if is_settling { OFTEN } else { SELDOM };
+            let peace = now.saturating_sub(self.stirred) / SHARE_OF_PEACE;
+            let least = if is_settling { OFTEN } else { peace.clamp(SELDOM, LONGEST) };
             self.next_deep = now + least.max(deep.took * share);
         } else if is_settling {
             self.next_deep = self.next_deep.min(now + OFTEN);
