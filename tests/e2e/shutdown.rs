@@ -166,7 +166,9 @@ both_models! {
     }
 
     fn an_answer_that_ends_during_a_drain_is_followed_by_one_more_if_it_promised_so(model: Model) {
-        let site = Site::start(App::sample("hello"), model);
+        // The application hears of the drain when the stream has long ended by itself.
+        let app = App::sample("hello").attribute("shutdownTimeLimit", "60");
+        let site = Site::start(app.handler_setting("shutdownDelay", "45000"), model);
         let first = site.worker();
         let mut stream = site.connect();
         stream.send(Request::get("/stream?lines=20&ms=200").to_bytes());

@@ -15,7 +15,7 @@ const PARTING: u64 = 1_000;
 
 /// An answer that ends within this time of the application's hearing of the drain, in milliseconds,
 /// was ended by it.
-const ENDED_BY_IT: u64 = 500;
+const ENDED_BY_IT: u64 = 2_000;
 
 impl Lane {
     /// Takes no more connections and requests, but for those that are there already.
