@@ -18,6 +18,9 @@ const DEFAULT_STACK: usize = 8 * 1024 * 1024;
 /// The runtime's own setting for threads, in hex.
 const STACK_VARIABLE: &str = "DOTNET_DefaultStackSize";
 
+/// The major version of .NET that our managed server is made for, and every later one.
+const OLDEST: u32 = 8;
+
 const BOOTSTRAP_TYPE: &str = "Ancm.Bootstrap.Entry, Ancm.Bootstrap";
 const BOOTSTRAP_METHOD: &str = "Start";
 
@@ -28,6 +31,12 @@ enum StartError {
     Missing(#[from] Missing),
     #[error("the runtime cannot be initialised")]
     Initialize(#[from] InitError),
+    #[error(
+        "in-process hosting takes .NET {OLDEST} or newer, and the application runs on .NET {0}: with \
+         hostingModel=\"outofprocess\" it is served as it is, and with \"rollForward\": \"Major\" in its \
+         runtimeconfig.json it runs on a newer one"
+    )]
+    TooOld(String),
     #[error("the runtime does not take our property")]
     Property(#[from] PropertyError),
     #[error("the managed server cannot be loaded")]
@@ -41,7 +50,9 @@ impl StartError {
         match self {
             Self::Initialize(error) => error.substatus(),
             Self::Load(error) => error.substatus(),
-            Self::Missing(_) | Self::Property(_) | Self::Bootstrap(_) => Substatus::START_FAILED,
+            Self::Missing(_) | Self::TooOld(_) | Self::Property(_) | Self::Bootstrap(_) => {
+                Substatus::START_FAILED
+            }
         }
     }
 
@@ -114,6 +125,10 @@ fn prepare(link: &Link) -> Result<Runtime, StartError> {
     let host = properties::host_fxr(link)?;
     let folder = properties::server_folder(link, &host)?;
     let mut runtime = Runtime::initialize(&host)?;
+    let framework = runtime.property("FX_DEPS_FILE").unwrap_or_default();
+    if let Some(version) = too_old(&framework) {
+        return Err(StartError::TooOld(version.to_owned()));
+    }
     runtime.set_property(bridge::PROPERTY, &link.address())?;
     if let Some(base) = link.property("app.base") {
         runtime.set_property("APP_CONTEXT_BASE_DIRECTORY", base)?;
@@ -135,6 +150,15 @@ fn prepare(link: &Link) -> Result<Runtime, StartError> {
     }
 }
 
+/// The version of the runtime, if it is one that our managed server is not made for; from the path of
+/// the file that lists it, which is in a folder of that name unless the application brings its own.
+fn too_old(framework: &str) -> Option<&str> {
+    let mut folders = framework.rsplit('/').skip(1);
+    let (version, name) = (folders.next()?, folders.next()?);
+    let major = version.split('.').next()?.parse::<u32>().ok()?;
+    (name == "Microsoft.NETCore.App" && major < OLDEST).then_some(version)
+}
+
 /// `Main` returned, or was never reached, and no server had started.
 fn premature_end(code: i32, host_was_built: bool) -> (Substatus, String) {
     let status = HostStatus::new(code);
@@ -152,6 +176,22 @@ fn premature_end(code: i32, host_was_built: bool) -> (Substatus, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_that_is_too_old_is_known_by_its_folder() {
+        let of = |version: &str| {
+            format!("/usr/share/dotnet/shared/Microsoft.NETCore.App/{version}/x.json")
+        };
+        assert_eq!(too_old(&of("3.1.2")), Some("3.1.2"));
+        assert_eq!(too_old(&of("7.0.20")), Some("7.0.20"));
+        for version in ["8.0.0", "10.0.0-rc.1", "?"] {
+            assert_eq!(too_old(&of(version)), None);
+        }
+        assert_eq!(too_old("/srv/6.0/App.deps.json"), None);
+        assert_eq!(too_old(""), None);
+        let text = StartError::TooOld("3.1.2".into()).text();
+        assert!(text.contains(".NET 8 or newer") && text.contains("outofprocess"), "{text}");
+    }
 
     #[test]
     fn an_early_return_says_how_far_the_app_came() {

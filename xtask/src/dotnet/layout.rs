@@ -56,7 +56,8 @@ pub(super) fn reference_dirs(root: &Path, version: &str, aspnet: bool) -> Vec<Pa
 /// The program that writes dumps of processes, which the packages carry as a mere file.
 pub(super) fn make_executable(root: &Path, version: &str) -> Result<()> {
     let program = framework_dir(root, CORE, version).join("createdump");
-    if !program.is_file() {
+    // To set what it has is a change of the file all the same, which applications that run are replaced for.
+    if program.metadata().map_or(true, |found| found.permissions().mode() & 0o111 != 0) {
         return Ok(());
     }
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
