@@ -3,7 +3,7 @@
 use crate::{client::Client, compare::compare};
 
 /// Sends it all at once and notes everything that comes, but for the names and clocks of servers.
-fn talk(client: &mut Client, name: &str, text: &str) {
+pub(crate) fn talk(client: &mut Client, name: &str, text: &str) {
     let mut connection = client.connect();
     connection.send(text);
     let all = connection.rest();
@@ -16,7 +16,7 @@ fn talk(client: &mut Client, name: &str, text: &str) {
 }
 
 /// A request to the host `a`, its further fields and its body.
-fn request(line: &str, version: &str, rest: &str) -> String {
+pub(crate) fn request(line: &str, version: &str, rest: &str) -> String {
     format!("{line} HTTP/{version}\r\nHost: a\r\n{rest}")
 }
 

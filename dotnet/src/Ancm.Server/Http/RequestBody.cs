@@ -194,7 +194,7 @@ internal sealed class RequestBody
 
     private unsafe void Start()
     {
-        if (_failure is not null)
+        if (_started && _failure is not null)
         {
             throw _failure;
         }
@@ -207,11 +207,14 @@ internal sealed class RequestBody
 
         if (!_started)
         {
-            _started = true;
             if (_context.Exchange->ContentLength > Limit)
             {
-                throw TooLarge();
+                // Nothing was read yet: the limit may still be raised, and the body read then.
+                throw _failure ?? TooLarge();
             }
+
+            _failure = null;
+            _started = true;
         }
     }
 

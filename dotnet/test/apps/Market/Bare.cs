@@ -65,6 +65,12 @@ internal static class Bare
             "leaving" => BareClients.Leaving,
             "taken-over" => BareClients.TakenOver,
             "target" => BareClients.Target,
+            "left" => BareStates.Left,
+            "coded" => BareStates.Coded,
+            "lengthy" => BareStates.Lengthy,
+            "silent" => BareStates.Silent,
+            "too-large" => BareStates.TooLarge,
+            "first" => BareStates.First,
             _ => (context, _, _) =>
             {
                 context.Response.StatusCode = 404;
