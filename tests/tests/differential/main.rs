@@ -7,6 +7,7 @@ mod bare;
 mod bare_bytes;
 mod bare_clients;
 mod bare_ends;
+mod bare_refusals;
 mod bare_states;
 mod client;
 mod compare;
