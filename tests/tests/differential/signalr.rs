@@ -122,8 +122,8 @@ both_models! {
     }
 
     fn who_is_told_to_leave_comes_to_the_next_generation(model: Model) {
-        // Backends are told late in that time.
-        let site = Site::start(App::test("Sockets").attribute("shutdownTimeLimit", "3"), model);
+        // Backends are told late in that time, and what is left of it has to do on a busy machine.
+        let site = Site::start(App::test("Sockets").attribute("shutdownTimeLimit", "8"), model);
         let mut streams: Vec<_> = (0..4)
             .map(|_| {
                 let target = negotiate(&site);
