@@ -131,3 +131,31 @@ fn bodies_that_nobody_waits_for() {
         }
     });
 }
+
+#[test]
+fn what_is_written_is_sent_while_the_application_goes_on() {
+    compare("bare held", "Market", |client| {
+        for name in [
+            "length-empty",
+            "length-nothing",
+            "length-flush",
+            "chunks-empty",
+            "chunks-nothing",
+            "chunks-flush",
+            "chunks-sync",
+            "chunks-pipe",
+        ] {
+            let mut connection = client.connect();
+            connection.send(request(&format!("GET /bare/held/{name}"), "1.1", "\r\n"));
+            // The head is there while the application waits for somebody else.
+            let head = connection.head();
+            client.get(&format!("/bare/open/{name}"));
+            let mut body = Vec::new();
+            while let Ok(Some(piece)) = connection.try_piece() {
+                body.extend_from_slice(&piece.bytes);
+            }
+            let body = String::from_utf8_lossy(&body).into_owned();
+            client.note(name, "answer", &format!("{} {body}", head.status));
+        }
+    });
+}

@@ -71,6 +71,7 @@ internal static class Bare
             "silent" => BareStates.Silent,
             "too-large" => BareStates.TooLarge,
             "first" => BareStates.First,
+            "held" => BareStates.Held,
             _ => (context, _, _) =>
             {
                 context.Response.StatusCode = 404;
@@ -106,7 +107,7 @@ internal static class Bare
         }
     }
 
-    private static TaskCompletionSource Gate(string name)
+    internal static TaskCompletionSource Gate(string name)
         => s_gates.GetOrAdd(name, _ => new(TaskCreationOptions.RunContinuationsAsynchronously));
 
     /// <summary>The length that is wrong is taken back when the response starts.</summary>

@@ -148,6 +148,41 @@ internal static class BareStates
         }
     }
 
+    /// <summary>What was written is with the client before the application goes on.</summary>
+    internal static async Task Held(HttpContext context, string how, Action<string> tell)
+    {
+        var (response, text) = (context.Response, "hello, world"u8.ToArray());
+        var parts = how.Split('-');
+        response.ContentLength = parts[0] == "length" ? 12 : null;
+        switch (parts[1])
+        {
+            case "empty":
+                await response.WriteAsync("");
+                break;
+            case "nothing":
+                await response.Body.WriteAsync(ReadOnlyMemory<byte>.Empty);
+                break;
+            case "flush":
+                await response.Body.FlushAsync();
+                break;
+            case "sync":
+                context.Features.GetRequiredFeature<IHttpBodyControlFeature>().AllowSynchronousIO = true;
+                response.Body.Write(text, 0, 12);
+                break;
+            case "pipe":
+                text.CopyTo(response.BodyWriter.GetMemory(12));
+                response.BodyWriter.Advance(12);
+                await response.BodyWriter.FlushAsync();
+                break;
+        }
+
+        await Gate(how).Task;
+        if (parts[1] is "empty" or "nothing" or "flush")
+        {
+            await response.WriteAsync("hello, world");
+        }
+    }
+
     private static System.IO.Pipelines.PipeWriter Replaced(HttpResponse response)
     {
         response.Body = new MemoryStream();
